@@ -1,0 +1,131 @@
+"""Makes a compilable file of what a model writes in Java or C#: bare methods, or a whole class.
+
+One decision: structure is read from a copy of the source in which comments and literals are blanked,
+and nothing is moved to another line, so that a compiler's line numbers are the program's own.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tasks.records import Language
+
+CLASS_NAME = "Candidate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dialect:
+    """What wrapping must know of a language."""
+
+    provided: tuple[str, ...]
+    blanked: re.Pattern[str]
+    imported: re.Pattern[str]
+    dropped: re.Pattern[str]
+    nested_classes_need_static: bool
+
+
+_COMMENT = r"//[^\n]*|/\*.*?\*/"
+_PLAIN_LITERALS = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+_DIALECTS = {
+    Language.JAVA: _Dialect(
+        provided=("import java.util.*;", "import java.util.function.*;", "import java.util.stream.*;"),
+        blanked=re.compile(rf"{_COMMENT}|\"\"\".*?\"\"\"|{_PLAIN_LITERALS}", re.DOTALL),
+        imported=re.compile(r"\bimport\s+(?:static\s+)?[\w.]+(?:\s*\.\s*\*)?\s*;"),
+        dropped=re.compile(r"\bpackage\s+[\w.]+\s*;"),
+        nested_classes_need_static=True,
+    ),
+    Language.CSHARP: _Dialect(
+        provided=(
+            "using System;",
+            "using System.Collections.Generic;",
+            "using System.Linq;",
+            "using System.Text;",
+            "using System.Text.RegularExpressions;",
+        ),
+        blanked=re.compile(rf"{_COMMENT}|(?:@\$|\$@|@)\"(?:\"\"|[^\"])*\"|{_PLAIN_LITERALS}", re.DOTALL),
+        imported=re.compile(r"\busing\s+(?:static\s+)?(?:\w+\s*=\s*)?[\w.]+(?:<[\w.,\s<>]*>)?\s*;"),
+        dropped=re.compile(r"\bnamespace\s+[\w.]+\s*;"),
+        nested_classes_need_static=False,
+    ),
+}
+_TYPE = re.compile(r"\b(?:class|interface|enum|struct|record|namespace)\s+\w")
+_CLASS = re.compile(r"(?:\b(?:public|private|protected|abstract|final|static)\s+)*\bclass\s+\w")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A stretch of top-level text up to a `;` or the end of a block, and where it starts."""
+
+    start: int
+    header: str
+
+
+def wrap(source: str, *, language: Language) -> str:
+    """Give a program the language's usual imports, and a class around it if it is bare methods.
+
+    Classes that stand beside bare methods become nested ones. Imports of the program's own go to the
+    head of the file, once each; a `package` line, or a namespace for the whole file, is dropped.
+    """
+    dialect = _DIALECTS[language]
+    body, imports = _take_imports(source, dialect)
+    head = " ".join(dict.fromkeys((*dialect.provided, *imports)))
+    pieces = _pieces(_blank(body, dialect))
+    if pieces and all(_TYPE.search(piece.header) for piece in pieces):
+        return f"{head} {body}\n"
+    if dialect.nested_classes_need_static:
+        body = _nested_static(body, pieces)
+    return f"{head} public class {CLASS_NAME} {{ {body}\n}}\n"
+
+
+def _spaces(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def _blank(source: str, dialect: _Dialect) -> str:
+    return dialect.blanked.sub(_spaces, source)
+
+
+def _take_imports(source: str, dialect: _Dialect) -> tuple[str, list[str]]:
+    """Blank the imports before the first block in place, and return them with normalised spaces."""
+    masked = _blank(source, dialect)
+    first_block = masked.find("{")
+    limit = len(masked) if first_block < 0 else first_block
+    imports, body = [], source
+    for pattern, kept in ((dialect.imported, True), (dialect.dropped, False)):
+        for match in pattern.finditer(masked, 0, limit):
+            if kept:
+                imports.append(" ".join(source[match.start() : match.end()].split()))
+            body = body[: match.start()] + _spaces(match) + body[match.end() :]
+    return body, imports
+
+
+def _pieces(masked: str) -> list[_Piece]:
+    pieces, depth, start, header_end = list[_Piece](), 0, 0, -1
+    for index, char in enumerate(masked):
+        if char == "{":
+            header_end = index if depth == 0 else header_end
+            depth += 1
+        elif char == "}":
+            depth = max(0, depth - 1)
+        if depth == 0 and char in ";}":
+            _add_piece(pieces, start, masked[start : header_end if header_end >= start else index])
+            start = index + 1
+    _add_piece(pieces, start, masked[start:])
+    return pieces
+
+
+def _add_piece(pieces: list[_Piece], start: int, header: str) -> None:
+    if header.strip():
+        pieces.append(_Piece(start=start, header=header))
+
+
+def _nested_static(body: str, pieces: list[_Piece]) -> str:
+    """Make top-level classes static, as the methods beside which they will be nested are."""
+    for piece in reversed(pieces):
+        match = _CLASS.search(piece.header)
+        if match is not None and "static" not in match[0].split():
+            at = piece.start + match.start()
+            body = f"{body[:at]}static {body[at:]}"
+    return body
+
+
+__all__ = ["CLASS_NAME", "wrap"]

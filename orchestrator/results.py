@@ -1,0 +1,108 @@
+"""A study's results as plain values: what reports, comparisons and MLflow are made from.
+
+One decision: everything downstream reads per-instance rows keyed by problem id. A figure is always
+computed from rows, so it can always be paired, counted and shown with what was left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evaluators.health import Health
+from tasks.records import VerdictName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRow:
+    """One completion of one trial with all that was measured of it.
+
+    `verdict` is None where the track or problem has no tests. `scores` are similarity metrics in
+    0-100; `counts` are quality counts of one file, absent where a tool is missing or the code does
+    not parse. `parses` is None for prose.
+    """
+
+    trial: str
+    track: str
+    dataset: str
+    problem_id: str
+    sample: int
+    empty: bool
+    parses: bool | None
+    verdict: VerdictName | None
+    detail: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellScores:
+    """What belongs to a whole (trial, track, dataset) rather than to one row.
+
+    `corpus` holds corpus-level similarity (0-100), `signatures` how each metric was computed,
+    `reference_counts` mean quality counts of the reference solutions per file, `notes` sentences
+    such as "not judged: no JDK ..." that must stand wherever the cell is shown.
+    """
+
+    trial: str
+    track: str
+    dataset: str
+    corpus: Mapping[str, float]
+    signatures: Mapping[str, str]
+    health: Health
+    health_warnings: tuple[str, ...]
+    reference_counts: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutcome:
+    """One stage of one trial: its state and what it took.
+
+    `state` is `done`, `failed`, `missing` (not run yet) or `not-run` (cannot run here, by `cause`).
+    """
+
+    stage: str
+    state: str
+    seconds: float | None = None
+    cause: str = ""
+    log_path: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOutcome:
+    """One trial with its stages, in order, and its training curve.
+
+    `curve` holds rows with `step` and whatever was logged there: `loss`, `loss/TRACK`,
+    `validation/loss`, `gradient_norm`, `tokens_per_s`.
+    """
+
+    trial: str
+    model: str
+    method: str
+    kind: str
+    grouping: str
+    tracks: tuple[str, ...]
+    seed: int
+    stages: tuple[StageOutcome, ...]
+    curve: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage is done."""
+        return all(stage.state == "done" for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResults:
+    """All that a report may speak of.
+
+    `provenance` holds versions, hardware and git state; `isolation` is how generated code was run.
+    """
+
+    study: str
+    question: str
+    trials: tuple[TrialOutcome, ...]
+    rows: tuple[InstanceRow, ...]
+    cells: tuple[CellScores, ...]
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    isolation: str = ""

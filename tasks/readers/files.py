@@ -1,0 +1,164 @@
+"""Local files to lines and rows, with every fault of a file in one error.
+
+One decision: files are cut at line feeds alone and decoded line by line, because `str.splitlines` also
+cuts at characters that code may hold (form feeds, U+2028), which shifts every later line of a pair of
+files, and because a line's number is what a person needs to find a bad byte.
+"""
+
+import codecs
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tasks.readers.source import DataError, Source
+
+MAX_FAULTS = 20
+_GZIP_MAGIC = b"\x1f\x8b"
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def locate(source: Source, *, root: Path, name: str) -> Path:
+    """The file that a source means: its path, or in the folder that its path is, `name` or `name`.gz.
+
+    Raises:
+        DataError: if there is no such file.
+    """
+    place = root / (source.path or "")
+    candidates = (place / name, place / f"{name}.gz") if place.is_dir() else (place,)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise DataError(
+        f"{source.name}, looked for at {' and '.join(str(candidate) for candidate in candidates)}",
+        "no such file",
+        "put the file there, or correct the source's path or the study's data root",
+    )
+
+
+def locate_folder(source: Source, *, root: Path) -> Path:
+    """The folder that a source means.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
+    place = root / (source.path or "")
+    if not place.is_dir():
+        raise DataError(
+            f"{source.name}, looked for at {place}",
+            "no such folder",
+            "name the folder that holds the data set's files, or correct the study's data root",
+        )
+    return place
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a text file, plain or gzipped, without their ends.
+
+    Raises:
+        DataError: if the file cannot be read, or holds bytes that are not UTF-8.
+    """
+    lines, faults = [], []
+    for number, raw in enumerate(_raw_lines(path), start=1):
+        try:
+            lines.append(raw.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            faults.append(_undecodable(number, error=error))
+    refuse_faults(path, faults=faults, remedy="save the file as UTF-8")
+    return tuple(lines)
+
+
+def read_rows(path: Path, *, row: type[Row]) -> tuple[Row, ...]:
+    """The rows of a JSON Lines file, plain or gzipped, each checked against `row`; blank lines are skipped.
+
+    Raises:
+        DataError: if the file cannot be read, or naming each line that is not UTF-8, not JSON or not a
+            `row` (up to `MAX_FAULTS` of them).
+    """
+    rows: list[Row] = []
+    faults = []
+    for number, raw in enumerate(_raw_lines(path), start=1):
+        try:
+            text = raw.decode("utf-8")
+            if text.strip():
+                rows.append(row.model_validate_json(text))
+        except UnicodeDecodeError as error:
+            faults.append(_undecodable(number, error=error))
+        except ValidationError as error:
+            faults.append(f"line {number}: {_said(error)}")
+    refuse_faults(path, faults=faults, remedy=f"each line must be one {row.__name__} as JSON, in UTF-8")
+    return tuple(rows)
+
+
+def refuse_faults(place: Path | str, *, faults: Sequence[str], remedy: str) -> None:
+    """Raise one error for all faults of one file, if there are any.
+
+    Raises:
+        DataError: if `faults` is not empty; it shows at most `MAX_FAULTS`.
+    """
+    if not faults:
+        return
+    shown = list(faults[:MAX_FAULTS])
+    if len(faults) > MAX_FAULTS:
+        shown.append(f"and {len(faults) - MAX_FAULTS} more")
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    raise DataError(str(place), "\n  ".join([count, *shown]), remedy)
+
+
+def content_digest(files: Iterable[tuple[str, Path]]) -> str:
+    """Hash of files' bytes as they lie on the disk, each under the part that it plays in its data set.
+
+    Where the files lie does not enter, so data that moves keeps its identity.
+
+    Raises:
+        DataError: if a file cannot be read.
+    """
+    total = hashlib.sha256()
+    for part, path in files:
+        try:
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise _unreadable(path, error=error) from error
+        total.update(f"{part}\0{content}\n".encode())
+    return f"sha256={total.hexdigest()}"
+
+
+def _raw_lines(path: Path) -> list[bytes]:
+    try:
+        data = path.read_bytes()
+        if data.startswith(_GZIP_MAGIC):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error=error) from error
+    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _unreadable(path: Path, *, error: Exception) -> DataError:
+    return DataError(str(path), f"cannot be read ({error})", "check its permissions, or fetch the file again")
+
+
+def _undecodable(number: int, *, error: UnicodeDecodeError) -> str:
+    return f"line {number}: byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8"
+
+
+def _said(error: ValidationError) -> str:
+    parts = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(step) for step in fault["loc"])
+        # Each line is parsed alone, so the parser's own line number is always 1 and would mislead.
+        message = re.sub(r"at line 1 column", "at column", fault["msg"])
+        parts.append(f"{where}: {message}" if where else message)
+    return ", ".join(parts)
+
+
+__all__ = ["MAX_FAULTS", "content_digest", "locate", "locate_folder", "read_lines", "read_rows", "refuse_faults"]

@@ -1,0 +1,60 @@
+"""What a data set family must say to be read.
+
+One decision: a reader states its tracks, its splits and what must not be trained on as data, so that
+these are checked, and their errors worded, in one place for all families.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from tasks.readers.source import Source
+from tasks.records import Example, Problem, Track
+
+Content_co = TypeVar("Content_co", covariant=True)
+
+
+class Read(Protocol[Content_co]):
+    """Reads all records of a source's split in one track, in the file's order."""
+
+    def __call__(self, source: Source, *, track: Track, root: Path) -> tuple[Content_co, ...]:
+        """Read; raises DataError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """One family's reader.
+
+    Attributes:
+        version: raised when the same bytes give other records.
+        tracks: what it can serve; empty for a reader that finds out in the data.
+        splits: the splits that the family has; empty for a reader that takes any.
+        examples: reads training pairs.
+        problems: reads evaluation items.
+        content: identity of the bytes behind a source, None if it is not pinned.
+        held_out: splits that are refused as training pairs, with `held_out_because`.
+    """
+
+    version: int
+    tracks: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    examples: Read[Example]
+    problems: Read[Problem]
+    content: Callable[[Source, Path], str | None]
+    held_out: tuple[str, ...] = ()
+    held_out_because: str = ""
+
+
+def as_examples(problems: Iterable[Problem]) -> tuple[Example, ...]:
+    """Problems as training pairs: what to write is the data set's own answer."""
+    return tuple(Example(id=item.id, track=item.track, input=item.input, output=item.reference) for item in problems)
+
+
+def dataset_name(family: str, *, split: str) -> str:
+    """A problem's `dataset`: the family for its test split, the family and split for any other."""
+    return family if split == "test" else f"{family}-{split}"
+
+
+__all__ = ["Read", "Reader", "as_examples", "dataset_name"]

@@ -1,0 +1,251 @@
+"""The records that every room shares: tracks, training examples, evaluation problems and their tests.
+
+One decision: a problem carries its tests as plain data (`CallTests`: arguments and expected values,
+the same in every language) wherever that can be said, and as code (`CodeTests`) only where a data
+set gives nothing else. Plain data can be judged outside the process that runs generated code.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+
+class Record(BaseModel):
+    """Base of all that touches disk: immutable, and refusing fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(StrEnum):
+    """What a model is asked to do."""
+
+    GENERATION = "generation"
+    TRANSLATION = "translation"
+    SUMMARIZATION = "summarization"
+
+
+class Language(StrEnum):
+    """A programming language that Polytune can prompt for, run and analyse."""
+
+    PYTHON = "python"
+    JAVA = "java"
+    CSHARP = "csharp"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The name as prose writes it, for prompts and tables."""
+        return {"python": "Python", "java": "Java", "csharp": "C#"}[self.value]
+
+
+class Track(Record):
+    """A task in one language or direction, written `generation/python` or `translation/java-csharp`.
+
+    `source` is the language that the model reads (None for generation, which reads prose) and
+    `target` the one that it writes (None for summarization, which writes prose).
+    """
+
+    task: Task
+    source: Language | None = None
+    target: Language | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Track":
+        """Read a track as studies write it.
+
+        Raises:
+            ValueError: if the task or a language is unknown, or translation names no pair.
+        """
+        task_name, _, rest = text.partition("/")
+        known = ", ".join(str(track) for track in BUILTIN_TRACKS)
+        try:
+            task = Task(task_name)
+            languages = tuple(Language(part) for part in rest.split("-"))
+        except ValueError:
+            raise ValueError(f"unknown track {text!r}; a track reads like one of: {known}") from None
+        if task is Task.TRANSLATION:
+            if len(languages) != 2 or languages[0] == languages[1]:
+                raise ValueError(f"track {text!r} needs two different languages, as in translation/java-csharp")
+            return cls(task=task, source=languages[0], target=languages[1])
+        if len(languages) != 1:
+            raise ValueError(f"track {text!r} needs exactly one language, as in {task}/python")
+        if task is Task.GENERATION:
+            return cls(task=task, target=languages[0])
+        return cls(task=task, source=languages[0])
+
+    def __str__(self) -> str:
+        return f"{self.task}/{'-'.join(lang for lang in (self.source, self.target) if lang is not None)}"
+
+    @property
+    def writes_code(self) -> bool:
+        """Whether an output of this track is code, which can be parsed and perhaps run."""
+        return self.target is not None
+
+
+BUILTIN_TRACKS = (
+    Track(task=Task.GENERATION, target=Language.PYTHON),
+    Track(task=Task.GENERATION, target=Language.JAVA),
+    Track(task=Task.TRANSLATION, source=Language.JAVA, target=Language.CSHARP),
+    Track(task=Task.TRANSLATION, source=Language.CSHARP, target=Language.JAVA),
+    Track(task=Task.SUMMARIZATION, source=Language.PYTHON),
+    Track(task=Task.SUMMARIZATION, source=Language.JAVA),
+)
+
+ValueType = Literal["int", "float", "bool", "str", "list[int]", "list[float]", "list[str]"]
+
+
+class Parameter(Record):
+    """One parameter of a function under test."""
+
+    name: str
+    type: ValueType
+
+
+class Case(Record):
+    """One call and the value that it must return, as plain JSON data."""
+
+    arguments: tuple[JsonValue, ...]
+    expected: JsonValue
+
+
+class CallTests(Record):
+    """Tests said as data: call `entry_point` with each case's arguments, compare what it returns.
+
+    For Java and C# the entry point is a static method, and a completion may be a bare method or a
+    whole class that holds it.
+    """
+
+    kind: Literal["calls"] = "calls"
+    entry_point: str
+    parameters: tuple[Parameter, ...]
+    returns: ValueType
+    cases: Annotated[tuple[Case, ...], Field(min_length=1)]
+
+
+class CodeTests(Record):
+    """Tests that a data set gives as Python code, run after the candidate in its own process.
+
+    `setup` runs before the tests and after the candidate (MBPP's order: code, set-up, tests).
+    """
+
+    kind: Literal["code"] = "code"
+    entry_point: str | None = None
+    setup: str = ""
+    code: str
+
+
+Tests = Annotated[CallTests | CodeTests, Field(discriminator="kind")]
+
+
+class Example(Record):
+    """A training pair: what the model reads and what it should write, without any prompt wording."""
+
+    id: str
+    track: str
+    input: str
+    output: str
+
+    @field_validator("track")
+    @classmethod
+    def _track_is_known(cls, value: str) -> str:
+        return str(Track.parse(value))
+
+    @property
+    def parsed_track(self) -> Track:
+        """The track as a record, for code that asks for its languages."""
+        return Track.parse(self.track)
+
+
+class Problem(Record):
+    """An evaluation item.
+
+    `dataset` names where it comes from, so that two test sets of one track are never mixed in a
+    table. `preamble` is code that comes before a completion when it is run or parsed (HumanEval's
+    imports and signature): a completion may follow on from it or repeat it. `reference` is the data
+    set's own answer.
+    """
+
+    id: str
+    track: str
+    dataset: str
+    input: str
+    reference: str
+    preamble: str = ""
+    tests: Tests | None = None
+
+    @field_validator("track")
+    @classmethod
+    def _track_is_known(cls, value: str) -> str:
+        return str(Track.parse(value))
+
+    @property
+    def parsed_track(self) -> Track:
+        """The track as a record, for code that asks for its languages."""
+        return Track.parse(self.track)
+
+
+class Completion(Record):
+    """What a model wrote for one problem, exactly as decoded, and why it stopped.
+
+    `sample` counts from 0 within its problem. `prompt_tokens` and `new_tokens` are counts of the
+    model's own tokens. `finish` is `skipped` when the prompt leaves no room in the model's context.
+    """
+
+    problem_id: str
+    track: str
+    dataset: str
+    sample: int = 0
+    text: str
+    finish: Literal["stop", "length", "skipped"]
+    prompt_tokens: int
+    new_tokens: int
+
+
+VerdictName = Literal[
+    "passed",
+    "wrong_answer",
+    "exception",
+    "compile_error",
+    "timeout",
+    "memory",
+    "output_limit",
+    "forbidden",
+    "unjudged",
+]
+
+
+class Verdict(Record):
+    """What running one completion showed.
+
+    `unjudged` says that this machine could not tell (no compiler, a fault of the harness); `detail`
+    then holds the reason and the remedy. `strength` is `apart` when the expected answers were never
+    in the candidate's process. Times are seconds.
+    """
+
+    task_id: str
+    sample: int = 0
+    verdict: VerdictName
+    detail: str = ""
+    strength: Literal["apart", "in-process", "none"] = "apart"
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+__all__ = [
+    "BUILTIN_TRACKS",
+    "CallTests",
+    "Case",
+    "CodeTests",
+    "Completion",
+    "Example",
+    "Language",
+    "Parameter",
+    "Problem",
+    "Record",
+    "Task",
+    "Tests",
+    "Track",
+    "ValueType",
+    "Verdict",
+    "VerdictName",
+]

@@ -1,0 +1,147 @@
+"""The hub reader on local folders, read by `datasets` itself, without a network."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+import pytest
+
+from tasks.readers import Columns, DataError, Source, digest, read_examples, read_problems
+from tasks.records import Example, Track
+
+datasets = pytest.importorskip("datasets")
+
+TRANSLATION = Track.parse("translation/java-csharp")
+PAIRS = Columns(input="java", output="cs")
+
+
+@pytest.fixture(autouse=True)
+def _offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The library reads its settings once, at import, which another test may have caused already.
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def pairs(count: int) -> list[dict[str, object]]:
+    return [{"id": 100 + n, "java": f"int f{n}(){{}}", "cs": f"int F{n}(){{}}"} for n in range(count)]
+
+
+def test_a_folder_of_parquet_is_read_by_split_and_column(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    for split, count in (("train", 5), ("test", 2)):
+        pq.write_table(pa.Table.from_pylist(pairs(count)), tmp_path / "pairs" / f"{split}.parquet")
+    source = Source(reader="hub", path="pairs", columns=PAIRS)
+    examples = read_examples(source, track=TRANSLATION, root=tmp_path)
+    assert len(examples) == 5
+    assert examples[3] == Example(
+        id="pairs/translation/java-csharp/train/3",
+        track="translation/java-csharp",
+        input="int f3(){}",
+        output="int F3(){}",
+    )
+    problems = read_problems(
+        Source(reader="hub", path="pairs", split="test", columns=PAIRS), track=TRANSLATION, root=tmp_path
+    )
+    assert [(problem.dataset, problem.reference) for problem in problems] == [
+        ("pairs", "int F0(){}"),
+        ("pairs", "int F1(){}"),
+    ]
+
+
+def test_a_limit_takes_rows_by_the_hash_of_their_ids(tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(40))
+    columns = Columns(input="java", output="cs", id="id")
+    few, more = (
+        read_examples(
+            Source(reader="hub", path="pairs", columns=columns, limit=limit), track=TRANSLATION, root=tmp_path
+        )
+        for limit in (4, 9)
+    )
+    assert few == more[:4]
+    number = few[0].id.removeprefix("pairs/translation/java-csharp/train/")
+    assert few[0].output == f"int F{int(number) - 100}(){{}}"
+
+
+def test_a_changed_folder_is_read_again_and_known_by_its_digest(tmp_path: Path) -> None:
+    source = Source(reader="hub", path="pairs", columns=PAIRS)
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(3))
+    before = digest(source, root=tmp_path)
+    assert len(read_examples(source, track=TRANSLATION, root=tmp_path)) == 3
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(4))
+    assert len(read_examples(source, track=TRANSLATION, root=tmp_path)) == 4
+    assert before is not None and digest(source, root=tmp_path) != before
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(1))
+    source = Source(reader="hub", path="pairs", columns=Columns(input="java", output="csharp"))
+    with pytest.raises(DataError, match=r"column csharp: not in .*; its columns are: id, java, cs"):
+        read_examples(source, track=TRANSLATION, root=tmp_path)
+
+
+def test_rows_without_text_are_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs" / "train.jsonl", [*pairs(1), {"id": 7, "java": "int f(){}", "cs": None}])
+    with pytest.raises(DataError, match="train/1: cs is NoneType, not text"):
+        read_examples(Source(reader="hub", path="pairs", columns=PAIRS), track=TRANSLATION, root=tmp_path)
+
+
+def test_a_split_or_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(1))
+    with pytest.raises(DataError, match='Unknown split "dev"'):
+        read_examples(Source(reader="hub", path="pairs", split="dev", columns=PAIRS), track=TRANSLATION, root=tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        read_examples(Source(reader="hub", path="other", columns=PAIRS), track=TRANSLATION, root=tmp_path)
+
+
+def code_to_text(folder: Path) -> Source:
+    row = {
+        "language": "python",
+        "code": 'def f(x):\n    """Double it.\n\n    Slowly.\n    """\n    return 2 * x',
+        "docstring": "Double it.\n\nSlowly.",
+    }
+    write_rows(folder / "code" / "train.jsonl", [row])
+    return Source(reader="hub", path="code", preset="codexglue-code-to-text")
+
+
+def test_the_code_to_text_preset_hides_the_docstring_from_the_input(tmp_path: Path) -> None:
+    source = code_to_text(tmp_path)
+    (example,) = read_examples(source, track=Track.parse("summarization/python"), root=tmp_path)
+    assert (example.input, example.output) == ("def f(x):\n    return 2 * x", "Double it.")
+
+
+def test_the_code_to_text_preset_backwards_is_summary_and_signature_to_code(tmp_path: Path) -> None:
+    source = code_to_text(tmp_path)
+    (example,) = read_examples(source, track=Track.parse("generation/python"), root=tmp_path)
+    assert (example.input, example.output) == ("Double it.\n\ndef f(x):", "def f(x):\n    return 2 * x")
+
+
+def test_the_code_to_text_preset_refuses_other_languages_and_tracks(tmp_path: Path) -> None:
+    source = code_to_text(tmp_path)
+    with pytest.raises(DataError, match=r"train/0: python\n.*needs rows in java"):
+        read_examples(source, track=Track.parse("summarization/java"), root=tmp_path)
+    with pytest.raises(DataError, match="it serves: generation/python, generation/java"):
+        read_examples(source, track=TRANSLATION, root=tmp_path)
+
+
+def test_a_cached_copy_of_another_commit_is_not_taken_for_the_pinned_one(tmp_path: Path) -> None:
+    # Offline, `datasets` falls back on whatever it fetched last; its cache is laid out as it lays it out.
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(3))
+    read_examples(Source(reader="hub", path="pairs", columns=PAIRS), track=TRANSLATION, root=tmp_path)
+    (split,) = (tmp_path / "cache").rglob("pairs-train.arrow")
+    fetched, wanted = "a" * 40, "b" * 40
+    shutil.copytree(split.parent, tmp_path / "cache" / "owner___pairs" / "default" / "0.0.0" / fetched)
+
+    def pinned(commit: str) -> Source:
+        return Source(reader="hub", repository="owner/pairs", revision=commit, columns=PAIRS)
+
+    assert len(read_examples(pinned(fetched), track=TRANSLATION, root=tmp_path)) == 3
+    with pytest.raises(DataError, match=f"the copy that was fetched before is {fetched}"):
+        read_examples(pinned(wanted), track=TRANSLATION, root=tmp_path)

@@ -1,0 +1,120 @@
+"""Full fine-tuning of all weights under DeepSpeed ZeRO, in any number of processes.
+
+One decision: the process group is the launcher's business (Ray Train, torchrun, or a test). This
+module joins the group that it finds, and starts one of a single process only when there is none.
+
+On CPU DeepSpeed keeps to PyTorch's AdamW and gloo. Its first use compiles an operator, which needs
+g++ and ninja.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from trainers.data import Batch
+from trainers.engine import TrackLoss, optimizer_for
+from trainers.model import device_of, load_base
+from trainers.spec import Runtime, TrainingSettings, TrainingSpec
+
+
+def missing_for_full() -> str | None:
+    """Why full fine-tuning cannot run on this machine, with the remedy; None if it can."""
+    if shutil.which("g++") is None:
+        return "not run: no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
+    return None
+
+
+class DeepSpeedEngine:
+    """A model under ZeRO. See `trainers.engine.Engine` for what each verb means."""
+
+    def __init__(self, spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> None:
+        deepspeed = _deepspeed(runtime)
+        torch.manual_seed(spec.seed)
+        self.model: PreTrainedModel = load_base(spec.model, kind="full", runtime=runtime)
+        if runtime.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.model.train()
+        on_cpu = device_of(runtime).type == "cpu"
+        # On CUDA the weights are bf16 with DeepSpeed's 32-bit masters; on CPU they are 32-bit and
+        # the products are cast.
+        loss = TrackLoss(self.model, num_tracks=num_tracks, autocast=on_cpu and spec.settings.precision == "bf16")
+        self._engine, *_ = deepspeed.initialize(
+            model=loss,
+            optimizer=optimizer_for(self.model.parameters(), settings=spec.settings),
+            config=_config(spec.settings, runtime=runtime, on_cpu=on_cpu),
+            dist_init_required=False,
+        )
+        self._zero_stage = runtime.zero_stage
+        self.rank = torch.distributed.get_rank()
+        self.world = torch.distributed.get_world_size()
+
+    def sums(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """See `Engine`."""
+        sums, counts = self._engine(batch)
+        return sums, counts
+
+    def backward(self, loss: Tensor) -> None:
+        """See `Engine`; DeepSpeed averages over processes, and the loop wants the sum."""
+        self._engine.set_gradient_accumulation_boundary(False)
+        self._engine.backward(loss * self.world)
+
+    def step(self, *, learning_rate: float) -> float:
+        """See `Engine`."""
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._engine.set_gradient_accumulation_boundary(True)
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        return float(norm) if norm is not None else float("nan")
+
+    def evaluating(self, on: bool) -> None:
+        """See `Engine`."""
+        self._engine.train(not on)
+
+    def save(self, folder: Path) -> None:
+        """See `Engine`; under ZeRO 3 the shards are gathered first, on every process."""
+        import deepspeed
+
+        gathered = list(self.model.parameters()) if self._zero_stage == 3 else []
+        with deepspeed.zero.GatheredParameters(gathered):
+            if self.rank == 0:
+                state = {name: tensor.detach().to(torch.bfloat16) for name, tensor in self.model.state_dict().items()}
+                self.model.save_pretrained(str(folder), state_dict=state)
+        torch.distributed.barrier()
+
+
+def _deepspeed(runtime: Runtime) -> Any:
+    """Import DeepSpeed for the device in use and join, or start, a process group."""
+    on_cpu = device_of(runtime).type == "cpu"
+    if on_cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    # ninja comes with our dependencies, and is found beside the interpreter.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    import deepspeed
+
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group(
+            "gloo" if on_cpu else "nccl", store=torch.distributed.HashStore(), rank=0, world_size=1
+        )
+    deepspeed.init_distributed(dist_backend="gloo" if on_cpu else "nccl", dist_init_required=False)
+    return deepspeed
+
+
+def _config(settings: TrainingSettings, *, runtime: Runtime, on_cpu: bool) -> dict[str, Any]:
+    # Accumulation is the loop's: boundaries are set by hand, so DeepSpeed is told of one step.
+    return {
+        "train_micro_batch_size_per_gpu": runtime.micro_batch,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": settings.max_grad_norm,
+        "bf16": {"enabled": not on_cpu},
+        "zero_optimization": {"stage": runtime.zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 10**9,
+    }
