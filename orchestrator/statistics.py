@@ -72,15 +72,19 @@ def wilson_interval(successes: int, *, total: int, level: float = 0.95) -> Inter
         raise ValueError(f"successes must be within 0 and total={total}, got {successes}")
     if not total:
         return None
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # type: ignore[import-untyped]
 
     bounds = binomtest(successes, total).proportion_ci(confidence_level=level, method="wilson")
     return Interval(float(bounds.low), float(bounds.high))
 
 
 def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float = 0.95) -> Interval | None:
-    """Percentile bootstrap interval for the mean; None below two values, where nothing can vary."""
-    if len(values) < 2:
+    """Percentile bootstrap interval for the mean.
+
+    None where the values do not vary: resampling would give an interval of no width, which claims a
+    certainty that a few equal values do not have.
+    """
+    if len(set(values)) < 2:
         return None
     import numpy as np
     from scipy.stats import bootstrap
@@ -203,7 +207,7 @@ def _wilcoxon(left: Sequence[float], right: Sequence[float], *, seed: int) -> di
         "p_value": p_value,
         "effect": "cliffs_delta",
         "effect_size": delta,
-        "ci": _delta_interval(left, right, seed=seed),
+        "ci": None if unchanged else _delta_interval(left, right, seed=seed),
         "magnitude": name_magnitude(delta),
         "note": f"all {len(left)} differences are zero" if unchanged else "",
     }

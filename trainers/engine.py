@@ -25,8 +25,8 @@ class Engine(Protocol):
     rank: int
     world: int
 
-    def sums(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss sums and token counts by track, (tracks,) each, with gradients unless evaluating."""
+    def sums(self, batch: Batch, *, last: bool) -> tuple[Tensor, Tensor]:
+        """Loss sums and token counts by track, (tracks,) each; `last` says that a step follows."""
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients; gradients add up over the calls of a step and over processes."""
@@ -73,7 +73,7 @@ class LocalEngine:
         self._trainable = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = optimizer_for(self._trainable, settings=settings)
 
-    def sums(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def sums(self, batch: Batch, *, last: bool) -> tuple[Tensor, Tensor]:
         """See `Engine`."""
         sums, counts = self._loss(batch)
         return sums, counts

@@ -54,21 +54,21 @@ class DeepSpeedEngine:
         self.rank = torch.distributed.get_rank()
         self.world = torch.distributed.get_world_size()
 
-    def sums(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """See `Engine`."""
+    def sums(self, batch: Batch, *, last: bool) -> tuple[Tensor, Tensor]:
+        """See `Engine`; DeepSpeed must know before the forward pass whether a step follows."""
+        if torch.is_grad_enabled():
+            self._engine.set_gradient_accumulation_boundary(last)
         sums, counts = self._engine(batch)
         return sums, counts
 
     def backward(self, loss: Tensor) -> None:
         """See `Engine`; DeepSpeed averages over processes, and the loop wants the sum."""
-        self._engine.set_gradient_accumulation_boundary(False)
         self._engine.backward(loss * self.world)
 
     def step(self, *, learning_rate: float) -> float:
         """See `Engine`."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
-        self._engine.set_gradient_accumulation_boundary(True)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
         return float(norm) if norm is not None else float("nan")
@@ -99,6 +99,7 @@ def _deepspeed(runtime: Runtime) -> Any:
     import deepspeed
 
     if not torch.distributed.is_initialized():
+        os.environ.setdefault("LOCAL_RANK", "0")
         torch.distributed.init_process_group(
             "gloo" if on_cpu else "nccl", store=torch.distributed.HashStore(), rank=0, world_size=1
         )

@@ -5,20 +5,14 @@ CPUs bitsandbytes repacks 4-bit weights at the first evaluation forward, and wha
 model afterwards (training on, merging) gives garbage; a fresh load has no such history.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 
+from trainers.locations import ModelError, location_of
 from trainers.spec import MethodKind, ModelSpec, Runtime
-
-_BUILTIN = {"builtin:micro": Path(__file__).parent / "micro" / "base"}
-
-
-class ModelError(ValueError):
-    """A base model that cannot be loaded; the message names it and the remedy."""
 
 
 def device_of(runtime: Runtime) -> torch.device:
@@ -31,25 +25,6 @@ def device_of(runtime: Runtime) -> torch.device:
     if runtime.device == "cuda" and not available:
         raise ModelError("runtime.device is cuda, but PyTorch sees no GPU here; use device: auto or cpu")
     return torch.device("cuda" if available and runtime.device != "cpu" else "cpu")
-
-
-def location_of(model: ModelSpec) -> str:
-    """The folder or hub id to load from."""
-    if model.name.startswith("builtin:"):
-        return str(_BUILTIN[model.name])
-    return model.name
-
-
-def local_digest(model: ModelSpec) -> str | None:
-    """Hash of a built-in or local model's files; None for a hub model, which its revision pins."""
-    folder = Path(location_of(model))
-    if not folder.is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json", ".jinja", ".model", ".txt") and path.name != "loss.jsonl":
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def load_tokenizer(model: ModelSpec) -> Any:

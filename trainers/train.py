@@ -161,6 +161,10 @@ def _prepare(
     rows = rows_of(encoded.examples, settings=settings)
     validation = encode(data.validation, tokenizer, settings=settings).examples
     engine = build_engine(spec, runtime=runtime, num_tracks=len(tracks))
+    if settings.batch_size % engine.world:
+        raise ValueError(
+            f"training.batch_size must be a multiple of the {engine.world} training processes, got {settings.batch_size}"
+        )
     return _Run(
         spec=spec,
         runtime=runtime,
@@ -227,7 +231,7 @@ def _one_step(run: _Run, chosen: tuple[int, ...], step: int) -> Row:
     sums, counts = torch.zeros(len(run.tracks)), torch.zeros(len(run.tracks))
     for start in range(0, len(mine), run.runtime.micro_batch):
         batch = collate(mine[start : start + run.runtime.micro_batch], pad=run.pad, tracks=run.tracks)
-        track_sums, track_counts = run.engine.sums(batch)
+        track_sums, track_counts = run.engine.sums(batch, last=start + run.runtime.micro_batch >= len(mine))
         run.engine.backward(track_sums.sum() / loss_tokens)
         sums += track_sums.detach().float().cpu()
         counts += track_counts.cpu()
@@ -260,7 +264,7 @@ def _validate(run: _Run, step: int) -> None:
     with torch.no_grad():
         for start in range(0, len(run.validation), run.runtime.micro_batch):
             rows = run.validation[start : start + run.runtime.micro_batch]
-            track_sums, track_counts = run.engine.sums(collate(rows, pad=run.pad, tracks=run.tracks))
+            track_sums, track_counts = run.engine.sums(collate(rows, pad=run.pad, tracks=run.tracks), last=False)
             sums += track_sums.float().cpu()
             counts += track_counts.cpu()
     judged = run.hooks.validate(run.engine.model) if run.hooks.validate else {}
@@ -301,9 +305,22 @@ def _summary(run: _Run, encoded: EncodedSet, *, step: int, stopped: bool) -> Tra
         best_step=run.best.step,
         best_value=run.best.value if math.isfinite(run.best.value) else None,
         stopped_early=stopped,
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        total_parameters=run.engine.model.num_parameters(),
+        trainable_parameters=sum(_size(p) for p in parameters if p.requires_grad),
+        total_parameters=_total_parameters(run.engine.model),
         examples={t: sum(e.track == t for e in encoded.examples) for t in run.tracks},
         too_long=encoded.too_long,
         peak_memory_bytes=int(torch.cuda.max_memory_allocated()) if on_gpu else peak,
     )
+
+
+def _size(parameter: Any) -> int:
+    """Elements of a parameter; under ZeRO 3 the shard that is held here says nothing of it."""
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
+
+
+def _total_parameters(model: Any) -> int:
+    """All weights; a 4-bit tensor holds two of them a byte, which transformers accounts for."""
+    parameters = list(model.parameters())
+    if any(hasattr(p, "ds_numel") for p in parameters):
+        return sum(_size(p) for p in parameters)
+    return int(model.num_parameters())

@@ -27,15 +27,17 @@ PYTHON = os.path.realpath(sys.executable)  # past the virtual environment: candi
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _FILES = ("outcomes", "stdout", "stderr")
 _SLACK_S = 30.0
-_STDERR_TAIL = 2000
+_STDERR_ENDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """How a confined process ended and what it left in its files.
 
-    `killed_by` is a signal's number; `overflowed` says that a file reached the limit. Times are
-    seconds, CPU over all processes of the candidate. `started` says that the outcomes were ever written to.
+    `killed_by` is a signal's number; `started` says that the outcomes were ever written to, and
+    `overflowed` that they or the standard output reached the limit (standard error does not count:
+    mono writes megabytes there about one stack overflow). `stderr` is its beginning and its end.
+    Times are seconds, CPU over all processes of the candidate.
     """
 
     cause: Literal["exit", "cpu", "wall"]
@@ -45,7 +47,7 @@ class Run:
     wall_s: float
     started: bool
     outcomes: str
-    stderr_tail: str
+    stderr: str
     overflowed: bool
 
 
@@ -80,8 +82,8 @@ class Launcher:
                 wall_s=answer["wall_s"],
                 started=os.fstat(fds["outcomes"]).st_mtime_ns != untouched,
                 outcomes=_read(fds["outcomes"], limits.output_bytes),
-                stderr_tail=_read(fds["stderr"], limits.output_bytes)[-_STDERR_TAIL:],
-                overflowed=any(os.fstat(fd).st_size >= limits.output_bytes for fd in fds.values()),
+                stderr=_ends(_read(fds["stderr"], limits.output_bytes)),
+                overflowed=any(os.fstat(fd).st_size >= limits.output_bytes for fd in (fds["outcomes"], fds["stdout"])),
             )
 
     def close(self) -> None:
@@ -97,6 +99,10 @@ def _create(path: Path, stack: contextlib.ExitStack) -> int:
 
 def _read(fd: int, limit: int) -> str:
     return os.pread(fd, limit, 0).decode("ascii", "replace")
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * _STDERR_ENDS else f"{text[:_STDERR_ENDS]}\n...\n{text[-_STDERR_ENDS:]}"
 
 
 def _request(command: Command, *, folder: Path, limits: Limits, after_load: str | None) -> dict[str, object]:

@@ -77,8 +77,11 @@ def _drop_root(executable: str, folder: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+    fd = os.open(path, os.O_WRONLY)  # not `open`, which loads a codec that the user nobody may be unable to read
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 def _enter_namespaces() -> None:

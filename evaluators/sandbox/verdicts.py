@@ -108,7 +108,7 @@ def find_code(run: Run, *, nonce: str, limits: Limits) -> Finding:
 
 def _transcript(run: Run) -> Transcript:
     if not run.started and not run.outcomes:
-        raise InfrastructureFault(f"the driver did not start: {_how_it_ended(run)} {run.stderr_tail.strip()[-200:]}")
+        raise InfrastructureFault(f"the driver did not start: {_how_it_ended(run)}")
     return read_transcript(run.outcomes)
 
 
@@ -136,7 +136,7 @@ def _ending(run: Run, transcript: Transcript, *, where: str, limits: Limits) -> 
         return Finding(verdict="timeout", detail=f"{where} not finished after {spent}")
     if run.cause == "cpu":
         return Finding(verdict="timeout", detail=f"{where} not finished after {limits.cpu_s:g} s of CPU time")
-    if run.killed_by == _SIGKILL or _OUT_OF_MEMORY.search(run.stderr_tail):
+    if run.killed_by == _SIGKILL or _OUT_OF_MEMORY.search(run.stderr):
         return Finding(verdict="memory", detail=f"{where} not finished: {_how_it_ended(run)}, as when memory runs out")
     return Finding(verdict="exception", detail=f"{where} not finished: {_how_it_ended(run)}")
 
@@ -144,7 +144,8 @@ def _ending(run: Run, transcript: Transcript, *, where: str, limits: Limits) -> 
 def _how_it_ended(run: Run) -> str:
     if run.killed_by is not None:
         return f"the process was ended by {signal_name(run.killed_by)}"
-    return f"the process ended (exit status {run.exit_status})"
+    said = " ".join(run.stderr.split())[: 2 * _LONGEST_VALUE] if run.exit_status else ""
+    return f"the process ended (exit status {run.exit_status})" + (f": {said}" if said else "")
 
 
 __all__ = ["Finding", "find_calls", "find_code", "matches", "shorten", "show"]

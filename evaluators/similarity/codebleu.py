@@ -15,9 +15,9 @@ Where the paper and its implementation leave room or do harm, this follows:
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 from evaluators.similarity.dataflow import Flow, extract_flows
 from evaluators.similarity.keywords import KEYWORDS
@@ -55,8 +55,12 @@ class _Program:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """Counts of one pair or of many; tuples run over the n-gram orders 1 to 4."""
+class _Tally:
+    """Counts of one pair or of many.
+
+    `lengths` are output and reference in tokens; the next four run over the n-gram orders 1 to 4;
+    `structure` holds subtrees matched and expected, then flows matched and expected.
+    """
 
     lengths: tuple[float, ...]
     matched: tuple[float, ...]
@@ -64,16 +68,6 @@ class Tally:
     weighted_matched: tuple[float, ...]
     weighted_expected: tuple[float, ...]
     structure: tuple[float, ...]
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            lengths=_add(self.lengths, other.lengths),
-            matched=_add(self.matched, other.matched),
-            written=_add(self.written, other.written),
-            weighted_matched=_add(self.weighted_matched, other.weighted_matched),
-            weighted_expected=_add(self.weighted_expected, other.weighted_expected),
-            structure=_add(self.structure, other.structure),
-        )
 
 
 def score_codebleu(
@@ -84,7 +78,7 @@ def score_codebleu(
         _tally(_read(prediction, language), _read_reference(reference, language), language)
         for prediction, reference in zip(predictions, references, strict=True)
     ]
-    return tuple(map(_score, tallies)), _score(reduce(Tally.__add__, tallies))
+    return tuple(map(_score, tallies)), _score(_sum(tallies))
 
 
 def _read(code: str, language: Language) -> _Program:
@@ -107,10 +101,10 @@ def _ngrams(tokens: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
     return Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
 
 
-def _tally(output: _Program, reference: _Program, language: Language) -> Tally:
+def _tally(output: _Program, reference: _Program, language: Language) -> _Tally:
     common = [ours & theirs for ours, theirs in zip(output.ngrams, reference.ngrams, strict=True)]
     weigh = KEYWORDS[language]
-    return Tally(
+    return _Tally(
         lengths=(output.length, reference.length),
         matched=tuple(counts.total() for counts in common),
         written=tuple(counts.total() for counts in output.ngrams),
@@ -134,7 +128,7 @@ def _weigh(unigrams: Counter[tuple[str, ...]], keywords: frozenset[str]) -> floa
     return special + _ORDINARY_WEIGHT * (unigrams.total() - special)
 
 
-def _score(tally: Tally) -> CodeBleu:
+def _score(tally: _Tally) -> CodeBleu:
     output_length, reference_length = tally.lengths
     orders = [index for index, expected in enumerate(tally.weighted_expected) if expected]
     ngram = _brevity(output_length, reference_length) * _mean_match(tally.matched, tally.written, orders)
@@ -168,5 +162,15 @@ def _brevity(output_length: float, reference_length: float) -> float:
     return math.exp(1 - reference_length / output_length) if output_length else 0.0
 
 
-def _add(left: tuple[float, ...], right: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+def _sum(tallies: Sequence[_Tally]) -> _Tally:
+    def add_up(rows: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+        return tuple(map(math.fsum, zip(*rows, strict=True)))
+
+    return _Tally(
+        lengths=add_up(tally.lengths for tally in tallies),
+        matched=add_up(tally.matched for tally in tallies),
+        written=add_up(tally.written for tally in tallies),
+        weighted_matched=add_up(tally.weighted_matched for tally in tallies),
+        weighted_expected=add_up(tally.weighted_expected for tally in tallies),
+        structure=add_up(tally.structure for tally in tallies),
+    )

@@ -19,9 +19,7 @@ _DEFINITIONS = frozenset({"variable_declarator", "default_parameter", "typed_def
 _ASSIGNMENTS = frozenset({"assignment_expression", "assignment", "augmented_assignment", "for_in_clause"})
 _UPDATES = frozenset({"update_expression", "prefix_unary_expression", "postfix_unary_expression"})
 _BRANCHES = frozenset({"if_statement"})
-_LOOPS = frozenset(
-    {"for_statement", "while_statement", "do_statement", "enhanced_for_statement", "foreach_statement"}
-)
+_LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "enhanced_for_statement", "foreach_statement"})
 _COMPREHENSIONS = frozenset(
     {"list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression"}
 )

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import tree_sitter
 import tree_sitter_c_sharp
@@ -62,11 +62,12 @@ def parses(code: str, *, language: Language) -> bool:
 
     Python is judged by the interpreter's own `ast`; Java and C# by tree-sitter, as they stand or as
     the members of a class, since our problems ask for bare static methods. An output without any
-    code is not a program, though grammars accept it.
+    code (empty, or comments alone) is not a program, though grammars accept it.
     """
-    if not code.strip():
-        return False
-    return _python_parses(code) if language is Language.PYTHON else not read_tree(code, language=language).has_error
+    if language is Language.PYTHON:
+        return _python_parses(code)
+    tree = read_tree(code, language=language)
+    return bool(tree.tokens) and not tree.has_error
 
 
 def read_tree(code: str, *, language: Language) -> SyntaxTree:
@@ -106,14 +107,13 @@ def _python_parses(code: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            ast.parse(code)
+            return bool(ast.parse(code).body)
         # ValueError: a NUL byte; MemoryError and RecursionError: nesting beyond the parser's stack.
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             return False
-    return True
 
 
-@lru_cache(maxsize=None)
+@cache
 def _grammar(language: Language) -> tree_sitter.Language:
     return tree_sitter.Language(_GRAMMARS[language]())
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from statistics import fmean
 
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def score_rouge_l(predictions: Sequence[str], references: Sequence[str]) -> Scor
     Its tokeniser keeps lower-cased ASCII letters and digits alone.
     """
     # Imported here: rouge-score imports NLTK, 2.5 s that no other metric needs.
-    from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
 
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     pairs = zip(predictions, references, strict=True)
@@ -72,7 +73,7 @@ def score_edit_similarity(predictions: Sequence[str], references: Sequence[str])
     """100 x (1 - Levenshtein distance / longer length), in characters, white space squeezed."""
     pairs = zip(map(_squeeze, predictions), map(_squeeze, references), strict=True)
     scores = [
-        100 * (1 - edit_distance(prediction, reference) / max(len(prediction), len(reference), 1)) if prediction else 0.0
+        100 * (1 - edit_distance(prediction, reference) / max(len(prediction), len(reference))) if prediction else 0.0
         for prediction, reference in pairs
     ]
     return _averaged(scores, signature="levenshtein|unit:char|case:mixed|space:squeezed|corpus:mean|version:1")

@@ -179,10 +179,13 @@ def main() -> None:
     mode, sys.argv = sys.argv[1], ["candidate"]
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # `site`, which is not loaded, gives these
     say("h")
+    request = []
+    if mode == "calls":  # read first: a program may change its folder, or the file
+        with open("request", encoding="ascii", newline="\n") as file:
+            request = file.read().split("\n")
     module = load()
     if module is not None and mode == "calls":
-        with open("request", encoding="ascii", newline="\n") as file:
-            run_calls(module, file.read().split("\n"))
+        run_calls(module, request)
     elif module is not None:
         run_tests(module)
 

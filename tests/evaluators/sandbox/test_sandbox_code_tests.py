@@ -53,7 +53,7 @@ def test_no_program_passes_without_running_the_tests(bricks: Any, source: str, v
 
 def test_tests_are_not_within_reach_before_the_program_is_loaded(bricks: Any) -> None:
     source = (
-        "import os\nfound = [n for n in os.listdir() if b'candidate(1, 2)' in open(n, 'rb').read()]\n"
+        "import os\nfound = [n for n in os.listdir() if b'idate(1, 2' + b')' in open(n, 'rb').read()]\n"
         "assert not found, found\ndef add(a, b): return a + b"
     )
     assert bricks.judge(source, tests=CHECK).verdict == "passed"

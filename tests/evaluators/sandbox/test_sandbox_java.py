@@ -15,13 +15,14 @@ PROGRAMS = {
     "uncompilable": HEAD + "{\n\n    return undefined;\n}",
     "unbalanced": HEAD + "{ return 3;",
     "exception": HEAD + "{ return numbers.get(1) + numbers.get(0); }",
-    "initialiser": "static int bad = 1 / Integer.parseInt(\"0\");\n" + HEAD + "{ return bad; }",
+    "initialiser": 'static int bad = 1 / Integer.parseInt("0");\n' + HEAD + "{ return bad; }",
     "loop": HEAD + "{ while (true) { } }",
     "exit": HEAD + "{ System.exit(0); return 3; }",
     "recursion": HEAD + "{ return solve(numbers) + 1; }",
     "memory": HEAD + "{ List<long[]> all = new ArrayList<>(); while (true) all.add(new long[1 << 20]); }",
-    "flood": HEAD + "{ for (int i = 0; i < 100000; i++) System.out.println(\"0123456789\"); return 3; }",
-    "class": "package demo;\nimport java.util.List;\nimport java.util.*;\n\n/** class of { */\npublic class Solution {\n"
+    "flood": HEAD + '{ for (int i = 0; i < 100000; i++) System.out.println("0123456789"); return 3; }',
+    "class": "package demo;\nimport java.util.List;\nimport java.util.*;\n\n/** class of { */\n"
+    "public class Solution {\n"
     "    " + HEAD + "{ return new Adder().add(numbers); }\n}\n\nclass Adder { int add(List<Integer> all) "
     "{ int t = 0; for (int n : all) t += n; return t; } }",
     "method and class": "class Adder { int add(int a, int b) { return a + b; } }\n// }\n"
@@ -30,8 +31,11 @@ PROGRAMS = {
     "array": "static int solve(int[] numbers) { return 0; }",
     "instance": "int solve(List<Integer> numbers) { return 0; }",
     "null": "static Integer solve(List<Integer> numbers) { return null; }",
-    "thread": HEAD + "{ new Thread(() -> { while (true) { } }).start(); return numbers.stream().mapToInt(n -> n).sum(); }",
-    "network": HEAD + "{ try { new java.net.Socket(\"1.1.1.1\", 80); } catch (java.io.IOException e) "
+    "thread": HEAD
+    + "{ new Thread(() -> { while (true) { } }).start(); return numbers.stream().mapToInt(n -> n).sum(); }",
+    "secret": HEAD + '{ try { return java.nio.file.Files.readAllBytes(java.nio.file.Path.of("/etc/shadow")).length; } '
+    "catch (java.io.IOException e) { throw new RuntimeException(e.toString()); } }",
+    "network": HEAD + '{ try { new java.net.Socket("1.1.1.1", 80); } catch (java.io.IOException e) '
     "{ throw new RuntimeException(e.getMessage()); } return 3; }",
 }
 EXPECTED = {
@@ -53,6 +57,7 @@ EXPECTED = {
     "instance": ("compile_error", "no static method solve(list[int])"),
     "null": ("wrong_answer", "returned None, expected 3"),
     "thread": ("passed", ""),
+    "secret": ("exception", "AccessDenied"),  # a judge that is root hands candidates to nobody
     "network": ("exception", "unreachable"),
 }
 

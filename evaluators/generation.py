@@ -1,0 +1,159 @@
+"""Ask a model: prompts through the shared renderer, completions as decoded.
+
+One decision: decoding is fully said by `GenerationSettings`. A model's own generation defaults
+(Qwen2.5's repetition penalty and sampling, for one) are set aside, so that greedy means greedy.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from tasks.prompts import render_prompt
+from tasks.records import Completion, Problem, Record, Task
+
+
+class GenerationSettings(Record):
+    """How completions are decoded. Token limits are by task; temperature 0 is greedy."""
+
+    max_new_tokens: int = Field(default=512, ge=1)
+    max_summary_tokens: int = Field(default=128, ge=1)
+    samples: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "GenerationSettings":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("generation.samples above 1 needs generation.temperature above 0: greedy samples are equal")
+        return self
+
+    def limit(self, problem: Problem) -> int:
+        """The most new tokens that a problem's track allows."""
+        prose = problem.parsed_track.task is Task.SUMMARIZATION
+        return self.max_summary_tokens if prose else self.max_new_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prompt:
+    problem: Problem
+    ids: tuple[int, ...]
+
+
+def generate(
+    model: Any, tokenizer: Any, problems: Sequence[Problem], *, settings: GenerationSettings, batch_size: int
+) -> tuple[Completion, ...]:
+    """Completions for every problem, `settings.samples` each, in the order of `problems`.
+
+    Prompts of like length share a batch. A prompt that leaves no room for the allowed new tokens in
+    the model's context is `skipped` rather than cut.
+    """
+    prompts = [
+        _Prompt(
+            problem=problem,
+            ids=render_prompt(tokenizer, track=problem.parsed_track, text=problem.input).prompt_ids,
+        )
+        for problem in problems
+    ]
+    context = int(model.config.max_position_embeddings)
+    fitting = [p for p in prompts if len(p.ids) + settings.limit(p.problem) <= context]
+    found = {
+        (c.problem_id, c.sample): c
+        for batch in _batches(fitting, settings=settings, size=batch_size)
+        for sample in range(settings.samples)
+        for c in _decode(model, tokenizer, batch, settings=settings, sample=sample)
+    }
+    return tuple(
+        found.get((p.problem.id, sample), _skipped(p, sample)) for p in prompts for sample in range(settings.samples)
+    )
+
+
+def _batches(prompts: list[_Prompt], *, settings: GenerationSettings, size: int) -> Iterable[list[_Prompt]]:
+    by_limit: dict[int, list[_Prompt]] = {}
+    for prompt in prompts:
+        by_limit.setdefault(settings.limit(prompt.problem), []).append(prompt)
+    for group in by_limit.values():
+        group.sort(key=lambda p: (len(p.ids), p.problem.id))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _skipped(prompt: _Prompt, sample: int) -> Completion:
+    return Completion(
+        problem_id=prompt.problem.id,
+        track=prompt.problem.track,
+        dataset=prompt.problem.dataset,
+        sample=sample,
+        text="",
+        finish="skipped",
+        prompt_tokens=len(prompt.ids),
+        new_tokens=0,
+    )
+
+
+def _decode(
+    model: Any, tokenizer: Any, batch: list[_Prompt], *, settings: GenerationSettings, sample: int
+) -> list[Completion]:
+    import torch
+
+    width = max(len(p.ids) for p in batch)
+    ids_BT = torch.full((len(batch), width), tokenizer.pad_token_id)
+    mask_BT = torch.zeros((len(batch), width), dtype=torch.long)
+    for row, prompt in enumerate(batch):
+        ids_BT[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
+        mask_BT[row, width - len(prompt.ids) :] = 1
+    torch.manual_seed(_seed(batch, settings.seed, sample))
+    ends = _ends(model, tokenizer)
+    with torch.inference_mode():
+        out_BT = model.generate(
+            input_ids=ids_BT.to(model.device),
+            attention_mask=mask_BT.to(model.device),
+            generation_config=_config(settings, limit=settings.limit(batch[0].problem), ends=ends, tokenizer=tokenizer),
+        )
+    rows = out_BT[:, width:].tolist()
+    return [
+        _completion(prompt, row, ends=ends, tokenizer=tokenizer, sample=sample)
+        for prompt, row in zip(batch, rows, strict=True)
+    ]
+
+
+def _config(settings: GenerationSettings, *, limit: int, ends: list[int], tokenizer: Any) -> Any:
+    from transformers import GenerationConfig
+
+    sampled = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+    return GenerationConfig(
+        max_new_tokens=limit,
+        eos_token_id=ends,
+        pad_token_id=tokenizer.pad_token_id,
+        **(sampled if settings.temperature > 0 else {"do_sample": False}),
+    )
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a turn: the tokenizer's, and those that the model declares."""
+    declared = getattr(model.generation_config, "eos_token_id", None)
+    listed = declared if isinstance(declared, list) else [declared]
+    return sorted({tokenizer.eos_token_id, *(e for e in listed if e is not None)})
+
+
+def _completion(prompt: _Prompt, row: list[int], *, ends: list[int], tokenizer: Any, sample: int) -> Completion:
+    stop = next((i for i, token in enumerate(row) if token in ends), None)
+    new = row if stop is None else row[:stop]
+    return Completion(
+        problem_id=prompt.problem.id,
+        track=prompt.problem.track,
+        dataset=prompt.problem.dataset,
+        sample=sample,
+        text=tokenizer.decode(new, skip_special_tokens=True),
+        finish="length" if stop is None else "stop",
+        prompt_tokens=len(prompt.ids),
+        new_tokens=len(new),
+    )
+
+
+def _seed(batch: list[_Prompt], seed: int, sample: int) -> int:
+    text = "/".join((str(seed), str(sample), *(p.problem.id for p in batch)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

@@ -1,0 +1,33 @@
+"""Size and complexity of files in any of our languages by lizard.
+
+One decision: lizard's own counts of whole files are taken; it sees complexity inside functions only.
+"""
+
+from collections.abc import Sequence
+
+from evaluators.quality.outcome import Failed, Outcome
+from tasks.records import Language
+
+# lizard chooses its reader by the file's name.
+_NAMES = {Language.PYTHON: "solution.py", Language.JAVA: "Solution.java", Language.CSHARP: "Solution.cs"}
+
+
+def measure_with_lizard(sources: Sequence[str], language: Language) -> list[Outcome]:
+    """`nloc`, `tokens`, `ccn` (summed over the functions) and `ccn_max` of each file."""
+    return [_measure(source, _NAMES[language]) for source in sources]
+
+
+def _measure(source: str, name: str) -> Outcome:
+    import lizard  # type: ignore[import-untyped]
+
+    try:
+        found = lizard.analyze_file.analyze_source_code(name, source)
+        complexities = [function.cyclomatic_complexity for function in found.function_list]
+        return {
+            "nloc": found.nloc,
+            "tokens": found.token_count,
+            "ccn": sum(complexities),
+            "ccn_max": max(complexities, default=0),
+        }
+    except Exception as error:  # a tool's breakdown on one file, of whatever kind, must not end the batch
+        return Failed(reason=f"lizard: {type(error).__name__}: {error}")

@@ -1,0 +1,154 @@
+"""From the ledger to results: joins a study's verdicts and scores into rows keyed by problem.
+
+One decision: what is not in the ledger is not in the results; a trial without a score still appears,
+with the stage that is missing and its cause.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluators.health import Health
+from orchestrator.ledger import Ledger, StageRecord, read_lines
+from orchestrator.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
+from orchestrator.stages import ScoredCell
+from orchestrator.study import Study
+from orchestrator.trial import StageName, TrialSpec
+from tasks.records import Completion, Verdict
+
+_Records = Mapping[StageName, StageRecord]
+
+
+def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyResults:
+    """All results of a study that the ledger holds now."""
+    records = {trial.label: ledger.records_of(trial) for trial in trials}
+    frozen = {
+        (trial.model.name, trial.seed): _texts(ledger, records[trial.label]) for trial in trials if trial.kind == "frozen"
+    }
+    outcomes, rows, cells = [], [], []
+    for trial in trials:
+        found = records[trial.label]
+        base = frozen.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+        outcomes.append(_outcome(trial, ledger, found, base=base))
+        trial_rows, trial_cells = _scored(trial, ledger, found)
+        rows += trial_rows
+        cells += trial_cells
+    any_record = next((r for found in records.values() for r in found.values()), None)
+    isolation = {str(r.facts["isolation"]) for found in records.values() for r in found.values() if "isolation" in r.facts}
+    return StudyResults(
+        study=study.study,
+        question=study.question,
+        trials=tuple(outcomes),
+        rows=tuple(rows),
+        cells=tuple(cells),
+        provenance=dict(any_record.provenance) if any_record else {},
+        isolation=", ".join(sorted(isolation)),
+    )
+
+
+def completions_of(ledger: Ledger, record: StageRecord) -> tuple[Completion, ...]:
+    """What a finished generate stage wrote."""
+    return tuple(Completion.model_validate(row) for row in read_lines(ledger.folder(record) / "completions.jsonl"))
+
+
+def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
+    """What a finished execute stage found."""
+    return tuple(Verdict.model_validate(row) for row in read_lines(ledger.folder(record) / "verdicts.jsonl"))
+
+
+def curve_of(ledger: Ledger, record: StageRecord) -> tuple[dict[str, float], ...]:
+    """Every row that a finished training logged, in order."""
+    chunks = sorted((ledger.folder(record) / "metrics").glob("*.jsonl"))
+    return tuple(row for chunk in chunks for row in read_lines(chunk))  # type: ignore[misc]
+
+
+def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
+    if "generate" not in records:
+        return {}
+    return {(c.problem_id, c.sample): c.text for c in completions_of(ledger, records["generate"])}
+
+
+def _outcome(
+    trial: TrialSpec, ledger: Ledger, records: _Records, *, base: dict[tuple[str, int], str] | None
+) -> TrialOutcome:
+    stages = []
+    for stage in trial.stages:
+        record = records.get(stage)
+        if record is None:
+            stages.append(_unfinished(trial, stage, ledger))
+            continue
+        facts: dict[str, Any] = dict(record.facts)
+        if stage == "generate" and base:
+            texts = _texts(ledger, records)
+            shared = texts.keys() & base.keys()
+            facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / max(1, len(shared))
+        stages.append(StageOutcome(stage=stage, state="done", seconds=record.seconds, facts=facts))
+    return TrialOutcome(
+        trial=trial.label,
+        model=trial.model.name,
+        method=trial.method_name,
+        kind=trial.kind,
+        grouping=trial.grouping,
+        tracks=trial.tracks,
+        seed=trial.seed,
+        stages=tuple(stages),
+        curve=curve_of(ledger, records["train"]) if "train" in records else (),
+    )
+
+
+def _unfinished(trial: TrialSpec, stage: StageName, ledger: Ledger) -> StageOutcome:
+    failure = ledger.last_failure(trial.key(stage))
+    if failure is None:
+        return StageOutcome(stage=stage, state="missing")
+    cause = failure[0].cause.removeprefix("StageFailed: ")
+    state = "not-run" if cause.startswith("not run:") else "failed"
+    return StageOutcome(stage=stage, state=state, cause=cause, log_path=str(failure[1]))
+
+
+def _scored(trial: TrialSpec, ledger: Ledger, records: _Records) -> tuple[list[InstanceRow], list[CellScores]]:
+    if "score" not in records:
+        return [], []
+    text = (ledger.folder(records["score"]) / "cells.json").read_text(encoding="utf-8")
+    scored = [ScoredCell.model_validate(cell) for cell in json.loads(text)]
+    verdicts = (
+        {(v.task_id, v.sample): v for v in verdicts_of(ledger, records["execute"])} if "execute" in records else {}
+    )
+    rows = [row for cell in scored for row in _rows(trial, cell, verdicts)]
+    return rows, [_cell(trial, cell, verdicts) for cell in scored]
+
+
+def _rows(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> list[InstanceRow]:
+    rows = []
+    for raw in cell.rows:
+        row: dict[str, Any] = dict(raw)
+        verdict = verdicts.get((row["problem_id"], row["sample"]))
+        rows.append(
+            InstanceRow(
+                trial=trial.label,
+                track=cell.track,
+                dataset=cell.dataset,
+                verdict=verdict.verdict if verdict else None,
+                detail=verdict.detail if verdict else "",
+                **row,
+            )
+        )
+    return rows
+
+
+def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> CellScores:
+    unjudged = [
+        verdict.detail
+        for row in cell.rows
+        if (verdict := verdicts.get((row["problem_id"], row["sample"]))) and verdict.verdict == "unjudged"  # type: ignore[arg-type]
+    ]
+    return CellScores(
+        trial=trial.label,
+        track=cell.track,
+        dataset=cell.dataset,
+        corpus=cell.corpus,
+        signatures=cell.signatures,
+        health=Health.model_validate(cell.health),
+        health_warnings=cell.health_warnings,
+        reference_counts=cell.reference_counts,
+        notes=(*dict.fromkeys(unjudged), *cell.notes),
+    )

@@ -1,0 +1,55 @@
+"""The exceptions that a person may meet.
+
+    PolytuneError
+    ├── StudyError        a study file is at fault; holds every fault with its line
+    ├── LedgerError       the ledger cannot be read or written
+    └── StageFailed       a stage ended without a result; holds its cause and where its log lies
+"""
+
+from dataclasses import dataclass
+
+
+class PolytuneError(Exception):
+    """Base of all errors that are shown as one message, without a traceback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in a study file; `line` counts from 1, None where no line is to blame."""
+
+    where: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"line {self.line}, " if self.line is not None else ""
+        return f"{place}{self.where}: {self.message}" if self.where else f"{place}{self.message}"
+
+
+class StudyError(PolytuneError):
+    """A study file that cannot be used, with all its faults at once."""
+
+    def __init__(self, source: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__(source, faults)
+        self.source = source
+        self.faults = faults
+
+    def __str__(self) -> str:
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        return "\n".join([f"{self.source}: {count}", *(f"  {fault}" for fault in self.faults)])
+
+
+class LedgerError(PolytuneError):
+    """The ledger cannot be read or written; the message says what and what to do."""
+
+
+class StageFailed(PolytuneError):
+    """A stage ended without a result."""
+
+    def __init__(self, cause: str, log_path: str = "") -> None:
+        super().__init__(cause, log_path)
+        self.cause = cause
+        self.log_path = log_path
+
+    def __str__(self) -> str:
+        return f"{self.cause} (log: {self.log_path})" if self.log_path else self.cause

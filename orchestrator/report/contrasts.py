@@ -1,0 +1,132 @@
+"""The pairs of arms that answer a study's questions, each tested problem by problem.
+
+One decision: only pairs that a question asks for are tested, within one model and one seed, and each
+question is one family for Holm's correction. Testing all against all would cost every answer its power.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.report.evidence import Arm
+from orchestrator.report.scores import PASS, Measure, Score, Unscored
+from orchestrator.statistics import Comparison, Interval, NotComparable, compare, holm
+
+ALPHA = 0.05
+ADAPTERS = ("qlora", "lora")
+Scores = Mapping[tuple[str, Measure], Score | Unscored]
+"""Scores by an arm's title and a measure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """One arm against another by one measure. `p_adjusted` is Holm's within the family."""
+
+    family: str
+    first: Arm
+    second: Arm
+    measure: Measure
+    outcome: Comparison | NotComparable
+    p_adjusted: float | None = None
+
+    @property
+    def points(self) -> float | None:
+        """Mean difference, first less second, on the 0-100 scale."""
+        return self._scale * self.outcome.difference if isinstance(self.outcome, Comparison) else None
+
+    @property
+    def points_interval(self) -> Interval | None:
+        """The 95 % interval of `points`, not corrected for the family."""
+        if not isinstance(self.outcome, Comparison) or self.outcome.difference_ci is None:
+            return None
+        low, high = self.outcome.difference_ci
+        return Interval(self._scale * low, self._scale * high)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference holds after correction."""
+        return self.p_adjusted is not None and self.p_adjusted < ALPHA
+
+    @property
+    def wording(self) -> str:
+        """What the test says of the first, in plain words."""
+        if isinstance(self.outcome, NotComparable):
+            return "not comparable"
+        if not self.is_shown:
+            return "no difference shown"
+        if self.outcome.difference:
+            return "better" if self.outcome.difference > 0 else "worse"
+        return "differs, with equal means"
+
+    @property
+    def _scale(self) -> int:
+        return 100 if self.measure.metric == PASS else 1
+
+
+def _asks_grouping(first: Arm, second: Arm) -> bool:
+    return first.kind == second.kind and (first.grouping, second.grouping) == ("together", "apart")
+
+
+def _asks_method(first: Arm, second: Arm) -> bool:
+    return first.kind in ADAPTERS and second.kind == "full" and first.grouping == second.grouping == "together"
+
+
+def _asks_training(first: Arm, second: Arm) -> bool:
+    return second.is_frozen and not first.is_frozen
+
+
+FAMILIES: Mapping[str, Callable[[Arm, Arm], bool]] = {
+    "together against apart": _asks_grouping,
+    "adapter against full": _asks_method,
+    "trained against frozen": _asks_training,
+}
+
+
+def draw_contrasts(arms: Sequence[Arm], measures: Sequence[Measure], *, scores: Scores) -> tuple[Contrast, ...]:
+    """Test every pair that a question asks for, by every measure that both were asked for."""
+    contrasts: list[Contrast] = []
+    for family in FAMILIES:
+        drawn = [
+            Contrast(
+                family=family,
+                first=first,
+                second=second,
+                measure=measure,
+                outcome=_test(first, second, one=scores[first.title, measure], other=scores[second.title, measure]),
+            )
+            for first, second in _pair_arms(arms, family=family)
+            for measure in measures
+            if first.trial_for(measure.place.track) and second.trial_for(measure.place.track)
+        ]
+        contrasts.extend(_correct(drawn))
+    return tuple(contrasts)
+
+
+def _pair_arms(arms: Sequence[Arm], *, family: str) -> Iterator[tuple[Arm, Arm]]:
+    for first in arms:
+        for second in arms:
+            if first.model == second.model and FAMILIES[family](first, second) and _share_seed(first, second, arms):
+                yield first, second
+
+
+def _share_seed(first: Arm, second: Arm, arms: Sequence[Arm]) -> bool:
+    """Same seed; a frozen model has nothing to seed, so its one trial may serve every seed."""
+    if first.seed == second.seed or not second.is_frozen:
+        return first.seed == second.seed
+    frozen = [arm for arm in arms if arm.is_frozen and arm.model == first.model]
+    return second is frozen[0] and all(arm.seed != first.seed for arm in frozen)
+
+
+def _test(first: Arm, second: Arm, *, one: Score | Unscored, other: Score | Unscored) -> Comparison | NotComparable:
+    if isinstance(one, Unscored):
+        return NotComparable(reason=f"{first.title}: {one.reason}")
+    if isinstance(other, Unscored):
+        return NotComparable(reason=f"{second.title}: {other.reason}")
+    return compare(one.per_problem, other.per_problem)
+
+
+def _correct(contrasts: Sequence[Contrast]) -> Iterator[Contrast]:
+    p_values = [item.outcome.p_value for item in contrasts if isinstance(item.outcome, Comparison)]
+    adjusted = iter(holm(p_values))
+    for item in contrasts:
+        tested = isinstance(item.outcome, Comparison)
+        yield replace(item, p_adjusted=next(adjusted)) if tested else item

@@ -1,0 +1,100 @@
+"""What each trial took: time by stage, training effort, memory, and proof that an adapter was applied.
+
+One decision: a fact that a stage did not record is shown as absent, never as zero.
+"""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.report.layout import (
+    ABSENT,
+    Cell,
+    Column,
+    Table,
+    format_bytes,
+    format_count,
+    format_seconds,
+    label,
+    labels,
+)
+from orchestrator.results import StudyResults, TrialOutcome
+
+Facts = Mapping[str, object]
+
+
+def build_cost_table(results: StudyResults) -> Table:
+    """Seconds by stage and in total, then training's facts, one row a trial."""
+    # The fullest trial first, so that a frozen one, which skips training, does not set the order.
+    fullest = sorted(results.trials, key=lambda trial: -len(trial.stages))
+    stages = list(dict.fromkeys(stage.stage for trial in fullest for stage in trial.stages))
+    facts = {trial.trial: collect_facts(trial) for trial in results.trials}
+    shown = {
+        title: show for title, show in _FACTS.items() if any(show(known).text != ABSENT for known in facts.values())
+    }
+    return Table(
+        name="cost",
+        title="Cost",
+        columns=(
+            *labels("trial"),
+            *(Column(title=stage, group="time") for stage in (*stages, "total")),
+            *(Column(title=title) for title in shown),
+        ),
+        rows=tuple(
+            (label(trial.trial), *_show_times(trial, stages), *(show(facts[trial.trial]) for show in shown.values()))
+            for trial in results.trials
+        ),
+        caption="Time is each stage's own, where it ran; a stage found done in the ledger keeps its first time.",
+    )
+
+
+def collect_facts(trial: TrialOutcome) -> dict[str, object]:
+    """All that a trial's stages recorded of themselves; a later stage's word stands."""
+    return {key: value for stage in trial.stages for key, value in stage.facts.items()}
+
+
+def _show_times(trial: TrialOutcome, stages: list[str]) -> list[Cell]:
+    taken = {stage.stage: stage.seconds for stage in trial.stages if stage.seconds is not None}
+    cells = [_show_time(taken.get(stage)) for stage in stages]
+    return [*cells, _show_time(sum(taken.values()) if taken else None)]
+
+
+def _show_time(seconds: float | None) -> Cell:
+    return Cell(text=ABSENT) if seconds is None else Cell(text=format_seconds(seconds), value=seconds)
+
+
+def read_number(facts: Facts, name: str) -> float | None:
+    """A fact as a number, None if it is absent or no number."""
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _show_number(name: str, write: Callable[[float], str]) -> Callable[[Facts], Cell]:
+    def show(facts: Facts) -> Cell:
+        value = read_number(facts, name)
+        return Cell(text=ABSENT) if value is None else Cell(text=write(value), value=value)
+
+    return show
+
+
+def _show_trainable(facts: Facts) -> Cell:
+    trainable, total = read_number(facts, "trainable_parameters"), read_number(facts, "total_parameters")
+    if trainable is None:
+        return Cell(text=ABSENT)
+    share = f"{100 * trainable / total:.3g} % of {format_count(total)}" if total else ""
+    return Cell(text=format_count(trainable), value=trainable, detail=share)
+
+
+def _show_adapter(facts: Facts) -> Cell:
+    changes = facts.get("adapter_changes_outputs")
+    if not isinstance(changes, bool):
+        return Cell(text=ABSENT)
+    note = "" if changes else "outputs equal the base model's: the adapter was not applied, or has learned nothing"
+    return Cell(text="yes" if changes else "no", value=float(changes), warning=not changes, note=note)
+
+
+_FACTS: Mapping[str, Callable[[Facts], Cell]] = {
+    "trainable parameters": _show_trainable,
+    "steps": _show_number("steps", format_count),
+    "tokens": _show_number("tokens", format_count),
+    "peak memory": _show_number("peak_memory_bytes", format_bytes),
+    "adapter changes outputs": _show_adapter,
+}

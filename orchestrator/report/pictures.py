@@ -1,0 +1,127 @@
+"""From a matplotlib figure to inline SVG that follows the page's colours, or to PNG.
+
+One decision: figures are drawn in the light palette, and in the SVG each of its colours becomes the
+CSS variable of that name. One drawing then serves light, dark and print.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PALETTE: Mapping[str, str] = {
+    "ink": "#1d2129",
+    "soft": "#626a76",
+    "rule": "#dfe2e7",
+    "paper": "#fffffe",
+    "frozen": "#858d99",
+    "qlora": "#2b6cd4",
+    "lora": "#0f8a7e",
+    "full": "#c65b12",
+    "other": "#8a4fc0",
+}
+"""Colours by role; page.css holds the same names for light and for dark. No two may be equal."""
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "polytune",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": PALETTE["ink"],
+    "axes.edgecolor": PALETTE["rule"],
+    "axes.labelcolor": PALETTE["soft"],
+    "axes.facecolor": "none",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.color": PALETTE["rule"],
+    "grid.linewidth": 0.6,
+    "xtick.color": PALETTE["rule"],
+    "xtick.labelcolor": PALETTE["soft"],
+    "ytick.color": PALETTE["rule"],
+    "ytick.labelcolor": PALETTE["ink"],
+    "ytick.major.size": 0,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.09,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Room for a figure: its width in inches (96 pixels each) and how many panels stand side by side."""
+
+    width: float
+    across: int
+
+
+WIDE = Frame(width=11.5, across=4)
+NARROW = Frame(width=7.8, across=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A figure drawn as SVG for wide and for narrow windows, with what it shows in words."""
+
+    title: str
+    caption: str
+    wide: str
+    narrow: str
+
+
+@contextmanager
+def drawing_style() -> Iterator[None]:
+    """The style in which every figure is drawn; the caller's own settings come back after it."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def choose_colour(kind: str) -> str:
+    """The colour that stands for a kind of method in every picture."""
+    return PALETTE.get(kind if kind in ("frozen", "qlora", "lora", "full") else "other", PALETTE["other"])
+
+
+def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> str:
+    """The figure as an `svg` element with unique ids, a title and a description for screen readers."""
+    stream = StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    for role, colour in PALETTE.items():
+        svg = svg.replace(colour, f"var(--{role})")
+    opening = (
+        f'<svg role="img" aria-labelledby="{name}-title {name}-description"'
+        f' style="max-width:{figure.get_figwidth() * 96:.0f}px"'
+    )
+    said = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
+    svg = re.sub(r"<svg([^>]*)>", lambda found: f"{opening}{found[1]}>{said}", svg, count=1)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', _keep_start, svg, count=1)
+
+
+def _keep_start(found: re.Match[str]) -> str:
+    """Drop the fixed size: the page scales the picture by its view box."""
+    return re.sub(r' width="[^"]*"| height="[^"]*"', "", found[0])
+
+
+def render_png(figure: "Figure") -> bytes:
+    """The figure on white, for places that take no SVG."""
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=160, facecolor="white")
+    return stream.getvalue()

@@ -1,0 +1,196 @@
+"""The pictures of a report: scores by arm, differences between arms, training curves.
+
+One decision: every dot has its interval and every axis of one metric the same scale, so that what
+looks different is different; arms keep their colour and marker in all pictures.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from orchestrator.report.contrasts import FAMILIES, Contrast
+from orchestrator.report.evidence import Arm
+from orchestrator.report.findings import Findings
+from orchestrator.report.layout import format_number
+from orchestrator.report.pictures import PALETTE, Frame, choose_colour
+from orchestrator.report.scores import Measure, Score
+from orchestrator.results import TrialOutcome
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = {"together": "o", "apart": "D"}
+_SEED_SPREAD = 0.22
+Line = tuple[str, str]
+"""A line of the overview: model and way; its arms differ in their seeds alone."""
+
+
+def draw_overview(findings: Findings, frame: Frame) -> "Figure | None":
+    """Dot plot: a panel for each place and metric, a line for each way, a dot for each seed."""
+    from matplotlib.figure import Figure
+
+    if not findings.measures:
+        return None
+    lines = _group_lines(findings.evidence.arms)
+    across = min(frame.across, len(findings.measures))
+    down = -(-len(findings.measures) // across)
+    figure = Figure(figsize=(frame.width, down * (0.27 * len(lines) + 0.75)))
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    reach = _find_reach(findings)
+    for panel, measure in zip_longest(panels, findings.measures):
+        if measure is None:
+            panel.set_visible(False)
+            continue
+        _draw_panel(panel, findings, lines=lines, measure=measure)
+        panel.set_xlim(0, reach[measure.metric] * 1.22)
+    return figure
+
+
+def _group_lines(arms: Sequence[Arm]) -> Mapping[Line, tuple[Arm, ...]]:
+    lines: dict[Line, tuple[Arm, ...]] = {}
+    for arm in arms:
+        lines[arm.model, arm.way] = (*lines.get((arm.model, arm.way), ()), arm)
+    return lines
+
+
+def _find_reach(findings: Findings) -> Mapping[str, float]:
+    """The right end of each metric's axis, the same at every place."""
+    reach: dict[str, float] = {}
+    for (_, measure), score in findings.scores.items():
+        if isinstance(score, Score):
+            end = max(score.value, score.interval.high if score.interval else 0.0)
+            reach[measure.metric] = max(reach.get(measure.metric, 1.0), end)
+    return {measure.metric: reach.get(measure.metric, 100.0) for measure in findings.measures}
+
+
+def _draw_panel(panel: "Axes", findings: Findings, *, lines: Mapping[Line, tuple[Arm, ...]], measure: Measure) -> None:
+    metric = "BLEU per problem" if measure.metric == "bleu" else measure.title
+    panel.set_title(f"{measure.place.title}\n", fontweight="bold")
+    panel.text(0, 1.04, metric, transform=panel.transAxes, color=PALETTE["soft"], fontsize=8)
+    several = len({model for model, _ in lines}) > 1
+    panel.set_yticks(range(len(lines)), [f"{model} · {way}" if several else way for model, way in lines])
+    panel.set_ylim(len(lines) - 0.5, -0.5)
+    for position, arms in enumerate(lines.values()):
+        for index, arm in enumerate(arms):
+            offset = 0.0 if len(arms) == 1 else _SEED_SPREAD * (2 * index / (len(arms) - 1) - 1)
+            _draw_score(panel, findings, arm=arm, measure=measure, at=position + offset)
+        if len(arms) == 1 and arms[0].is_frozen and not several:
+            _draw_baseline(panel, findings, arm=arms[0], measure=measure)
+
+
+def _draw_score(panel: "Axes", findings: Findings, *, arm: Arm, measure: Measure, at: float) -> None:
+    score, colour = findings.score(arm, measure), choose_colour(arm.kind)
+    if not isinstance(score, Score):
+        said = score.reason.partition(":")[0]
+        behind = {"facecolor": PALETTE["paper"], "edgecolor": "none", "pad": 1.5}
+        panel.text(0.02, at, said, transform=panel.get_yaxis_transform(), va="center", fontsize=7.5, style="italic",
+                   color=PALETTE["soft"], bbox=behind)  # fmt: skip
+        return
+    end = score.value
+    if score.interval:
+        panel.hlines(at, *score.interval, color=colour, linewidth=1.8, alpha=0.55)
+        end = max(end, score.interval.high)
+    _draw_dot(panel, arm, x=score.value, y=at, filled=not arm.is_frozen)
+    panel.annotate(format_number(score.value), (end, at), xytext=(4, 0), textcoords="offset points", va="center",
+                   fontsize=7.5, color=PALETTE["soft"])  # fmt: skip
+
+
+def _draw_dot(panel: "Axes", arm: Arm, *, x: float, y: float, filled: bool) -> None:
+    colour = choose_colour(arm.kind)
+    panel.plot([x], [y], _MARKERS.get(arm.grouping, "o"), markersize=5.2, color=colour, markeredgewidth=1.4,
+               markerfacecolor=colour if filled else PALETTE["paper"])  # fmt: skip
+
+
+def _draw_baseline(panel: "Axes", findings: Findings, *, arm: Arm, measure: Measure) -> None:
+    score = findings.score(arm, measure)
+    if isinstance(score, Score):
+        panel.axvline(score.value, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)), zorder=0.9)
+
+
+def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
+    """Differences in points with their intervals: a panel for each question and model."""
+    from matplotlib.figure import Figure
+
+    tested = [contrast for contrast in findings.contrasts if contrast.points is not None]
+    if not tested:
+        return None
+    models = list(dict.fromkeys(contrast.first.model for contrast in tested))
+    families = [family for family in FAMILIES if any(contrast.family == family for contrast in tested)]
+    measures = [measure for measure in findings.measures if any(contrast.measure == measure for contrast in tested)]
+    figure = Figure(figsize=(frame.width, len(models) * (0.4 * len(measures) + 0.6) + 0.5))
+    panels = figure.subplots(len(models), len(families), sharey=True, sharex="col", squeeze=False)
+    for model, line in zip(models, panels, strict=True):
+        for family, panel in zip(families, line, strict=True):
+            mine = [item for item in tested if (item.family, item.first.model) == (family, model)]
+            _draw_differences(panel, mine, measures=measures)
+            panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
+    for panel in panels[-1]:
+        panel.set_xlabel("points, first less second")
+    _draw_legend(figure, tested)
+    return figure
+
+
+def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures: Sequence[Measure]) -> None:
+    pairs = list(dict.fromkeys((item.first.title, item.second.title) for item in contrasts))
+    panel.axvline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
+    panel.set_yticks(range(len(measures)), [f"{measure.place.title}  {measure.title}" for measure in measures])
+    panel.set_ylim(len(measures) - 0.5, -0.5)
+    for item in contrasts:
+        index = pairs.index((item.first.title, item.second.title))
+        offset = 0.0 if len(pairs) == 1 else 0.56 * (index / (len(pairs) - 1) - 0.5)
+        at = measures.index(item.measure) + offset
+        if item.points_interval:
+            panel.hlines(at, *item.points_interval, color=choose_colour(item.first.kind), linewidth=1.5, alpha=0.55)
+        _draw_dot(panel, item.first, x=item.points or 0.0, y=at, filled=item.is_shown)
+
+
+def _draw_legend(figure: "Figure", contrasts: Sequence[Contrast]) -> None:
+    from matplotlib.lines import Line2D
+
+    firsts = {item.first.way: item.first for item in contrasts}
+    handles = [
+        Line2D([], [], linestyle="", marker=_MARKERS.get(arm.grouping, "o"), color=choose_colour(arm.kind), label=way)
+        for way, arm in firsts.items()
+    ]
+    hollow = Line2D([], [], linestyle="", marker="o", markeredgewidth=1.4, color=PALETTE["soft"],
+                    markerfacecolor=PALETTE["paper"], label="hollow: no difference shown")  # fmt: skip
+    figure.legend(handles=[*handles, hollow], loc="outside upper left", ncols=6, frameon=False, fontsize=8)
+
+
+def draw_curves(findings: Findings, frame: Frame) -> "Figure | None":
+    """Loss by step, a panel for each trained trial, on one scale."""
+    from matplotlib.figure import Figure
+
+    trained = [trial for trial in findings.results.trials if any("loss" in point for point in trial.curve)]
+    if not trained:
+        return None
+    across = min(frame.across, len(trained))
+    down = -(-len(trained) // across)
+    figure = Figure(figsize=(frame.width, 1.85 * down + 0.3))
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    for index, (panel, trial) in enumerate(zip_longest(panels, trained)):
+        if trial is None:
+            panel.set_visible(False)
+            continue
+        _draw_curve(panel, trial)
+        panel.set_xlabel("step")
+        if index % across == 0:
+            panel.set_ylabel("loss")
+    return figure
+
+
+def _draw_curve(panel: "Axes", trial: TrialOutcome) -> None:
+    colour = choose_colour(trial.kind)
+    training, validation = (_list_points(trial, name) for name in ("loss", "validation/loss"))
+    panel.grid(visible=True, axis="y")
+    panel.grid(visible=False, axis="x")
+    panel.plot(*training, color=colour, linewidth=1.3, alpha=0.75)
+    if validation[0]:
+        panel.plot(*validation, color=PALETTE["ink"], linewidth=1.1, marker="o", markersize=2.8)
+    panel.set_title(trial.trial, fontweight="bold")
+
+
+def _list_points(trial: TrialOutcome, name: str) -> tuple[list[float], list[float]]:
+    points = [(point["step"], point[name]) for point in trial.curve if name in point and "step" in point]
+    return [step for step, _ in points], [value for _, value in points]

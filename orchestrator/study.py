@@ -1,0 +1,201 @@
+"""The study file's schema.
+
+One decision: the file is first made plain (short forms written out, defaults filled in, `--set`
+applied) and then validated once by frozen pydantic models. What runs, and what is stored under the
+study's name, is the plain form, so a study means the same wherever it came from.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from evaluators.generation import GenerationSettings
+from evaluators.sandbox.records import Limits
+from tasks.readers import Source
+from tasks.records import Record, Task, Track
+from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
+
+ROLES = ("train", "validation", "test")
+
+
+class TaskData(Record):
+    """The data of one track: examples to train on, examples to validate on, problems to test on."""
+
+    train: tuple[Source, ...] = ()
+    validation: tuple[Source, ...] = ()
+    test: tuple[Source, ...] = Field(min_length=1)
+
+
+class Method(Record):
+    """How a model is adapted: one model for all tasks (`together`) or one for each (`apart`)."""
+
+    kind: MethodKind
+    grouping: Literal["together", "apart"] = "together"
+    lora: LoraSettings | None = None
+    training: TrainingSettings | None = None
+
+    @model_validator(mode="after")
+    def _settings_suit_the_kind(self) -> "Method":
+        if self.kind == "frozen":
+            if self.lora or self.training:
+                raise ValueError("a frozen model is not trained; leave lora and training out")
+            if self.grouping == "apart":
+                raise ValueError("a frozen model is the same for every task; leave grouping out")
+        elif self.training is None:
+            raise ValueError(f"{self.kind} needs training settings, here or in the study's own training block")
+        if self.kind == "full" and self.lora:
+            raise ValueError("full fine-tuning trains all weights; leave lora out, or use kind: lora")
+        return self
+
+
+class DataSettings(Record):
+    """Where local data lies and how much of each source is taken unless it says so itself."""
+
+    root: str = "."
+    train_limit: int | None = Field(default=None, ge=1)
+    validation_limit: int | None = Field(default=None, ge=1)
+    test_limit: int | None = Field(default=None, ge=1)
+
+
+class Evaluation(Record):
+    """What is asked of the trained models and how it is judged."""
+
+    generation: GenerationSettings = GenerationSettings()
+    limits: Limits = Limits()
+    quality: bool = True
+
+
+class Resources(Record):
+    """Where and how it runs; nothing here is meant to change a number.
+
+    Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
+    processes for a full fine-tuning. `generators` actors write completions, each on
+    `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster.
+    """
+
+    address: str | None = None
+    trial_cpus: int = Field(default=1, ge=1)
+    trial_gpus: float = Field(default=0.0, ge=0)
+    full_workers: int = Field(default=1, ge=1)
+    micro_batch: int = Field(default=16, ge=1)
+    zero_stage: Literal[0, 1, 2, 3] = 2
+    gradient_checkpointing: bool = False
+    generators: int = Field(default=1, ge=1)
+    generator_cpus: int = Field(default=1, ge=1)
+    generator_gpus: float = Field(default=0.0, ge=0)
+    generation_batch: int = Field(default=32, ge=1)
+    object_store_mb: int = Field(default=256, ge=80)
+
+
+class Study(Record):
+    """One question: models x methods x tasks x seeds, with training and evaluation settings."""
+
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    question: str = ""
+    storage: str = "runs"
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    data: DataSettings = DataSettings()
+    tasks: dict[str, TaskData] = Field(min_length=1)
+    methods: dict[str, Method] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+    resources: Resources = Resources()
+
+    @field_validator("tasks")
+    @classmethod
+    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
+        for track in value:
+            Track.parse(track)
+        return value
+
+    @model_validator(mode="after")
+    def _trained_methods_have_data(self) -> "Study":
+        trained = [name for name, method in self.methods.items() if method.kind != "frozen"]
+        bare = [track for track, data in self.tasks.items() if not data.train]
+        if trained and bare:
+            raise ValueError(f"no training data for {', '.join(bare)}, which {', '.join(trained)} would train on")
+        for name, method in self.methods.items():
+            unvalidated = [track for track, data in self.tasks.items() if not data.validation]
+            if method.training and method.training.validate_every and unvalidated:
+                raise ValueError(
+                    f"methods.{name} validates every {method.training.validate_every} steps, but "
+                    f"{', '.join(unvalidated)} has no validation data"
+                )
+        return self
+
+    def tracks_of(self, task: Task) -> tuple[str, ...]:
+        """The study's tracks of one task, in the file's order."""
+        return tuple(track for track in self.tasks if Track.parse(track).task is task)
+
+
+def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
+    """Write out a file's short forms: model names, source names, shared training settings, limits.
+
+    Values of a wrong type are passed on as they are, for validation to name.
+    """
+    plain = {key: value for key, value in raw.items() if key not in ("training", "lora")}
+    if isinstance(raw.get("models"), list):
+        plain["models"] = [{"name": model} if isinstance(model, str) else model for model in raw["models"]]
+    data = raw.get("data") if isinstance(raw.get("data"), dict) else {}
+    if isinstance(raw.get("tasks"), dict):
+        plain["tasks"] = {str(track): _plain_task(entry, data or {}) for track, entry in raw["tasks"].items()}
+    if isinstance(raw.get("methods"), dict):
+        plain["methods"] = {str(name): _plain_method(entry, raw) for name, entry in raw["methods"].items()}
+    return plain
+
+
+def _plain_task(entry: Any, data: dict[str, Any]) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {
+        role: _plain_sources(value, role=role, limit=data.get(f"{role}_limit")) if role in ROLES else value
+        for role, value in entry.items()
+    }
+
+
+def _plain_sources(value: Any, *, role: str, limit: Any) -> Any:
+    sources = value if isinstance(value, list) else [value]
+    plain = []
+    for source in sources:
+        source = {"reader": source} if isinstance(source, str) else source
+        if isinstance(source, dict):
+            source = {"split": role, **({"limit": limit} if limit is not None else {}), **source}
+        plain.append(source)
+    return plain
+
+
+def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    kind, plain = entry.get("kind"), dict(entry)
+    for block, kinds in (("training", ("lora", "qlora", "full")), ("lora", ("lora", "qlora"))):
+        shared, own = raw.get(block), entry.get(block)
+        if kind in kinds and (isinstance(shared, dict) or isinstance(own, dict) or block == "lora"):
+            plain[block] = {**(shared if isinstance(shared, dict) else {}), **(own if isinstance(own, dict) else {})}
+            if isinstance(own, dict) and ("epochs" in own or "max_steps" in own) and isinstance(shared, dict):
+                # A method that says how long replaces the shared wording of it, whichever that is.
+                dropped = {"epochs", "max_steps"} - own.keys()
+                plain[block] = {k: v for k, v in plain[block].items() if k not in dropped}
+    return plain
+
+
+def validate(raw: dict[str, Any]) -> Study:
+    """The study that a plain form describes.
+
+    Raises:
+        ValidationError: with every fault found.
+    """
+    return Study.model_validate(raw)
+
+
+__all__ = [
+    "DataSettings",
+    "Evaluation",
+    "Method",
+    "Resources",
+    "Study",
+    "TaskData",
+    "ValidationError",
+    "plain_form",
+    "validate",
+]

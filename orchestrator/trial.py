@@ -1,0 +1,198 @@
+"""Trials and their stages: all that can change a number, and the keys that follow from it.
+
+One decision: a stage's key is the hash of its own spec and of its inputs' keys, so every key is known
+before anything runs, and a changed setting changes the keys of exactly what depends on it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from evaluators.generation import GenerationSettings
+from evaluators.sandbox.records import Limits
+from orchestrator.fingerprint import fingerprint
+from orchestrator.study import Method, Study
+from tasks import prompts
+from tasks.readers import Source, digest
+from tasks.records import Record, Task, Track
+from trainers.locations import local_digest
+from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings, TrainingSpec
+
+StageName = Literal["train", "generate", "execute", "score"]
+
+# Raised by whoever changes what a stage computes; a test compares the stages' code with it.
+CODE_VERSIONS: dict[StageName, int] = {"train": 1, "generate": 1, "execute": 1, "score": 1}
+
+
+class TrackSource(Record):
+    """One source of one track. `identity` is its content's; None means that nothing pins it."""
+
+    track: str
+    source: Source
+    identity: str | None
+
+
+class TrialSpec(Record):
+    """One cell of a study: model, method, group of tracks, seed, settings, data."""
+
+    method_name: str
+    model: ModelSpec
+    kind: MethodKind
+    grouping: Literal["together", "apart"]
+    group: str
+    tracks: tuple[str, ...]
+    seed: int
+    lora: LoraSettings | None
+    training: TrainingSettings | None
+    train: tuple[TrackSource, ...]
+    validation: tuple[TrackSource, ...]
+    test: tuple[TrackSource, ...]
+    generation: GenerationSettings
+    limits: Limits
+    quality: bool
+
+    @property
+    def label(self) -> str:
+        """What people call this trial; unique within a study."""
+        model = self.model.name.removeprefix("builtin:").rsplit("/", 1)[-1]
+        parts = [model, self.method_name, *([self.group] if self.grouping == "apart" else []), f"seed{self.seed}"]
+        return "/".join(parts)
+
+    @property
+    def training_spec(self) -> TrainingSpec | None:
+        """What its trainer is given; None for a frozen model."""
+        if self.kind == "frozen" or self.training is None:
+            return None
+        return TrainingSpec(model=self.model, kind=self.kind, lora=self.lora, settings=self.training, seed=self.seed)
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """The stages that this trial has, in order."""
+        trained: tuple[StageName, ...] = () if self.kind == "frozen" else ("train",)
+        executed: tuple[StageName, ...] = ("execute",) if any(Track.parse(t).writes_code for t in self.tracks) else ()
+        return (*trained, "generate", *executed, "score")
+
+    def inputs_of(self, stage: StageName) -> tuple[StageName, ...]:
+        """The stages of this trial whose outputs a stage reads."""
+        if stage == "generate":
+            return ("train",) if self.kind != "frozen" else ()
+        return () if stage == "train" else ("generate",)
+
+    def unresolved(self) -> tuple[str, ...]:
+        """What nothing pins: names of hub models without revision and of data without identity."""
+        model = [] if self.model.digest or self.model.revision else [f"model {self.model.name}"]
+        data = {s.source.name for s in (*self.train, *self.validation, *self.test) if s.identity is None}
+        return (*model, *sorted(data))
+
+    def key(self, stage: StageName) -> str:
+        """The stage's key."""
+        spec: dict[str, object] = {
+            "stage": stage,
+            "version": CODE_VERSIONS[stage],
+            "inputs": [self.key(upstream) for upstream in self.inputs_of(stage)],
+        }
+        if stage == "train":
+            spec |= {
+                "training": _identity_of(self.training_spec),
+                "prompts": prompts.VERSION,
+                "train": _identities(self.train),
+                "validation": _identities(self.validation) if self.training and self.training.validate_every else [],
+            }
+        elif stage == "generate":
+            weights = {} if self.kind != "frozen" else {"model": _model_identity(self.model)}
+            spec |= weights | {
+                "prompts": prompts.VERSION,
+                "test": _identities(self.test),
+                "generation": self.generation,
+            }
+        elif stage == "execute":
+            spec |= {"limits": self.limits}
+        else:
+            spec |= {"quality": self.quality}
+        return fingerprint(spec)
+
+
+def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:
+    """A training spec with its model reduced to what identifies it."""
+    if training is None:
+        return None
+    return {**training.model_dump(mode="json"), "model": _model_identity(training.model)}
+
+
+def _model_identity(model: ModelSpec) -> dict[str, object]:
+    """A local model is its content, wherever it lies; a hub model its name and revision."""
+    if model.digest:
+        return {"digest": model.digest}
+    return {"name": model.name, "revision": model.revision}
+
+
+def _identities(sources: tuple[TrackSource, ...]) -> list[list[str]]:
+    """What identifies sources; unpinned ones go by their wording, and are shown as unresolved."""
+    return [[s.track, s.identity or f"unresolved {s.source.model_dump_json()}"] for s in sources]
+
+
+def trials_of(study: Study) -> tuple[TrialSpec, ...]:
+    """Every cell of a study, with data and models identified. Reads local files, never a network.
+
+    Raises:
+        DataError, ModelError: if local data or a local model is not there.
+    """
+    root = Path(study.data.root)
+    cache: dict[str, str | None] = {}
+
+    def identified(track: str, sources: tuple[Source, ...]) -> tuple[TrackSource, ...]:
+        found = []
+        for source in sources:
+            wording = source.model_dump_json()
+            if wording not in cache:
+                cache[wording] = digest(source, root=root)
+            found.append(TrackSource(track=track, source=source, identity=cache[wording]))
+        return tuple(found)
+
+    data = {
+        role: {track: identified(track, getattr(entry, role)) for track, entry in study.tasks.items()}
+        for role in ("train", "validation", "test")
+    }
+    models = [m.model_copy(update={"digest": local_digest(m)}) for m in study.models]
+    return tuple(
+        _trial(study, model, name=name, group=group, seed=seed, data=data)
+        for seed in study.seeds
+        for model in models
+        for name, method in study.methods.items()
+        for group in _groups(study, method)
+    )
+
+
+_Data = dict[str, dict[str, tuple[TrackSource, ...]]]
+_Group = tuple[str, tuple[str, ...]]
+
+
+def _groups(study: Study, method: Method) -> tuple[_Group, ...]:
+    """Groups of tracks that share a model: all of them, or one group for each task."""
+    if method.grouping == "together":
+        return (("all", tuple(study.tasks)),)
+    return tuple((task.value, tracks) for task in Task if (tracks := study.tracks_of(task)))
+
+
+def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: int, data: _Data) -> TrialSpec:
+    method, (group_name, tracks) = study.methods[name], group
+
+    def sources(role: str) -> tuple[TrackSource, ...]:
+        return tuple(source for track in tracks for source in data[role][track])
+
+    return TrialSpec(
+        method_name=name,
+        model=model,
+        kind=method.kind,
+        grouping=method.grouping,
+        group=group_name,
+        tracks=tracks,
+        seed=seed,
+        lora=method.lora,
+        training=method.training,
+        train=() if method.kind == "frozen" else sources("train"),
+        validation=() if method.kind == "frozen" else sources("validation"),
+        test=sources("test"),
+        generation=study.evaluation.generation,
+        limits=study.evaluation.limits,
+        quality=study.evaluation.quality,
+    )
