@@ -28,7 +28,9 @@ class GenerationSettings(Record):
     @model_validator(mode="after")
     def _samples_differ(self) -> "GenerationSettings":
         if self.samples > 1 and self.temperature == 0:
-            raise ValueError("generation.samples above 1 needs generation.temperature above 0: greedy samples are equal")
+            raise ValueError(
+                "generation.samples above 1 needs generation.temperature above 0: greedy samples are equal"
+            )
         return self
 
     def limit(self, problem: Problem) -> int:

@@ -23,7 +23,9 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     """All results of a study that the ledger holds now."""
     records = {trial.label: ledger.records_of(trial) for trial in trials}
     frozen = {
-        (trial.model.name, trial.seed): _texts(ledger, records[trial.label]) for trial in trials if trial.kind == "frozen"
+        (trial.model.name, trial.seed): _texts(ledger, records[trial.label])
+        for trial in trials
+        if trial.kind == "frozen"
     }
     outcomes, rows, cells = [], [], []
     for trial in trials:
@@ -34,7 +36,9 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         rows += trial_rows
         cells += trial_cells
     any_record = next((r for found in records.values() for r in found.values()), None)
-    isolation = {str(r.facts["isolation"]) for found in records.values() for r in found.values() if "isolation" in r.facts}
+    isolation = {
+        str(r.facts["isolation"]) for found in records.values() for r in found.values() if "isolation" in r.facts
+    }
     return StudyResults(
         study=study.study,
         question=study.question,
@@ -81,7 +85,8 @@ def _outcome(
         if stage == "generate" and base:
             texts = _texts(ledger, records)
             shared = texts.keys() & base.keys()
-            facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / max(1, len(shared))
+            if shared:
+                facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / len(shared)
         stages.append(StageOutcome(stage=stage, state="done", seconds=record.seconds, facts=facts))
     return TrialOutcome(
         trial=trial.label,
@@ -135,6 +140,13 @@ def _rows(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
     return rows
 
 
+def _notes(unjudged: list[str]) -> list[str]:
+    """Why samples were not judged: a missing toolchain in its own words, anything else as a count."""
+    missing = list(dict.fromkeys(detail for detail in unjudged if detail.startswith("not judged:")))
+    others = [detail for detail in unjudged if not detail.startswith("not judged:")]
+    return [*missing, *([f"{len(others)} samples could not be judged, the first: {others[0]}"] if others else [])]
+
+
 def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> CellScores:
     unjudged = [
         verdict.detail
@@ -150,5 +162,5 @@ def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
         health=Health.model_validate(cell.health),
         health_warnings=cell.health_warnings,
         reference_counts=cell.reference_counts,
-        notes=(*dict.fromkeys(unjudged), *cell.notes),
+        notes=(*_notes(unjudged), *cell.notes),
     )

@@ -173,9 +173,7 @@ def _generate(run: _Run) -> None:
 
     due = run.due("generate")
     jobs = [
-        GenerationJob(
-            key=t.key("generate"), weights=weights(t), settings=t.generation, problems=_problems(run, t)
-        )
+        GenerationJob(key=t.key("generate"), weights=weights(t), settings=t.generation, problems=_problems(run, t))
         for t in due
     ]
     _pipeline(run, "generate", due, lambda: run_generation(jobs, resources=run.study.resources), "completions.jsonl")
@@ -247,7 +245,9 @@ def _pipeline(
         run.finished(trials[key], stage, str(missing))
 
 
-def _timed(stream: Iterable[tuple[str, Sequence[BaseModel]]]) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel]]]]:
+def _timed(
+    stream: Iterable[tuple[str, Sequence[BaseModel]]],
+) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel]]]]:
     """Add to each result the seconds since the one before: a pipeline's trials share its processes."""
     since = time.monotonic()
     for key, records in stream:

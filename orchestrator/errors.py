@@ -1,9 +1,9 @@
 """The exceptions that a person may meet.
 
-    PolytuneError
-    ├── StudyError        a study file is at fault; holds every fault with its line
-    ├── LedgerError       the ledger cannot be read or written
-    └── StageFailed       a stage ended without a result; holds its cause and where its log lies
+PolytuneError
+├── StudyError        a study file is at fault; holds every fault with its line
+├── LedgerError       the ledger cannot be read or written
+└── StageFailed       a stage ended without a result; holds its cause and where its log lies
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
-"""The ledger of finished stages: the only truth about what has been done, and the only code that
-knows where a stage's files lie.
+"""The ledger of finished stages: the only truth about what has been done.
+
+No other code knows where a stage's files lie:
 
     STORAGE/stages/KEY/attempts/UUID/...            an attempt's files, whatever became of it
     STORAGE/stages/KEY/attempts/UUID/failure.json   how it failed, if it did

@@ -6,6 +6,7 @@ results stream back, and a trial's stage is recorded as soon as its last row is 
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +82,23 @@ class Generator:
         return self._loaded[1], self._loaded[2]
 
 
+def _quiet() -> None:
+    """Ray Data draws bars and logs plans; what a person watches is drawn by the command line."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
 def run_generation(
     jobs: Sequence[GenerationJob], *, resources: Resources
 ) -> Iterator[tuple[str, tuple[Completion, ...]]]:
     """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
     import ray.data
 
+    _quiet()
     # Batches of like prompts waste little on padding, and a job's rows stay together so that an
     # actor seldom changes models.
     items = [
@@ -132,6 +144,7 @@ def run_execution(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[Verdi
     """Execute for all jobs; yields each job's key and verdicts when done."""
     import ray.data
 
+    _quiet()
     items = [
         {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(problems, completions)}
         for job in jobs
@@ -164,8 +177,13 @@ def run_scoring(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[ScoredC
     """Score all jobs; yields each job's key and cells when done."""
     import ray.data
 
+    _quiet()
     items = [
-        {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(tuple(dict.fromkeys(problems)), completions)}
+        {
+            "key": job.key,
+            "trial": job.trial.model_dump_json(),
+            **_packed(tuple({p.id: p for p in problems}.values()), completions),
+        }
         for job in jobs
         for problems, completions in cells_of(job.problems, job.completions)
     ]

@@ -42,6 +42,8 @@ def local_ray(resources: Resources) -> "Iterator[None]":
     if ray.is_initialized():
         yield
         return
+    # Tune's newer output prints a banner even when it is told to be silent.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     if resources.address:
@@ -138,9 +140,7 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
             return _train_full(trial, folder, root=root, resources=resources)
         from orchestrator.stages import train
 
-        summary = train(
-            trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(folder)
-        )
+        summary = train(trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(folder))
         return summary.model_dump(mode="json")
 
     try:
@@ -239,7 +239,7 @@ def run_trainings(
     )
     results = tuner.fit()
     causes = {trial.label: "the trial ended without a word; see Ray's logs" for trial in trials}
-    for result in results:
+    for result in [results[i] for i in range(len(results))]:
         label = TrialSpec.model_validate_json(result.config["trial"]).label if result.config else ""
         if result.error is not None:
             causes[label] = str(result.error).strip().splitlines()[-1]

@@ -72,7 +72,7 @@ def wilson_interval(successes: int, *, total: int, level: float = 0.95) -> Inter
         raise ValueError(f"successes must be within 0 and total={total}, got {successes}")
     if not total:
         return None
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     bounds = binomtest(successes, total).proportion_ci(confidence_level=level, method="wilson")
     return Interval(float(bounds.low), float(bounds.high))

@@ -12,9 +12,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from orchestrator import study as schema
+from evaluators.generation import GenerationSettings
+from evaluators.sandbox.records import Limits
 from orchestrator.errors import Fault, StudyError
-from orchestrator.study import Study, plain_form, validate
+from orchestrator.study import DataSettings, Evaluation, Method, Resources, Study, TaskData, plain_form, validate
+from tasks.readers import Source
+from trainers.spec import LoraSettings, ModelSpec, TrainingSettings
 
 _Path = tuple[str | int, ...]
 
@@ -81,7 +84,9 @@ def _note_lines(node: Any, path: _Path, lines: dict[_Path, int]) -> None:
 def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key:
-        raise StudyError(source, (Fault(where=f"--set {change}", message="a change reads KEY=VALUE, as in data.root=../data"),))
+        raise StudyError(
+            source, (Fault(where=f"--set {change}", message="a change reads KEY=VALUE, as in data.root=../data"),)
+        )
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -134,20 +139,35 @@ def _known_keys(location: _Path) -> list[str]:
     """The keys that the schema knows at a place."""
     model: type[BaseModel] = Study
     by_place: dict[str, type[BaseModel]] = {
-        "data": schema.DataSettings,
-        "evaluation": schema.Evaluation,
-        "resources": schema.Resources,
-        "generation": schema.GenerationSettings,
-        "limits": schema.Limits,
-        "training": schema.TrainingSettings,
-        "lora": schema.LoraSettings,
+        "data": DataSettings,
+        "evaluation": Evaluation,
+        "resources": Resources,
+        "generation": GenerationSettings,
+        "limits": Limits,
+        "training": TrainingSettings,
+        "lora": LoraSettings,
     }
     if location[:1] == ("tasks",):
-        model = schema.Source if len(location) > 2 else schema.TaskData
+        model = Source if len(location) > 2 else TaskData
     elif location[:1] == ("methods",):
-        model = schema.Method
+        model = Method
     elif location[:1] == ("models",):
-        model = schema.ModelSpec
+        model = ModelSpec
     for part in location:
         model = by_place.get(str(part), model)
     return sorted(model.model_fields)
+
+
+def load_named(name: str, *, changes: Sequence[str] = (), storage: Path = Path("runs")) -> Study:
+    """A study that was run, by its name, as the ledger stored it.
+
+    Raises:
+        StudyError: if there is none of that name.
+    """
+    path = storage / "studies" / name / "study.json"
+    if not path.is_file():
+        there = sorted(p.parent.name for p in storage.glob("studies/*/study.json"))
+        close = difflib.get_close_matches(name, there, n=1)
+        hint = f"did you mean {close[0]}?" if close else "give the path of a study file"
+        raise StudyError(name, (Fault(where="", message=f"no study of that name was run here; {hint}"),))
+    return load_study(path, changes=changes)

@@ -90,9 +90,7 @@ def _template(tokenizer: ChatTokenizer, turns: list[dict[str, str]], *, add_gene
             f"{tokenizer.name_or_path} has no chat template; use an instruction-tuned model, or save a "
             "tokenizer with a chat_template beside the weights"
         )
-    return str(
-        tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
-    )
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
 
 
 def _ids(tokenizer: ChatTokenizer, text: str) -> tuple[int, ...]:

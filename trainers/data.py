@@ -54,9 +54,7 @@ def encode(examples: Sequence[Example], tokenizer: ChatTokenizer, *, settings: T
     fitting: list[Encoded] = []
     too_long: dict[str, int] = {}
     for example in examples:
-        rendered = render_example(
-            tokenizer, track=example.parsed_track, text=example.input, answer=example.output
-        )
+        rendered = render_example(tokenizer, track=example.parsed_track, text=example.input, answer=example.output)
         ids = (*rendered.prompt_ids, *rendered.answer_ids)
         if len(ids) > settings.max_length:
             too_long[example.track] = too_long.get(example.track, 0) + 1

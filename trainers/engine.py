@@ -105,7 +105,7 @@ def optimizer_for(parameters: Iterable[torch.nn.Parameter], *, settings: Trainin
     options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(parameters, **options)
-    from bitsandbytes.optim import AdamW8bit
+    from bitsandbytes.optim.adamw import AdamW8bit
 
     optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **options)
     return optimizer

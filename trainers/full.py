@@ -101,7 +101,7 @@ def _deepspeed(runtime: Runtime) -> Any:
     if not torch.distributed.is_initialized():
         os.environ.setdefault("LOCAL_RANK", "0")
         torch.distributed.init_process_group(
-            "gloo" if on_cpu else "nccl", store=torch.distributed.HashStore(), rank=0, world_size=1
+            "gloo" if on_cpu else "nccl", store=torch.distributed.distributed_c10d.HashStore(), rank=0, world_size=1
         )
     deepspeed.init_distributed(dist_backend="gloo" if on_cpu else "nccl", dist_init_required=False)
     return deepspeed

@@ -35,7 +35,7 @@ def adapted(spec: TrainingSpec, *, runtime: Runtime) -> Any:
 
 
 def _config(lora: LoraSettings, base: PreTrainedModel) -> LoraConfig:
-    """peft's settings; targets that the model lacks are the user's mistake and are named."""
+    """Peft's settings; targets that the model lacks are the user's mistake and are named."""
     leaves = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
     absent = [target for target in lora.targets if target not in leaves]
     if absent:
@@ -51,7 +51,7 @@ def _config(lora: LoraSettings, base: PreTrainedModel) -> LoraConfig:
 
 def set_evaluating(model: torch.nn.Module, evaluating: bool) -> None:
     """Switch dropout and the like; 4-bit layers stay in training mode (see this module's docstring)."""
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     model.train(not evaluating)
     for module in model.modules():

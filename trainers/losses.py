@@ -36,7 +36,10 @@ def _hidden(model: Any, batch: Batch) -> Tensor:
     decoder = model.get_decoder()
     mask = None if batch.mask_B1TT is None else batch.mask_B1TT.to(device)
     out = decoder(
-        input_ids=batch.ids_BT.to(device), position_ids=batch.positions_BT.to(device), attention_mask=mask, use_cache=False
+        input_ids=batch.ids_BT.to(device),
+        position_ids=batch.positions_BT.to(device),
+        attention_mask=mask,
+        use_cache=False,
     )
     hidden: Tensor = out.last_hidden_state
     return hidden

@@ -98,7 +98,9 @@ def shape_of(model: ModelSpec) -> Shape | Unknown:
             )
         except KeyError as missing:
             return Unknown(reason=f"{config.name} of {model.name} has no {missing}")
-    return _SHAPES.get(model.name.removesuffix("-Instruct")) or Unknown(reason=f"no shape of {model.name} ships with polytune")
+    return _SHAPES.get(model.name.removesuffix("-Instruct")) or Unknown(
+        reason=f"no shape of {model.name} ships with polytune"
+    )
 
 
 def training_memory(
@@ -118,7 +120,7 @@ def training_memory(
     trained = shape.parameters if kind == "full" else shape.lora_parameters(rank)
     moments = 2 if optimizer_8bit else 8
     if kind == "full":
-        weights = shape.parameters * 2 + trained * (2 + 4 + moments)
+        weights = float(shape.parameters * 2 + trained * (2 + 4 + moments))
     elif kind == "qlora":
         weights = shape.linear_parameters * 0.5625 + shape.embedding_parameters * 4 + trained * (4 + 4 + moments)
     else:

@@ -81,9 +81,7 @@ def load_trained(model: ModelSpec, *, kind: MethodKind, weights: Path | None, ru
 
 def _pretrained(model: ModelSpec, where: str, device: torch.device, options: dict[str, Any]) -> PreTrainedModel:
     try:
-        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            where, device_map={"": str(device)}, **options
-        )
+        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(where, device_map={"": str(device)}, **options)
     except OSError as error:
         raise ModelError(_unreadable(model)) from error
     return loaded

@@ -157,13 +157,14 @@ def _prepare(
     hooks: Hooks,
 ) -> _Run:
     settings = spec.settings
+    validation = encode(data.validation, tokenizer, settings=settings).examples
+    _refuse_blind_validation(settings, data, fitting=len(validation), judged=hooks.validate is not None)
     tracks = tuple(sorted({example.track for example in (*data.train, *data.validation)}))
     rows = rows_of(encoded.examples, settings=settings)
-    validation = encode(data.validation, tokenizer, settings=settings).examples
     engine = build_engine(spec, runtime=runtime, num_tracks=len(tracks))
     if settings.batch_size % engine.world:
         raise ValueError(
-            f"training.batch_size must be a multiple of the {engine.world} training processes, got {settings.batch_size}"
+            f"training.batch_size must be a multiple of the {engine.world} processes, got {settings.batch_size}"
         )
     return _Run(
         spec=spec,
@@ -181,6 +182,19 @@ def _prepare(
         best=_Best(),
         started=time.monotonic(),
     )
+
+
+def _refuse_blind_validation(settings: TrainingSettings, data: TrainingData, *, fitting: int, judged: bool) -> None:
+    """A validation that sees nothing would keep no weights, and would end a training by patience."""
+    if settings.validate_every is None:
+        return
+    if settings.select_by == "similarity" and not judged:
+        raise ValueError("training.select_by is similarity, but nothing judges generated output here; use loss")
+    if settings.select_by == "loss" and not fitting:
+        raise ValueError(
+            f"none of the {len(data.validation)} validation examples fits training.max_length="
+            f"{settings.max_length}; raise it, give validation data, or leave out training.validate_every"
+        )
 
 
 def build_engine(spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> Engine:

@@ -4,10 +4,11 @@ One decision: only differences that hold after Holm's correction are called bett
 stands in the way of an answer (floors, missing cells, warnings) is said in the same paragraph.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from orchestrator.report.contrasts import Contrast
+from orchestrator.report.evidence import Evidence
 from orchestrator.report.findings import Findings
 from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import count_nouns, format_number, format_range
@@ -18,7 +19,7 @@ from orchestrator.statistics import NotComparable
 _FLOOR = 2.0
 """A score, 0-100, that nobody exceeds where a task is beyond all the models compared."""
 _FEW = 2
-"""Differences up to which each is named; a paragraph that names more is not read."""
+"""How many of a kind are named one by one; a paragraph that names more is not read."""
 
 
 def compose_answer(findings: Findings) -> str:
@@ -61,34 +62,41 @@ def _is_floored(findings: Findings, measure: Measure) -> bool:
 
 
 def _say_families(contrasts: Sequence[Contrast]) -> list[str]:
-    ordered = sorted(contrasts, key=lambda item: item.family == "trained against frozen", reverse=True)
-    return [
-        _say_pair(list(pair)) for _, pair in groupby(ordered, key=lambda item: (item.first.title, item.second.title))
-    ]
+    """A sentence for each pair of ways, over all models and seeds; what beats the frozen model first."""
+    ordered = sorted(contrasts, key=lambda item: not item.second.is_frozen)
+    pairs: dict[tuple[str, str], list[Contrast]] = {}
+    for item in ordered:
+        pairs.setdefault((item.first.way, item.second.way), []).append(item)
+    return [_say_pair(first, second, contrasts=found) for (first, second), found in pairs.items()]
 
 
-def _say_pair(contrasts: list[Contrast]) -> str:
-    """What the tests of one pair of arms say together."""
-    first, second = contrasts[0].first.title, contrasts[0].second.title
+def _say_pair(first: str, second: str, *, contrasts: list[Contrast]) -> str:
+    """What the tests of one pair of ways say together."""
     tested = [item for item in contrasts if not isinstance(item.outcome, NotComparable)]
     if not tested:
         reasons = dict.fromkeys(item.outcome.reason for item in contrasts if isinstance(item.outcome, NotComparable))
-        return f"{first} could not be compared with {second} ({'; '.join(reasons)})."
+        return f"{first} could not be compared with {second} ({'; '.join(list(reasons)[:_FEW])})."
     found = [(wording, [item for item in tested if item.wording == wording]) for wording in ("better", "worse")]
-    outcomes = [f"is {_say_outcome(items, wording, of=len(tested))}" for wording, items in found if items]
+    outcomes = [f"is {_say_outcome(items, wording, tested=tested)}" for wording, items in found if items]
     if not outcomes:
-        return f"Against {second}, {first} shows no difference in any of {count_nouns(len(tested), 'comparison')}."
+        return f"Between {first} and {second}, no difference is shown in {count_nouns(len(tested), 'comparison')}."
     undecided = sum(not item.is_shown for item in tested)
     if undecided:
-        outcomes.append(f"shows no difference in {undecided}")
-    return f"Against {second}, {first} {' and '.join(outcomes)}."
+        outcomes.append(f"no difference is shown in {undecided}")
+    return f"Against {second}, {first} {'; '.join(outcomes)}."
 
 
-def _say_outcome(contrasts: list[Contrast], wording: str, *, of: int) -> str:
-    """How often, by how much and, if they are few, where."""
-    times = f"all {count_nouns(of, 'comparison')}" if len(contrasts) == of > 1 else f"{len(contrasts)} of {of}"
+def _say_outcome(contrasts: list[Contrast], wording: str, *, tested: list[Contrast]) -> str:
+    """How often, by how much and, if they are few, where; by model if there are several."""
+    count, of = len(contrasts), len(tested)
+    times = f"all {count_nouns(of, 'comparison')}" if count == of > 1 else f"{count} of {of}"
     points = [abs(item.points or 0.0) for item in contrasts]
-    if len(contrasts) > _FEW:
+    models = dict.fromkeys(item.first.model for item in tested)
+    if len(models) > 1:
+        by_model = Counter(item.first.model for item in contrasts)
+        shares = ", ".join(f"{model} {by_model[model]}" for model in models)
+        return f"{wording} in {times} ({shares}; by {format_range(min(points), max(points))} points)"
+    if count > _FEW:
         return f"{wording} in {times} (by {format_range(min(points), max(points))} points)"
     where = " and ".join(
         f"{item.measure.place.title} {_short(item.measure)} by {format_number(size)}"
@@ -102,19 +110,20 @@ def _short(measure: Measure) -> str:
 
 
 def _say_obstacles(findings: Findings) -> list[str]:
-    said = [_say_missing(findings.results), _say_unjudged(findings.results), _say_untested(findings.contrasts)]
+    said = [_say_missing(findings.evidence), _say_unjudged(findings.results), _say_untested(findings.contrasts)]
     warnings = list_warnings(findings.evidence)
     if warnings:
         said.append(f"{count_nouns(len(warnings), 'warning')} below should be read before these figures are relied on.")
     return [sentence for sentence in said if sentence]
 
 
-def _say_missing(results: StudyResults) -> str:
-    stuck = [
-        trial.trial for trial in results.trials if any(stage.state in ("failed", "not-run") for stage in trial.stages)
-    ]
-    waiting = sum(not trial.finished for trial in results.trials) - len(stuck)
-    parts = [f"{count_nouns(len(stuck), 'trial')} did not run to the end ({', '.join(stuck)})" if stuck else ""]
+def _say_missing(evidence: Evidence) -> str:
+    trials = evidence.results.trials
+    ends = [trial for trial in trials if any(stage.state in ("failed", "not-run") for stage in trial.stages)]
+    stuck = [evidence.names[trial.trial] for trial in ends]
+    waiting = sum(not trial.finished for trial in trials) - len(stuck)
+    names = f" ({', '.join(stuck)})" if len(stuck) <= _FEW else ""
+    parts = [f"{count_nouns(len(stuck), 'trial')} did not run to the end{names}" if stuck else ""]
     parts.append(f"{count_nouns(waiting, 'trial')} {'has' if waiting == 1 else 'have'} yet to run" if waiting else "")
     text = "; ".join(part for part in parts if part)
     return f"{text}." if text else ""

@@ -1,10 +1,11 @@
-"""What each trial took: time by stage, training effort, memory, and proof that an adapter was applied.
+"""What each trial took: time by stage, training effort, memory, and how much training changed the outputs.
 
 One decision: a fact that a stage did not record is shown as absent, never as zero.
 """
 
 from collections.abc import Callable, Mapping
 
+from orchestrator.report.evidence import Evidence
 from orchestrator.report.layout import (
     ABSENT,
     Cell,
@@ -12,17 +13,19 @@ from orchestrator.report.layout import (
     Table,
     format_bytes,
     format_count,
+    format_number,
     format_seconds,
     label,
     labels,
 )
-from orchestrator.results import StudyResults, TrialOutcome
+from orchestrator.results import TrialOutcome
 
 Facts = Mapping[str, object]
 
 
-def build_cost_table(results: StudyResults) -> Table:
+def build_cost_table(evidence: Evidence) -> Table:
     """Seconds by stage and in total, then training's facts, one row a trial."""
+    results = evidence.results
     # The fullest trial first, so that a frozen one, which skips training, does not set the order.
     fullest = sorted(results.trials, key=lambda trial: -len(trial.stages))
     stages = list(dict.fromkeys(stage.stage for trial in fullest for stage in trial.stages))
@@ -39,7 +42,11 @@ def build_cost_table(results: StudyResults) -> Table:
             *(Column(title=title) for title in shown),
         ),
         rows=tuple(
-            (label(trial.trial), *_show_times(trial, stages), *(show(facts[trial.trial]) for show in shown.values()))
+            (
+                label(evidence.names[trial.trial]),
+                *_show_times(trial, stages),
+                *(show(facts[trial.trial]) for show in shown.values()),
+            )
             for trial in results.trials
         ),
         caption="Time is each stage's own, where it ran; a stage found done in the ledger keeps its first time.",
@@ -83,12 +90,13 @@ def _show_trainable(facts: Facts) -> Cell:
     return Cell(text=format_count(trainable), value=trainable, detail=share)
 
 
-def _show_adapter(facts: Facts) -> Cell:
-    changes = facts.get("adapter_changes_outputs")
-    if not isinstance(changes, bool):
+def _show_change(facts: Facts) -> Cell:
+    """The share of outputs that differ from the frozen model's: proof that the trained weights were applied."""
+    share = read_number(facts, "adapter_changes_outputs")
+    if share is None:
         return Cell(text=ABSENT)
-    note = "" if changes else "outputs equal the base model's: the adapter was not applied, or has learned nothing"
-    return Cell(text="yes" if changes else "no", value=float(changes), warning=not changes, note=note)
+    note = "" if share else "the trained weights were not applied, or have learned nothing"
+    return Cell(text=format_number(100 * share), value=100 * share, warning=not share, note=note)
 
 
 _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
@@ -96,5 +104,5 @@ _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "steps": _show_number("steps", format_count),
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
-    "adapter changes outputs": _show_adapter,
+    "outputs changed %": _show_change,
 }

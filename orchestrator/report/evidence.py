@@ -58,10 +58,11 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Results with their indexes."""
+    """Results with their indexes. `names` are trials' names as short as the study allows, by label."""
 
     results: StudyResults
     arms: tuple[Arm, ...]
+    names: Mapping[str, str]
     places: tuple[Place, ...]
     rows: Mapping[tuple[str, str, str], tuple[InstanceRow, ...]]
     cells: Mapping[tuple[str, str, str], CellScores]
@@ -80,13 +81,23 @@ def gather(results: StudyResults) -> Evidence:
     rows: dict[tuple[str, str, str], list[InstanceRow]] = defaultdict(list)
     for row in results.rows:
         rows[row.trial, row.track, row.dataset].append(row)
+    arms = _title_arms(_form_arms(results.trials))
     return Evidence(
         results=results,
-        arms=_title_arms(_form_arms(results.trials)),
+        arms=arms,
+        names={trial.trial: name_trial(trial, head=arm.title) for arm in arms for trial in arm.trials},
         places=_find_places(results),
         rows={key: tuple(value) for key, value in rows.items()},
         cells={(cell.trial, cell.track, cell.dataset): cell for cell in results.cells},
     )
+
+
+def name_trial(trial: TrialOutcome, *, head: str) -> str:
+    """`head`, with the tasks of a trial that shares its arm with others."""
+    if trial.grouping != "apart":
+        return head
+    tasks = dict.fromkeys(str(Track.parse(track).task) for track in trial.tracks)
+    return f"{head} · {', '.join(tasks)}"
 
 
 def _find_places(results: StudyResults) -> tuple[Place, ...]:
@@ -143,10 +154,10 @@ def _fits(trial: TrialOutcome, arm: Arm) -> bool:
 def _title_arms(arms: list[Arm]) -> tuple[Arm, ...]:
     """Say the model and the seed only where the study has several, the trial only where that is not enough."""
     several_models = len({arm.model for arm in arms}) > 1
-    several_seeds = len({arm.seed for arm in arms if not arm.is_frozen}) > 1
+    ways = [(arm.model, arm.way) for arm in arms]
     titled = []
     for arm in arms:
-        seed = f"seed {arm.seed}" if several_seeds else ""
+        seed = f"seed {arm.seed}" if ways.count((arm.model, arm.way)) > 1 else ""
         model = arm.model if several_models else ""
         titled.append(replace(arm, title=" · ".join(part for part in (model, arm.way, seed) if part)))
     titles = [arm.title for arm in titled]

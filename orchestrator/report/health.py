@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evaluators.health import LIMITS, Health, warnings
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.layout import ABSENT, Cell, Column, Table, count_nouns, label, labels
-from orchestrator.results import CellScores, StudyResults
+from orchestrator.results import CellScores
 
 
 def build_health_table(evidence: Evidence) -> Table:
@@ -19,7 +19,7 @@ def build_health_table(evidence: Evidence) -> Table:
         title="Health of the outputs",
         columns=(*labels("trial", "track"), Column(title="outputs"), *map(_head, LIMITS)),
         rows=tuple(
-            (label(trial.trial), label(place.title), *_show_health(cell.health))
+            (label(evidence.names[trial.trial]), label(place.title), *_show_health(cell.health))
             for trial in evidence.results.trials
             for place in evidence.places
             if (cell := evidence.cell_at(trial, place))
@@ -59,9 +59,11 @@ def list_warnings(evidence: Evidence) -> tuple[str, ...]:
         for trial in evidence.results.trials:
             cell = evidence.cell_at(trial, place)
             for claim, share in _list_claims(cell) if cell else ():
-                claims.setdefault(claim, []).append(_Finding(trial=trial.trial, place=place.title, share=share))
+                claims.setdefault(claim, []).append(
+                    _Finding(trial=evidence.names[trial.trial], place=place.title, share=share)
+                )
     said = [sentence for claim, findings in claims.items() for sentence in _say_claim(claim, findings)]
-    return (*said, *_list_idle_adapters(evidence.results))
+    return (*said, *_list_idle_trainings(evidence))
 
 
 def _list_claims(cell: CellScores) -> list[tuple[str, float | None]]:
@@ -102,9 +104,10 @@ def _say_share(findings: list[_Finding]) -> str:
     return f"{'up to ' if min(shares) < max(shares) else ''}{max(shares):.1f} % of outputs "
 
 
-def _list_idle_adapters(results: StudyResults) -> list[str]:
+def _list_idle_trainings(evidence: Evidence) -> list[str]:
     return [
-        f"{trial.trial}: the outputs equal the base model's, so the adapter was not applied or has learned nothing."
-        for trial in results.trials
-        if any(stage.facts.get("adapter_changes_outputs") is False for stage in trial.stages)
+        f"{evidence.names[trial.trial]}: every output equals the frozen model's; the trained weights were not applied, "
+        "or have learned nothing."
+        for trial in evidence.results.trials
+        if any(stage.facts.get("adapter_changes_outputs") == 0 for stage in trial.stages)
     ]

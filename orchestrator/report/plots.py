@@ -6,14 +6,15 @@ looks different is different; arms keep their colour and marker in all pictures.
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.report.contrasts import FAMILIES, Contrast
-from orchestrator.report.evidence import Arm
+from orchestrator.report.evidence import Arm, name_trial
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_number
 from orchestrator.report.pictures import PALETTE, Frame, choose_colour
-from orchestrator.report.scores import Measure, Score
+from orchestrator.report.scores import Measure, Score, Unscored
 from orchestrator.results import TrialOutcome
 
 if TYPE_CHECKING:
@@ -72,40 +73,37 @@ def _draw_panel(panel: "Axes", findings: Findings, *, lines: Mapping[Line, tuple
     panel.set_yticks(range(len(lines)), [f"{model} · {way}" if several else way for model, way in lines])
     panel.set_ylim(len(lines) - 0.5, -0.5)
     for position, arms in enumerate(lines.values()):
-        for index, arm in enumerate(arms):
-            offset = 0.0 if len(arms) == 1 else _SEED_SPREAD * (2 * index / (len(arms) - 1) - 1)
-            _draw_score(panel, findings, arm=arm, measure=measure, at=position + offset)
-        if len(arms) == 1 and arms[0].is_frozen and not several:
-            _draw_baseline(panel, findings, arm=arms[0], measure=measure)
+        _draw_line(panel, [(arm, findings.score(arm, measure)) for arm in arms], at=position)
+        score = findings.score(arms[0], measure)
+        if arms[0].is_frozen and not several and isinstance(score, Score):
+            panel.axvline(score.value, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)), zorder=0.9)
 
 
-def _draw_score(panel: "Axes", findings: Findings, *, arm: Arm, measure: Measure, at: float) -> None:
-    score, colour = findings.score(arm, measure), choose_colour(arm.kind)
-    if not isinstance(score, Score):
-        said = score.reason.partition(":")[0]
-        behind = {"facecolor": PALETTE["paper"], "edgecolor": "none", "pad": 1.5}
-        panel.text(0.02, at, said, transform=panel.get_yaxis_transform(), va="center", fontsize=7.5, style="italic",
-                   color=PALETTE["soft"], bbox=behind)  # fmt: skip
+def _draw_line(panel: "Axes", found: Sequence[tuple[Arm, Score | Unscored]], *, at: float) -> None:
+    """The scores of one way, a seed below the other, or why there are none."""
+    scored = [(arm, score) for arm, score in found if isinstance(score, Score)]
+    ends = []
+    for index, (arm, score) in enumerate(scored):
+        y = at if len(scored) == 1 else at + _SEED_SPREAD * (2 * index / (len(scored) - 1) - 1)
+        if score.interval:
+            panel.hlines(y, *score.interval, color=choose_colour(arm.kind), linewidth=1.8, alpha=0.55)
+        _draw_dot(panel, arm, x=score.value, y=y, filled=not arm.is_frozen)
+        ends.append(max(score.value, score.interval.high if score.interval else 0.0))
+    small: dict[str, Any] = {"va": "center", "fontsize": 7.5, "color": PALETTE["soft"]}
+    if scored:
+        mean = format_number(fmean(score.value for _, score in scored))
+        panel.annotate(mean, (max(ends), at), xytext=(4, 0), textcoords="offset points", **small)
         return
-    end = score.value
-    if score.interval:
-        panel.hlines(at, *score.interval, color=colour, linewidth=1.8, alpha=0.55)
-        end = max(end, score.interval.high)
-    _draw_dot(panel, arm, x=score.value, y=at, filled=not arm.is_frozen)
-    panel.annotate(format_number(score.value), (end, at), xytext=(4, 0), textcoords="offset points", va="center",
-                   fontsize=7.5, color=PALETTE["soft"])  # fmt: skip
+    # Paper behind the words, or the frozen model's line would strike them out.
+    behind = {"facecolor": PALETTE["paper"], "edgecolor": "none", "pad": 1.5}
+    reason = next((score.reason for _, score in found if isinstance(score, Unscored)), "").partition(":")[0]
+    panel.text(0.02, at, reason, transform=panel.get_yaxis_transform(), style="italic", bbox=behind, **small)
 
 
 def _draw_dot(panel: "Axes", arm: Arm, *, x: float, y: float, filled: bool) -> None:
     colour = choose_colour(arm.kind)
     panel.plot([x], [y], _MARKERS.get(arm.grouping, "o"), markersize=5.2, color=colour, markeredgewidth=1.4,
                markerfacecolor=colour if filled else PALETTE["paper"])  # fmt: skip
-
-
-def _draw_baseline(panel: "Axes", findings: Findings, *, arm: Arm, measure: Measure) -> None:
-    score = findings.score(arm, measure)
-    if isinstance(score, Score):
-        panel.axvline(score.value, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)), zorder=0.9)
 
 
 def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
@@ -159,36 +157,48 @@ def _draw_legend(figure: "Figure", contrasts: Sequence[Contrast]) -> None:
 
 
 def draw_curves(findings: Findings, frame: Frame) -> "Figure | None":
-    """Loss by step, a panel for each trained trial, on one scale."""
+    """Loss by step, all panels on one scale: a panel for each way and its tracks, a line for each seed."""
     from matplotlib.figure import Figure
 
-    trained = [trial for trial in findings.results.trials if any("loss" in point for point in trial.curve)]
+    trained = _group_curves(findings.evidence.arms)
     if not trained:
         return None
     across = min(frame.across, len(trained))
     down = -(-len(trained) // across)
     figure = Figure(figsize=(frame.width, 1.85 * down + 0.3))
     panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
-    for index, (panel, trial) in enumerate(zip_longest(panels, trained)):
-        if trial is None:
+    for index, (panel, title) in enumerate(zip_longest(panels, trained)):
+        if title is None:
             panel.set_visible(False)
             continue
-        _draw_curve(panel, trial)
+        _draw_curves(panel, trained[title])
+        panel.set_title(title, fontweight="bold")
         panel.set_xlabel("step")
         if index % across == 0:
             panel.set_ylabel("loss")
     return figure
 
 
-def _draw_curve(panel: "Axes", trial: TrialOutcome) -> None:
-    colour = choose_colour(trial.kind)
-    training, validation = (_list_points(trial, name) for name in ("loss", "validation/loss"))
+def _group_curves(arms: Sequence[Arm]) -> Mapping[str, list[TrialOutcome]]:
+    """Trials with a curve, by a title that leaves out the seed alone."""
+    several = len({arm.model for arm in arms}) > 1
+    found: dict[str, list[TrialOutcome]] = {}
+    for arm in arms:
+        for trial in arm.trials:
+            title = name_trial(trial, head=f"{arm.model} · {arm.way}" if several else arm.way)
+            if any("loss" in point for point in trial.curve):
+                found.setdefault(title.replace(" · ", "\n"), []).append(trial)
+    return found
+
+
+def _draw_curves(panel: "Axes", trials: Sequence[TrialOutcome]) -> None:
     panel.grid(visible=True, axis="y")
     panel.grid(visible=False, axis="x")
-    panel.plot(*training, color=colour, linewidth=1.3, alpha=0.75)
-    if validation[0]:
-        panel.plot(*validation, color=PALETTE["ink"], linewidth=1.1, marker="o", markersize=2.8)
-    panel.set_title(trial.trial, fontweight="bold")
+    for trial in trials:
+        panel.plot(*_list_points(trial, "loss"), color=choose_colour(trial.kind), linewidth=1.3, alpha=0.75)
+        validation = _list_points(trial, "validation/loss")
+        if validation[0]:
+            panel.plot(*validation, color=PALETTE["ink"], linewidth=1.1, marker="o", markersize=2.8)
 
 
 def _list_points(trial: TrialOutcome, name: str) -> tuple[list[float], list[float]]:

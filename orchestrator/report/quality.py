@@ -52,7 +52,7 @@ def build_quality_table(evidence: Evidence) -> Table:
         columns=(*labels("trial", "track"), Column(title="parses %"), Column(title="empty %"), *columns),
         rows=tuple(
             (
-                label(trial.trial),
+                label(evidence.names[trial.trial]),
                 label(place.title),
                 *_show_rates(rows),
                 *(cell for headline in shown for cell in _show_means(rows, evidence.cell_at(trial, place), headline)),
@@ -70,7 +70,7 @@ def build_quality_detail(evidence: Evidence) -> Table:
     """Every count of every tool, one a row."""
     kinds = (_OUTPUTS_PARSING, _OUTPUTS_PASSING, _REFERENCES)
     rows = [
-        (label(trial.trial), label(place.title), label(name), *_show_means(rows, cell, headline))
+        (label(evidence.names[trial.trial]), label(place.title), label(name), *_show_means(rows, cell, headline))
         for trial, place, rows in _list_code(evidence)
         for cell in (evidence.cell_at(trial, place),)
         for name in _name_counts(rows, cell)

@@ -56,8 +56,8 @@ def build_tables(findings: Findings) -> tuple[Table, ...]:
         build_quality_table(findings.evidence),
         build_quality_detail(findings.evidence),
         build_health_table(findings.evidence),
-        build_cost_table(findings.results),
-        build_trouble_table(findings.results.trials),
+        build_cost_table(findings.evidence),
+        build_trouble_table(findings.evidence),
     )
     return tuple(table for table in tables if table.rows)
 
@@ -140,7 +140,7 @@ def build_comparison_table(findings: Findings) -> Table:
         title="Comparisons",
         columns=(
             *labels("question", "first", "against", "track", "metric"),
-            *(Column(title=title) for title in ("pairs", "difference", "effect", "p", "p (Holm)", "first is")),
+            *(Column(title=title) for title in ("first is", "difference", "effect", "p", "p (Holm)", "pairs")),
         ),
         rows=tuple(_show_contrast(contrast) for contrast in findings.contrasts),
         caption=(
@@ -156,15 +156,15 @@ def _show_contrast(contrast: Contrast) -> tuple[Cell, ...]:
     heads = tuple(label(name) for name in (*names, contrast.measure.title))
     outcome = contrast.outcome
     if isinstance(outcome, NotComparable):
-        return (*heads, *(Cell(text=ABSENT),) * 5, Cell(text=contrast.wording, warning=True, note=outcome.reason))
+        return (*heads, Cell(text=contrast.wording, warning=True, note=outcome.reason), *(Cell(text=ABSENT),) * 5)
     return (
         *heads,
-        _show_pairs(outcome),
+        Cell(text=contrast.wording),
         _show_difference(contrast),
         _show_effect(outcome),
         Cell(text=format_p(outcome.p_value), value=outcome.p_value, detail=_TESTS[outcome.test], note=outcome.note),
         _show_adjusted(contrast),
-        Cell(text=contrast.wording),
+        _show_pairs(outcome),
     )
 
 
@@ -193,7 +193,7 @@ def _show_adjusted(contrast: Contrast) -> Cell:
 def build_detail_table(evidence: Evidence) -> Table:
     """Every metric of every trial and place: mean over problems, interval, corpus figure."""
     rows = [
-        (label(trial.trial), label(place.title), label(title), mean, corpus)
+        (label(evidence.names[trial.trial]), label(place.title), label(title), mean, corpus)
         for trial in evidence.results.trials
         for place in evidence.places
         if evidence.rows_at(trial, place)
@@ -240,7 +240,9 @@ def _show_points(value: float, *, detail: str = "") -> Cell:
 def build_verdict_table(evidence: Evidence) -> Table:
     """How often each verdict was given, by trial and place: what running the outputs showed."""
     counted = {
-        (trial.trial, place.title): Counter(row.verdict for row in evidence.rows_at(trial, place) if row.verdict)
+        (evidence.names[trial.trial], place.title): Counter(
+            row.verdict for row in evidence.rows_at(trial, place) if row.verdict
+        )
         for trial in evidence.results.trials
         for place in evidence.places
     }
@@ -263,20 +265,24 @@ def _show_verdicts(name: str, count: int) -> Cell:
     return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0)
 
 
-def build_trouble_table(trials: tuple[TrialOutcome, ...]) -> Table:
+def build_trouble_table(evidence: Evidence) -> Table:
     """Trials that did not run to the end: the stage where they stand, with its cause and log."""
     return Table(
         name="troubles",
         title="What did not run",
         columns=(*labels("trial"), *(Column(title=title) for title in ("stands at", "state", "cause", "log"))),
-        rows=tuple(_show_trouble(trial) for trial in trials if not trial.finished),
+        rows=tuple(
+            _show_trouble(trial, name=evidence.names[trial.trial])
+            for trial in evidence.results.trials
+            if not trial.finished
+        ),
     )
 
 
-def _show_trouble(trial: TrialOutcome) -> tuple[Cell, ...]:
+def _show_trouble(trial: TrialOutcome, *, name: str) -> tuple[Cell, ...]:
     stage = next(stage for stage in trial.stages if stage.state != "done")
     return (
-        label(trial.trial),
+        label(name),
         Cell(text=stage.stage),
         Cell(text={"missing": "not run yet", "not-run": "not run"}.get(stage.state, stage.state)),
         Cell(text=stage.cause or ABSENT),

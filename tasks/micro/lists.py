@@ -47,14 +47,18 @@ _STEPS = (
     _filter("above", "x > {k}", ("keep the numbers greater than {k}", "keep only numbers above {k}"), _LIMITS),
     _filter("below", "x < {k}", ("keep the numbers less than {k}", "keep only numbers below {k}"), _LIMITS),
     _filter("multiple", "x % {k} == 0", ("keep the multiples of {k}", "keep numbers divisible by {k}"), (3, 4, 5, 7)),
-    _filter("not_multiple", "x % {k} != 0", ("remove the multiples of {k}", "drop numbers divisible by {k}"), (3, 4, 5)),
+    _filter(
+        "not_multiple", "x % {k} != 0", ("remove the multiples of {k}", "drop numbers divisible by {k}"), (3, 4, 5)
+    ),
     _map("add", "x + {k}", ("add {k} to each number", "increase each number by {k}"), tuple(range(1, 10))),
     _map("subtract", "x - {k}", ("subtract {k} from each number", "decrease each number by {k}"), tuple(range(1, 10))),
     _map("multiply", "x * {k}", ("multiply each number by {k}", "scale each number by {k}"), (2, 3, 4, 5, 6)),
     _map("square", "x * x", ("square each number", "replace each number by its square")),
     _map("negate", "-x", ("negate each number", "flip the sign of each number")),
     _map("absolute", "abs", ("take the absolute value of each number", "make each number non-negative")),
-    _order("ascending", "sorted(numbers)", ".sorted()", ".OrderBy(x => x)", ("sort in ascending order", "sort upwards")),
+    _order(
+        "ascending", "sorted(numbers)", ".sorted()", ".OrderBy(x => x)", ("sort in ascending order", "sort upwards")
+    ),
     _order(
         "descending",
         "sorted(numbers, reverse=True)",
@@ -80,7 +84,10 @@ def _result(kind: str, python: str, java: str, csharp: str, phrases: tuple[str, 
 
 
 _RESULTS: tuple[tuple[ValueType, Step], ...] = (
-    ("list[int]", _result("list", "numbers", ".collect(Collectors.toList())", ".ToList()", ("the list", "the numbers"))),
+    (
+        "list[int]",
+        _result("list", "numbers", ".collect(Collectors.toList())", ".ToList()", ("the list", "the numbers")),
+    ),
     ("int", _result("sum", "sum(numbers)", ".mapToInt(x -> x).sum()", ".Sum()", ("the sum", "their total"))),
     ("int", _result("count", "len(numbers)", "(int) .count()", ".Count()", ("the count", "how many there are"))),
     (
@@ -103,7 +110,10 @@ _RESULTS: tuple[tuple[ValueType, Step], ...] = (
             ("the minimum or 0", "the smallest, or 0 if none is left"),
         ),
     ),
-    ("bool", _result("any", "len(numbers) > 0", ".count() > 0", ".Any()", ("whether any is left", "if any number is left"))),
+    (
+        "bool",
+        _result("any", "len(numbers) > 0", ".count() > 0", ".Any()", ("whether any is left", "if any number is left")),
+    ),
 )
 
 

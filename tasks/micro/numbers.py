@@ -76,7 +76,9 @@ def _declare(language: Language, gather: str, variable: str) -> str:
         return f"{variable} = {initial}"
     if gather != "list":
         return f"int {variable} = {initial};"
-    return f"List<Integer> {variable} = new ArrayList<>();" if language is _JAVA else f"var {variable} = new List<int>();"
+    return (
+        f"List<Integer> {variable} = new ArrayList<>();" if language is _JAVA else f"var {variable} = new List<int>();"
+    )
 
 
 def _update(language: Language, gather: str, variable: str, value: str) -> str:
@@ -127,7 +129,9 @@ def _gathering(
         end = "" if language is _PY else ";"
         body = [_declare(language, gather, variable), *loop(language, inner), f"return {variable}{end}"]
         code[language] = function(language, name=name, parameters=_N, returns=returns, body=body)
-    noun = {"digits": "digits of n", "range_up": "numbers from 1 to n", "range_down": "numbers from n down to 1"}[family]
+    noun = {"digits": "digits of n", "range_up": "numbers from 1 to n", "range_down": "numbers from n down to 1"}[
+        family
+    ]
     verbs = ("Return", "Compute", "Find", "Given n, return")
 
     def describe(words: random.Random | None) -> str:
@@ -221,9 +225,7 @@ def draw_conditional_program(rng: random.Random) -> Program:
 
     def describe(words: random.Random | None) -> str:
         verb = "return" if words is None else words.choice(("return", "give", "answer"))
-        parts = [
-            f"if {c.phrase(words)}, {verb} {a.phrase(words)}" for c, a in zip(conditions, answers, strict=False)
-        ]
+        parts = [f"if {c.phrase(words)}, {verb} {a.phrase(words)}" for c, a in zip(conditions, answers, strict=False)]
         joined = "; ".join(parts) if words is None else words.choice(("; ", ", and ")).join(parts)
         return f"{joined[0].upper()}{joined[1:]}; otherwise {verb} {answers[-1].phrase(words)}."
 

@@ -5,6 +5,7 @@ constants and names. Splits are drawn over compositions, so a test program's com
 seen in training, in whatever constants or wording.
 """
 
+import dataclasses
 import hashlib
 import random
 from collections.abc import Callable
@@ -84,6 +85,11 @@ class Program:
         """The split that this program's composition belongs to: 8 of 10 train, 1 validation, 1 test."""
         bucket = int(hashlib.sha256(self.composition.encode()).hexdigest()[:8], 16) % 10
         return {0: "test", 1: "validation"}.get(bucket, "train")
+
+    def renamed(self, name: str) -> "Program":
+        """The same program under another function name."""
+        code = {language: text.replace(f"{self.name}(", f"{name}(", 1) for language, text in self.code.items()}
+        return dataclasses.replace(self, name=name, code=code)
 
     def signature(self, language: Language) -> str:
         """The first line of the function in `language`, as prompts show it."""

@@ -25,8 +25,12 @@ def _removal(kind: str, keep: str, pattern: str, phrases: tuple[str, ...]) -> St
 
 
 _STEPS = (
-    _step("upper", "text.upper()", "text.toUpperCase()", "text.ToUpper()", ("convert it to upper case", "uppercase it")),
-    _step("lower", "text.lower()", "text.toLowerCase()", "text.ToLower()", ("convert it to lower case", "lowercase it")),
+    _step(
+        "upper", "text.upper()", "text.toUpperCase()", "text.ToUpper()", ("convert it to upper case", "uppercase it")
+    ),
+    _step(
+        "lower", "text.lower()", "text.toLowerCase()", "text.ToLower()", ("convert it to lower case", "lowercase it")
+    ),
     _step(
         "reverse",
         "text[::-1]",
@@ -177,8 +181,16 @@ _WORD_FILTERS = (
     ),
 )
 _WORD_MAPS = (
-    _step("upper", "w.upper()", "w.toUpperCase()", "w.ToUpper()", ("uppercase each word", "write each word in capitals")),
-    _step("initial", "w[0]", "w.substring(0, 1)", "w.Substring(0, 1)", ("take the first letter of each word", "keep each word's first letter")),
+    _step(
+        "upper", "w.upper()", "w.toUpperCase()", "w.ToUpper()", ("uppercase each word", "write each word in capitals")
+    ),
+    _step(
+        "initial",
+        "w[0]",
+        "w.substring(0, 1)",
+        "w.Substring(0, 1)",
+        ("take the first letter of each word", "keep each word's first letter"),
+    ),
     _step(
         "backwards",
         "w[::-1]",
@@ -187,16 +199,43 @@ _WORD_MAPS = (
         ("reverse each word", "write each word backwards"),
     ),
     _step(
-        "append", 'w + "{k}"', 'w + "{k}"', 'w + "{k}"', ('add "{k}" to each word', 'append "{k}" to every word'), ("s", "ed", "x")
+        "append",
+        'w + "{k}"',
+        'w + "{k}"',
+        'w + "{k}"',
+        ('add "{k}" to each word', 'append "{k}" to every word'),
+        ("s", "ed", "x"),
     ),
 )
 _WORD_ORDERS = (
-    _step("sort", "sorted(words)", ".sorted()", ".OrderBy(w => w, StringComparer.Ordinal)", ("sort the words", "put the words in order")),
-    _step("first", "words[:{k}]", ".limit({k})", ".Take({k})", ("take the first {k} words", "keep only the first {k} words"), (2, 3, 4)),
-    _step("unique", "list(dict.fromkeys(words))", ".distinct()", ".Distinct()", ("remove repeated words", "keep each word once")),
+    _step(
+        "sort",
+        "sorted(words)",
+        ".sorted()",
+        ".OrderBy(w => w, StringComparer.Ordinal)",
+        ("sort the words", "put the words in order"),
+    ),
+    _step(
+        "first",
+        "words[:{k}]",
+        ".limit({k})",
+        ".Take({k})",
+        ("take the first {k} words", "keep only the first {k} words"),
+        (2, 3, 4),
+    ),
+    _step(
+        "unique",
+        "list(dict.fromkeys(words))",
+        ".distinct()",
+        ".Distinct()",
+        ("remove repeated words", "keep each word once"),
+    ),
 )
 _WORD_RESULTS: tuple[tuple[ValueType, Step], ...] = (
-    ("list[str]", _step("list", "words", ".collect(Collectors.toList())", ".ToList()", ("the words", "the list of words"))),
+    (
+        "list[str]",
+        _step("list", "words", ".collect(Collectors.toList())", ".ToList()", ("the words", "the list of words")),
+    ),
     (
         "str",
         _step(
@@ -231,10 +270,13 @@ _WORD_RESULTS: tuple[tuple[ValueType, Step], ...] = (
     ),
 )
 
-_WORD_POOL = tuple(
-    "ant area base rest tone note stone inner rose arise sea tree eat ten noon level radar sort star iron nose "
-    "rain train salt art onion sir tin era nine toast event".split()
+# fmt: off
+_WORD_POOL = (
+    "ant", "area", "base", "rest", "tone", "note", "stone", "inner", "rose", "arise", "sea", "tree", "eat",
+    "ten", "noon", "level", "radar", "sort", "star", "iron", "nose", "rain", "train", "salt", "art", "onion",
+    "sir", "tin", "era", "nine", "toast", "event",
 )
+# fmt: on
 
 
 def _text(rng: random.Random) -> tuple[object, ...]:
@@ -262,7 +304,9 @@ def _program(
     bodies: dict[Language, list[str]],
 ) -> Program:
     name, parameters = rng.choice(NAMES), (Parameter(name="text", type="str"),)
-    subjects = {"string": ("a string", "the text"), "words": ("the words of a sentence", "the words of the text")}[family]
+    subjects = {"string": ("a string", "the text"), "words": ("the words of a sentence", "the words of the text")}[
+        family
+    ]
 
     def describe(words: random.Random | None) -> str:
         said = subjects[0] if words is None else words.choice(subjects)
@@ -320,7 +364,7 @@ def _word_steps(rng: random.Random) -> list[Drawn]:
 
 def _word_bodies(steps: list[Drawn], result: Drawn) -> dict[Language, list[str]]:
     filters, maps = {s.kind for s in _WORD_FILTERS}, {s.kind for s in _WORD_MAPS}
-    python, java, csharp = ["words = text.split()"], "Arrays.stream(text.split(\" \"))", "text.Split(' ')"
+    python, java, csharp = ["words = text.split()"], 'Arrays.stream(text.split(" "))', "text.Split(' ')"
     for step in steps:
         py, jv, cs = (step.fragment(language) for language in (_PY, _JAVA, _CS))
         if step.kind in filters:

@@ -1,0 +1,1 @@
+"""The built-in base model: its weights, in `base/`, and the script that makes them."""

@@ -44,9 +44,14 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that decides the weights."""
+    """Everything that decides the weights.
 
-    tokens: int = 40_000_000
+    The rate falls over `schedule_tokens` and training ends at `tokens`, on the way: there, adapters
+    already solve most of the suite, and a base that solved all of it would tell methods apart no more.
+    """
+
+    tokens: int = 19_506_997
+    schedule_tokens: int = 36_000_000
     batch_documents: int = 128
     learning_rate: float = 3e-3
     warmup_steps: int = 200
@@ -58,7 +63,7 @@ def train_tokenizer(seed: int) -> PreTrainedTokenizerBase:
     """Byte-level BPE over the suite's text, with Qwen2's pre-tokenizer."""
     texts = ["".join(halves) for halves in itertools.islice(documents(seed), 30_000)]
     blank = Qwen2Tokenizer(unk_token=END, eos_token=END, pad_token=PAD)
-    tokenizer = blank.train_new_from_iterator(texts, VOCABULARY, show_progress=False)
+    tokenizer: PreTrainedTokenizerBase = blank.train_new_from_iterator(texts, VOCABULARY, show_progress=False)
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.model_max_length = 1024
     return tokenizer
@@ -128,7 +133,9 @@ def _rate(step: int, total: int, recipe: Recipe) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))))
 
 
-def _batches(queue: "multiprocessing.Queue[list[tuple[list[int], int]]]", recipe: Recipe) -> Iterator[list[tuple[list[int], int]]]:
+def _batches(
+    queue: "multiprocessing.Queue[list[tuple[list[int], int]]]", recipe: Recipe
+) -> Iterator[list[tuple[list[int], int]]]:
     generator = torch.Generator().manual_seed(recipe.seed)
     while True:
         chunk = sorted(queue.get(), key=lambda document: len(document[0]))
@@ -172,7 +179,7 @@ def _train(
     out: Path,
 ) -> dict[str, float]:
     started, seen, step, row = time.monotonic(), 0, 0, {"loss": math.nan}
-    pad = int(model.config.pad_token_id)
+    pad = int(model.config.pad_token_id or 0)
     tokens_per_step = 0.0
     with (out / "loss.jsonl").open("w") as log:
         while seen < recipe.tokens:
@@ -180,7 +187,7 @@ def _train(
             seen += int((weights_BT > 0).sum())
             step += 1
             tokens_per_step = seen / step
-            factor = _rate(step, int(recipe.tokens / tokens_per_step), recipe)
+            factor = _rate(step, int(recipe.schedule_tokens / tokens_per_step), recipe)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factor
             with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -193,7 +200,7 @@ def _train(
                 row = {
                     "step": step,
                     "tokens": seen,
-                    "loss": round(float(loss), 4),
+                    "loss": round(float(loss.detach()), 4),
                     "conditioned_loss": round(float(conditioned), 4),
                     "gradient_norm": round(float(norm), 4),
                     "seconds": round(time.monotonic() - started, 1),
@@ -209,8 +216,11 @@ def _train(
 def _save(model: Qwen2ForCausalLM, out: Path) -> None:
     """Write the weights in bf16; the model that goes on training keeps its own."""
     state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    model.config.dtype = torch.bfloat16
     model.save_pretrained(out, state_dict=state)
+    # transformers writes the live model's type into the configuration, not that of the state it saved.
+    path = out / "config.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"dtype": "float32"', '"dtype": "bfloat16"'))
+    (out / "model.safetensors").chmod(0o644)
 
 
 def main() -> None:

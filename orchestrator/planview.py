@@ -1,0 +1,135 @@
+"""Plans, states, prompts and checks as tables on a terminal.
+
+One decision: what commands compute is plain values; this is where they become pictures.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.ledger import Ledger
+from orchestrator.plan import PlannedTrial
+from orchestrator.trial import TrialSpec
+from orchestrator.watch import progress_of
+from trainers.memory import Estimate, Unknown
+
+_GIB = 2**30
+_RUNNING_S = 60.0
+
+
+def plan_as_json(planned: Sequence[PlannedTrial]) -> dict[str, Any]:
+    """A plan as JSON data."""
+    return {
+        "trials": [
+            {
+                "trial": p.trial.label,
+                "tracks": list(p.trial.tracks),
+                "unresolved": list(p.trial.unresolved()),
+                "memory_bytes": _estimate_json(p.memory_bytes),
+                "hours": _estimate_json(p.hours),
+                "stages": [{"stage": s.stage, "action": s.action, "reason": s.reason, "key": s.key} for s in p.stages],
+            }
+            for p in planned
+        ]
+    }
+
+
+def _estimate_json(value: Estimate | Unknown) -> dict[str, Any]:
+    if isinstance(value, Unknown):
+        return {"unknown": value.reason}
+    return {"value": value.value, "basis": value.basis}
+
+
+def print_plan(planned: Sequence[PlannedTrial]) -> None:
+    """One row a trial: each stage's action with its reason, and the estimates."""
+    stages = ("train", "generate", "execute", "score")
+    table = Table(title="Plan", title_justify="left")
+    for column in ("trial", *stages, "training memory", "training hours"):
+        table.add_column(column, overflow="fold")
+    for p in planned:
+        reasons: dict[str, str] = {s.stage: f"run: {s.reason}" if s.action == "run" else s.reason for s in p.stages}
+        memory = f"{p.memory_bytes.value / _GIB:.1f} GiB" if isinstance(p.memory_bytes, Estimate) else "-"
+        hours = f"{p.hours.value:.2f}" if isinstance(p.hours, Estimate) else "-"
+        table.add_row(p.trial.label, *(reasons.get(s, "-") for s in stages), memory, hours)
+    console = Console()
+    console.print(table)
+    for line in _unknowns(planned):
+        console.print(Text(line))
+    due = sum(len(p.due) for p in planned)
+    total = sum(len(p.stages) for p in planned)
+    console.print(f"{due} of {total} stages would run")
+
+
+def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
+    """What is unknown or unpinned, each once."""
+    unknown = [
+        f"unknown: {what}: {value.reason}"
+        for p in planned
+        if p.trial.training is not None
+        for what, value in (("memory", p.memory_bytes), ("hours", p.hours))
+        if isinstance(value, Unknown)
+    ]
+    unpinned = [f"unresolved: {name} is not pinned to a revision" for p in planned for name in p.trial.unresolved()]
+    return list(dict.fromkeys((*unknown, *unpinned)))
+
+
+def status_rows(trials: Sequence[TrialSpec], ledger: Ledger) -> list[dict[str, str]]:
+    """Each trial's stages in words: done with its time, running with its step, failed with its cause."""
+    rows = []
+    for trial in trials:
+        done = ledger.records_of(trial)
+        row = {"trial": trial.label}
+        for stage in trial.stages:
+            row[stage] = f"done, {done[stage].seconds:.0f} s" if stage in done else _state(trial.key(stage), ledger)
+        rows.append(row)
+    return rows
+
+
+def _state(key: str, ledger: Ledger) -> str:
+    newest = next(ledger.attempts(key), None)
+    if newest is None:
+        return "waiting"
+    progress = newest / ".progress.json"
+    failure = ledger.last_failure(key)
+    if failure is not None and failure[1].parent == newest:
+        return f"failed: {failure[0].cause}"
+    if progress.exists():
+        return progress_of(progress) if time.time() - progress.stat().st_mtime < _RUNNING_S else "stopped"
+    return "begun"
+
+
+def print_status(rows: Sequence[dict[str, str]]) -> None:
+    """The states as a table."""
+    table = Table()
+    for column in ("trial", "train", "generate", "execute", "score"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(row.get(column, "-") for column in ("trial", "train", "generate", "execute", "score")))
+    Console().print(table)
+
+
+def print_shown(examples: Sequence[Any]) -> None:
+    """Prompts and answers as a model sees them; tokens that carry loss are underlined."""
+    console = Console()
+    for example in examples:
+        console.rule(f"{example.track}  {example.id}", align="left")
+        text = Text()
+        for token in example.tokens:
+            text.append(token.text, style="bold underline" if token.loss else "dim")
+        console.print(text)
+        console.print(f"[dim]{example.note}[/dim]")
+
+
+def print_checks(checks: Sequence[Any]) -> None:
+    """What this machine can do, worst news in red."""
+    table = Table()
+    for column in ("what", "state", "detail", "remedy"):
+        table.add_column(column, overflow="fold")
+    styles = {"ok": "green", "limited": "yellow", "missing": "red"}
+    for check in checks:
+        table.add_row(check.name, Text(check.state, style=styles[check.state]), check.detail, check.remedy)
+    Console().print(table)

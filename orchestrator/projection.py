@@ -1,0 +1,274 @@
+"""What MLflow should show of a study, worked out from the ledger alone.
+
+One decision: this half knows no MLflow. A run's whole content is one value, a `Picture`, so that
+`tracking.py` has only to compare it with what MLflow holds and write the difference.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from orchestrator.fingerprint import fingerprint
+from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
+from orchestrator.study import Study
+from orchestrator.trial import StageName, TrialSpec
+
+State = Literal["done", "failed", "training", "interrupted", "waiting"]
+_FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
+_LONGEST_CAUSE = 2000
+_COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes", "adapter_changes_outputs")
+_Records = dict[StageName, StageRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One value of one metric; `time_ms` is since 1970, as MLflow counts."""
+
+    key: str
+    value: float
+    time_ms: int
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An artifact: a folder or file to copy, or text to write; sent again only if `mark` changes."""
+
+    name: str
+    mark: str
+    source: Path | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What a run should show. `attempts` says which attempt of each stage its numbers come from."""
+
+    name: str
+    state: State
+    start_ms: int
+    end_ms: int
+    tags: dict[str, str]
+    attempts: dict[str, str]
+    params: dict[str, str]
+    curve: tuple[tuple[Point, ...], ...]
+    figures: tuple[Point, ...]
+    uploads: tuple[Upload, ...]
+
+
+def trial_digest(trial: TrialSpec) -> str:
+    """A trial's name in MLflow. The label is part of it: a frozen model's stages are alike for all seeds."""
+    return fingerprint({"label": trial.label, "stages": {stage: trial.key(stage) for stage in trial.stages}})
+
+
+def trial_picture(
+    trial: TrialSpec, outcome: TrialOutcome, results: StudyResults, ledger: Ledger, *, training: bool
+) -> Picture | None:
+    """What a trial's run should show; None if nothing of it was begun."""
+    records = ledger.records_of(trial)
+    spans = [*_spans(trial, ledger, records)]
+    if not spans:
+        return None
+    git = next((record.provenance.get("git", "") for record in records.values()), "")
+    state = _state(trial, ledger, records, training=training)
+    cause = next((stage.cause for stage in outcome.stages if stage.cause), "")
+    tags = {
+        "model": trial.model.name,
+        "method": trial.method_name,
+        "kind": trial.kind,
+        "grouping": trial.grouping,
+        "task group": trial.group,
+        "tracks": ", ".join(trial.tracks),
+        "seed": str(trial.seed),
+        "git": git,
+        "polytune.state": state,
+        "polytune.stages": ", ".join(f"{stage.stage} {stage.state}" for stage in outcome.stages),
+        "polytune.cause": without_secrets(cause)[:_LONGEST_CAUSE],
+    }
+    commit = {"mlflow.source.git.commit": git.partition("+")[0]} if git not in ("", "none") else {}
+    return Picture(
+        name=trial.label,
+        state=state,
+        start_ms=_ms(min(start for start, _ in spans)),
+        end_ms=_ms(max(end for _, end in spans)),
+        tags=tags | commit,
+        attempts={f"polytune.attempt.{stage}": record.attempt for stage, record in records.items()},
+        params=_params(trial),
+        curve=_curve(records["train"], outcome) if "train" in records else (),
+        figures=(*_costs(outcome, records), *_scores(trial.label, results, records)),
+        uploads=tuple(_trial_uploads(trial, ledger, records)),
+    )
+
+
+def study_picture(study: Study, ledger: Ledger, pictures: Sequence[Picture]) -> Picture:
+    """What the study's own run should show, given its trials'."""
+    folder, states = ledger.study_folder(study.study), [picture.state for picture in pictures]
+    order: tuple[State, ...] = ("training", "failed", "interrupted", "waiting")
+    state: State = next((state for state in order if state in states), "done")
+    files = [path for name in ("study.json", "report.html") if (path := folder / name).is_file()]
+    return Picture(
+        name=study.study,
+        state=state,
+        start_ms=min(picture.start_ms for picture in pictures),
+        end_ms=max(picture.end_ms for picture in pictures),
+        tags={"mlflow.note.content": study.question, "polytune.state": state},
+        attempts={},
+        params={},
+        curve=(),
+        figures=(),
+        uploads=tuple(
+            Upload(name=path.name, mark=hashlib.sha256(path.read_bytes()).hexdigest(), source=path) for path in files
+        ),
+    )
+
+
+def _spans(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[tuple[float, float]]:
+    """From when to when something was done for a trial: by record, or by the files of what has none."""
+    for stage in trial.stages:
+        if stage in records:
+            yield records[stage].finished_at - records[stage].seconds, records[stage].finished_at
+            continue
+        for folder in ledger.attempts(trial.key(stage)):
+            times = [path.stat().st_mtime for path in (folder, *folder.glob("[!.]*"))]
+            yield min(times), max(times)
+
+
+def _state(trial: TrialSpec, ledger: Ledger, records: _Records, *, training: bool) -> State:
+    missing = [trial.key(stage) for stage in trial.stages if stage not in records]
+    if training or not missing:
+        return "training" if missing else "done"
+    newest = {key: next(ledger.attempts(key), None) for key in missing}
+    failures = {key: ledger.last_failure(key) for key in missing}
+    # An attempt that left no word of a failure was cut off.
+    failed = [key for key, failure in failures.items() if failure and failure[1].parent == newest[key]]
+    if failed:
+        return "failed"
+    return "interrupted" if any(newest.values()) else "waiting"
+
+
+def _params(trial: TrialSpec) -> dict[str, str]:
+    """What identifies a trial, flat, as MLflow compares it."""
+    fields: dict[str, Any] = {
+        "model": trial.model.name,
+        "model.revision": trial.model.revision or (trial.model.digest or "")[:12] or None,
+        "method": trial.method_name,
+        "kind": trial.kind,
+        "grouping": trial.grouping,
+        "group": trial.group,
+        "seed": trial.seed,
+    }
+    for name, block in (("lora", trial.lora), ("training", trial.training), ("generation", trial.generation)):
+        fields |= {f"{name}.{key}": value for key, value in (block.model_dump(mode="json") if block else {}).items()}
+    return {
+        key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in fields.items()
+        if value is not None
+    }
+
+
+def _curve(record: StageRecord, outcome: TrialOutcome) -> tuple[tuple[Point, ...], ...]:
+    """A training's rows, timed by the seconds that they carry; a row without keeps the one before's."""
+    started, elapsed = record.finished_at - _number(record.facts.get("seconds"), record.seconds), 0.0
+    rows = []
+    for row in outcome.curve:
+        elapsed = row.get("seconds", elapsed)
+        time_ms, step = _ms(started + elapsed), int(row["step"])
+        rows.append(tuple(Point(key=key, value=row[key], time_ms=time_ms, step=step) for key in row if key != "step"))
+    return tuple(rows)
+
+
+def _costs(outcome: TrialOutcome, records: _Records) -> Iterator[Point]:
+    for stage, record in records.items():
+        time_ms = _ms(record.finished_at)
+        yield Point(key=f"cost/{stage}_seconds", value=record.seconds, time_ms=time_ms)
+        known = next((o.facts for o in outcome.stages if o.stage == stage), {})
+        for name in _COSTS:
+            if isinstance(value := known.get(name), int | float):
+                yield Point(key=f"cost/{name}", value=float(value), time_ms=time_ms)
+
+
+def _scores(label: str, results: StudyResults, records: _Records) -> Iterator[Point]:
+    """`TRACK/METRIC` of each cell; the data set's name follows where a track has several."""
+    cells = [cell for cell in results.cells if cell.trial == label]
+    places: dict[tuple[str, str], list[InstanceRow]] = {(cell.track, cell.dataset): [] for cell in cells}
+    for row in results.rows:
+        if row.trial == label:
+            places[row.track, row.dataset].append(row)
+    tracks = [cell.track for cell in cells]
+    for cell in cells:
+        suffix = "/" + re.sub(r"[^\w.\- ]", "_", cell.dataset) if tracks.count(cell.track) > 1 else ""
+        for name, value in _figures(cell, places[cell.track, cell.dataset]).items():
+            yield Point(key=f"{cell.track}/{name}{suffix}", value=value, time_ms=_ms(records["score"].finished_at))
+
+
+def _figures(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
+    """A cell's scores with their health.
+
+    Rates and pass@1 are 0-1. Similarity is 0-100, the mean over problems that reports show, with the
+    figure of the whole corpus as `_corpus`. Quality counts are means over the files that parse.
+    """
+    tested = [row for row in rows if row.verdict is not None]
+    judged = [row for row in tested if row.verdict != "unjudged"]
+    parsed = [row.parses for row in rows if row.parses is not None]
+    figures = {"empty_rate": fmean(row.empty for row in rows)}
+    if parsed:
+        figures["parse_rate"] = fmean(parsed)
+    if tested:
+        figures["unjudged_rate"] = 1 - len(judged) / len(tested)
+    if judged:
+        figures["pass_at_1"] = _mean_by_problem((row.problem_id, row.verdict == "passed") for row in judged)
+    for name in sorted({name for row in rows for name in row.scores}):
+        figures[name] = _mean_by_problem((row.problem_id, row.scores[name]) for row in rows if name in row.scores)
+    figures |= {f"{name}_corpus": value for name, value in cell.corpus.items()}
+    counted = [row.counts for row in rows if row.parses]
+    for name in sorted({name for counts in counted for name in counts}):
+        figures[f"quality.{name}"] = fmean(counts[name] for counts in counted if name in counts)
+    return figures
+
+
+def _mean_by_problem(values: Iterable[tuple[str, float]]) -> float:
+    """The mean over problems of the mean over a problem's samples, which for passes is pass@1."""
+    problems: dict[str, list[float]] = {}
+    for problem, value in values:
+        problems.setdefault(problem, []).append(value)
+    return fmean(fmean(samples) for samples in problems.values())
+
+
+def _trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[Upload]:
+    spec = trial.model_dump_json(indent=1)
+    yield Upload(name="trial.json", mark=fingerprint(trial), source=spec)
+    for record in list(records.values())[:1]:
+        versions = {name: value for name, value in record.provenance.items() if name != "host"}
+        yield Upload(name="versions.json", mark=record.attempt, source=json.dumps(versions, indent=1))
+    train = records.get("train")
+    if train is None:
+        return
+    yield Upload(name="summary.json", mark=train.attempt, source=ledger.folder(train) / "summary.json")
+    weights = f"{train.facts['weights']}/"
+    size = sum(file.size_bytes for name, file in train.outputs.items() if name.startswith(weights))
+    if trial.kind != "full" or size < _FULL_WEIGHTS_LIMIT_BYTES:
+        name = "model" if trial.kind == "full" else "adapter"
+        yield Upload(name=name, mark=train.attempt, source=ledger.folder(train) / weights)
+
+
+def without_secrets(text: str) -> str:
+    """The text without passwords in addresses and without values of this environment's secrets."""
+    text = re.sub(r"://[^/\s@]+@", "://***@", text)
+    named = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY)$", re.IGNORECASE)
+    for secret in (value for name, value in os.environ.items() if named.search(name) and len(value) >= 8):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,48 @@
+"""What every room's tests share: one thread, a tiny real base model, and where the published data lie.
+
+One decision: the tiny model is made by the code that makes the built-in one (its tokenizer, its
+training loop, its saving), only smaller and for a few steps; no test depends on the shipped weights.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read by PyTorch's and NumPy's thread pools when they are first imported, in this process and in
+# those that tests start. Two processes of two threads each on two cores are tens of times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of the published data sets; skips, visibly, where this machine has none."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("POLYTUNE_DATA") or default)
+    if not root.is_dir():
+        pytest.skip(f"no published data at {root}; set POLYTUNE_DATA to the data sets' folder")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a Qwen2 model of 0.2 M parameters, pretrained for some seconds, and its tokenizer."""
+    import torch
+    from transformers import Qwen2ForCausalLM
+
+    from trainers.micro import pretrain
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tiny-base")
+    tokenizer = pretrain.train_tokenizer(0)
+    tokenizer.save_pretrained(folder)
+    config = pretrain.build_model(tokenizer, 0).config
+    config.update({"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2})
+    config.layer_types = config.layer_types[:2]
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(config)
+    recipe = pretrain.Recipe(tokens=75_000, batch_documents=16, learning_rate=1e-2, warmup_steps=5)
+    batches = pretrain._encoded(tokenizer, seed=1, chunk=recipe.batch_documents)
+    optimizer = torch.optim.AdamW(model.parameters())
+    pretrain._train(model, optimizer, batches, recipe=recipe, out=folder)
+    return folder

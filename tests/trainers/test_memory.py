@@ -1,0 +1,68 @@
+"""Shapes and memory estimates, planned without loading anything."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainers.memory import Estimate, Shape, Unknown, shape_of, training_memory
+from trainers.model import load_base
+from trainers.spec import ModelSpec, Runtime
+
+# Totals from the models' cards: 0.49B, 1.54B, 3.09B, 7.61B, to three places from their safetensors.
+TOTALS = {"0.5B": 0.494e9, "1.5B": 1.544e9, "3B": 3.086e9, "7B": 7.616e9}
+
+
+@pytest.mark.parametrize("size", TOTALS)
+@pytest.mark.parametrize("suffix", ["", "-Instruct"])
+def test_preset_has_the_published_number_of_parameters(size: str, suffix: str) -> None:
+    shape = shape_of(ModelSpec(name=f"Qwen/Qwen2.5-Coder-{size}{suffix}"))
+    assert isinstance(shape, Shape)
+    assert shape.parameters == pytest.approx(TOTALS[size], rel=0.02)
+
+
+def test_local_model_has_the_parameters_that_its_folder_holds(model_spec: ModelSpec, runtime: Runtime) -> None:
+    shape = shape_of(model_spec)
+    assert isinstance(shape, Shape)
+    real = load_base(model_spec, kind="lora", runtime=runtime).num_parameters()
+    assert shape.parameters == pytest.approx(real, rel=0.02)
+    assert shape.tied
+
+
+def test_lora_parameters_are_those_that_peft_makes(model_spec: ModelSpec, spec_of: Any, runtime: Runtime) -> None:
+    from trainers.lora import adapted
+
+    model = adapted(spec_of(), runtime=runtime)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    shape = shape_of(model_spec)
+    assert isinstance(shape, Shape)
+    assert shape.lora_parameters(4) == trainable
+
+
+def test_unknown_model_gives_unknown_with_its_name() -> None:
+    model = ModelSpec(name="somebody/some-model")
+    for answer in (shape_of(model), training_memory(model, kind="lora", rank=8, tokens=512)):
+        assert isinstance(answer, Unknown)
+        assert "somebody/some-model" in answer.reason
+
+
+def test_folder_whose_config_says_too_little_gives_unknown(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 8}))
+    answer = shape_of(ModelSpec(name=str(tmp_path)))
+    assert isinstance(answer, Unknown)
+    assert "num_hidden_layers" in answer.reason
+
+
+def test_quantised_training_takes_least_and_full_takes_most() -> None:
+    model = ModelSpec(name="Qwen/Qwen2.5-Coder-7B-Instruct")
+    qlora, lora, full = (training_memory(model, kind=kind, rank=8, tokens=512) for kind in ("qlora", "lora", "full"))
+    assert isinstance(qlora, Estimate)
+    assert isinstance(lora, Estimate)
+    assert isinstance(full, Estimate)
+    assert qlora.value < lora.value < full.value
+    # 16 bytes a weight: bf16 weight and gradient, 32-bit master and two moments.
+    assert full.value > 16 * 7.6e9
+    smaller = training_memory(model, kind="full", rank=8, tokens=512, optimizer_8bit=True)
+    assert isinstance(smaller, Estimate)
+    assert smaller.value < full.value
