@@ -7,7 +7,7 @@ results stream back, and a trial's stage is recorded as soon as its last row is 
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from evaluators.generation import GenerationSettings
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
 from orchestrator.study import Resources
 from orchestrator.trial import TrialSpec
-from tasks.records import Completion, Problem, Verdict
+from tasks.records import Completion, Problem, Record, Verdict
 from trainers.spec import Runtime
 
 _PROGRAMS_PER_TASK = 50
@@ -32,6 +32,15 @@ class GenerationJob:
     problems: tuple[Problem, ...]
 
 
+class _Order(Record):
+    """How an actor is to generate for one job."""
+
+    weights: Weights
+    settings: GenerationSettings
+    runtime: Runtime
+    batch_size: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingJob:
     """What one trial's execution or scoring needs; `key` is its stage's."""
@@ -43,41 +52,41 @@ class JudgingJob:
 
 
 class Generator:
-    """A Ray Data actor that writes completions with whichever trial's model a batch asks for."""
+    """A Ray Data actor that writes completions with whichever trial's model a batch asks for.
 
-    def __init__(self, weights: Mapping[str, str], settings: Mapping[str, str], runtime: str, batch_size: int) -> None:
-        import torch
+    It is told everything by its rows: constructor arguments would live in the object store, and an
+    actor that is restarted after they are gone fails.
+    """
 
-        self._weights = {key: Weights.model_validate_json(text) for key, text in weights.items()}
-        self._settings = {key: GenerationSettings.model_validate_json(text) for key, text in settings.items()}
-        self._runtime = Runtime.model_validate_json(runtime)
-        self._batch_size = batch_size
+    def __init__(self) -> None:
         self._loaded: tuple[str, Any, Any] | None = None
-        torch.set_num_threads(self._runtime.threads)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Completions for a batch with columns `key` and `problem` (JSON)."""
+        """Completions for a batch with columns `key`, `job` and `problem` (the last two JSON)."""
+        import torch
+
         from evaluators.generation import generate
 
         out: dict[str, list[str]] = {"key": [], "completion": []}
-        for key in dict.fromkeys(map(str, batch["key"])):
+        for key, text in dict.fromkeys(zip(map(str, batch["key"]), map(str, batch["job"]), strict=True)):
+            order = _Order.model_validate_json(text)
+            torch.set_num_threads(order.runtime.threads)
             rows = [str(p) for k, p in zip(batch["key"], batch["problem"], strict=True) if k == key]
+            model, tokenizer = self._model(key, order)
             problems = [Problem.model_validate_json(row) for row in rows]
-            model, tokenizer = self._model(key)
-            settings = self._settings[key]
-            for completion in generate(model, tokenizer, problems, settings=settings, batch_size=self._batch_size):
+            for done in generate(model, tokenizer, problems, settings=order.settings, batch_size=order.batch_size):
                 out["key"].append(key)
-                out["completion"].append(completion.model_dump_json())
+                out["completion"].append(done.model_dump_json())
         return out
 
-    def _model(self, key: str) -> tuple[Any, Any]:
+    def _model(self, key: str, order: "_Order") -> tuple[Any, Any]:
         from trainers.model import load_tokenizer, load_trained
 
         if self._loaded is None or self._loaded[0] != key:
-            weights = self._weights[key]
+            weights = order.weights
             self._loaded = None  # frees the previous model before the next is loaded
             folder = Path(weights.folder) if weights.folder else None
-            model = load_trained(weights.model, kind=weights.kind, weights=folder, runtime=self._runtime)
+            model = load_trained(weights.model, kind=weights.kind, weights=folder, runtime=order.runtime)
             self._loaded = (key, model, load_tokenizer(weights.model))
         return self._loaded[1], self._loaded[2]
 
@@ -86,7 +95,7 @@ def _quiet() -> None:
     """Ray Data draws bars and logs plans; what a person watches is drawn by the command line."""
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -101,21 +110,16 @@ def run_generation(
     _quiet()
     # Batches of like prompts waste little on padding, and a job's rows stay together so that an
     # actor seldom changes models.
-    items = [
-        {"key": job.key, "problem": problem.model_dump_json()}
-        for job in jobs
-        for problem in sorted(job.problems, key=lambda p: (p.track, len(p.input)))
-    ]
     size = resources.generation_batch
     runtime = Runtime(threads=resources.generator_cpus, device="auto")
+    items = [
+        {"key": job.key, "job": order.model_dump_json(), "problem": problem.model_dump_json()}
+        for job in jobs
+        for order in [_Order(weights=job.weights, settings=job.settings, runtime=runtime, batch_size=size)]
+        for problem in sorted(job.problems, key=lambda p: (p.track, len(p.input)))
+    ]
     dataset = ray.data.from_items(items, override_num_blocks=-(-len(items) // size)).map_batches(
         Generator,
-        fn_constructor_args=(
-            {job.key: job.weights.model_dump_json() for job in jobs},
-            {job.key: job.settings.model_dump_json() for job in jobs},
-            runtime.model_dump_json(),
-            size,
-        ),
         batch_size=size,
         compute=ray.data.ActorPoolStrategy(size=resources.generators),
         num_cpus=resources.generator_cpus,

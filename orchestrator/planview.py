@@ -48,7 +48,8 @@ def print_plan(planned: Sequence[PlannedTrial]) -> None:
     """One row a trial: each stage's action with its reason, and the estimates."""
     stages = ("train", "generate", "execute", "score")
     table = Table(title="Plan", title_justify="left")
-    for column in ("trial", *stages, "training memory", "training hours"):
+    table.add_column("trial", no_wrap=True)
+    for column in (*stages, "memory", "hours"):
         table.add_column(column, overflow="fold")
     for p in planned:
         reasons: dict[str, str] = {s.stage: f"run: {s.reason}" if s.action == "run" else s.reason for s in p.stages}
@@ -105,7 +106,8 @@ def _state(key: str, ledger: Ledger) -> str:
 def print_status(rows: Sequence[dict[str, str]]) -> None:
     """The states as a table."""
     table = Table()
-    for column in ("trial", "train", "generate", "execute", "score"):
+    table.add_column("trial", no_wrap=True)
+    for column in ("train", "generate", "execute", "score"):
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(row.get(column, "-") for column in ("trial", "train", "generate", "execute", "score")))

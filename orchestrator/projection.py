@@ -102,7 +102,7 @@ def trial_picture(
         params=_params(trial),
         curve=_curve(records["train"], outcome) if "train" in records else (),
         figures=(*_costs(outcome, records), *_scores(trial.label, results, records)),
-        uploads=tuple(_trial_uploads(trial, ledger, records)),
+        uploads=tuple(trial_uploads(trial, ledger, records)),
     )
 
 
@@ -240,7 +240,8 @@ def _mean_by_problem(values: Iterable[tuple[str, float]]) -> float:
     return fmean(fmean(samples) for samples in problems.values())
 
 
-def _trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[Upload]:
+def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[Upload]:
+    """A trial's spec, versions, summary and weights; full weights of 64 MiB or more stay in the ledger alone."""
     spec = trial.model_dump_json(indent=1)
     yield Upload(name="trial.json", mark=fingerprint(trial), source=spec)
     for record in list(records.values())[:1]:

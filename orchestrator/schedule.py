@@ -140,7 +140,9 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
             return _train_full(trial, folder, root=root, resources=resources)
         from orchestrator.stages import train
 
-        summary = train(trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(folder))
+        summary = train(
+            trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(trial, folder)
+        )
         return summary.model_dump(mode="json")
 
     try:
@@ -150,12 +152,12 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
     return ""
 
 
-def _progress(folder: Path) -> "Callable[[Row], None]":
+def _progress(trial: TrialSpec, folder: Path) -> "Callable[[Row], None]":
     """Leave the newest row where `status` finds it; hidden, so it is no part of the stage's output."""
     path = folder / ".progress.json"
 
     def report(row: "Row") -> None:
-        path.write_text(json.dumps(row), encoding="utf-8")
+        path.write_text(json.dumps({"trial": trial.label, **row}), encoding="utf-8")
 
     return report
 
@@ -201,12 +203,13 @@ def _full_worker(config: dict[str, str]) -> None:
     from orchestrator.stages import train
 
     folder = Path(config["folder"])
+    trial = TrialSpec.model_validate_json(config["trial"])
     train(
-        TrialSpec.model_validate_json(config["trial"]),
+        trial,
         folder,
         root=Path(config["root"]),
         runtime=Runtime.model_validate_json(config["runtime"]),
-        report=_progress(folder),
+        report=_progress(trial, folder),
     )
 
 
@@ -232,6 +235,7 @@ def run_trainings(
         param_space={"trial": tune.grid_search([trial.model_dump_json() for trial in _longest_first(trials)])},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
+            max_concurrent_trials=_concurrent(trials, resources),
             trial_name_creator=lambda t: "trial_" + str(t.trial_id),
             trial_dirname_creator=lambda t: "trial_" + str(t.trial_id),
         ),
@@ -246,6 +250,21 @@ def run_trainings(
         elif result.metrics is not None and "cause" in result.metrics:
             causes[label] = result.metrics["cause"]
     return causes
+
+
+def _concurrent(trials: Sequence[TrialSpec], resources: Resources) -> int:
+    """How many trials may run at once, so that a coordinator's workers find room beside them.
+
+    A full fine-tuning's workers are no part of its Tune trial's resources. Without this bound the
+    single-process trials take every core, and the longest trial of a study runs last, alone.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    wanted = {"CPU": float(resources.trial_cpus), "GPU": resources.trial_gpus}
+    slots = min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
+    beyond_first = resources.full_workers - 1 if any(t.kind == "full" for t in trials) else 0
+    return max(1, slots - beyond_first)
 
 
 def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:

@@ -51,7 +51,9 @@ _QUIET = {
     "DO_NOT_TRACK": "true",
     # MLflow's own patience (7 retries of up to 120 s) would hold a study up for a server that is down.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # A client of a server prints two lines for each run that it closes, where a command prints its JSON.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _STATUSES: dict[State, str] = {
     "done": "FINISHED",
@@ -170,11 +172,12 @@ def _mlflow(uri: str) -> "Iterator[MlflowClient]":
     try:
         yield MlflowClient(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = without_secrets(str(error).strip().partition("\n")[0])[:400]
+        answers = not isinstance(error.__context__, OSError)
+        reason = without_secrets(str(error)).strip().partition("\n")[0][:300] if answers else "nothing answers there"
         # Without its cause: that may hold the address with its password.
         raise TrackingUnavailable(
-            f"MLflow at {without_secrets(uri)} cannot be brought up to date ({type(error).__name__}: {reason}); the "
-            "ledger holds everything: see that MLflow runs there, then `polytune track STUDY`"
+            f"MLflow at {without_secrets(uri)} is not up to date: {reason}. The ledger holds "
+            "everything: start MLflow there or change MLFLOW_TRACKING_URI, then run `polytune track STUDY`"
         ) from None
 
 

@@ -17,7 +17,7 @@ from orchestrator.driver import Listener
 from orchestrator.ledger import Ledger
 from orchestrator.trial import StageName
 
-_INTERVAL_S = 5.0
+_INTERVAL_S = 10.0
 _FRESH_S = 60.0
 
 
@@ -63,7 +63,7 @@ class Watcher:
         last = ""
         while not self._stop.wait(_INTERVAL_S):
             if self._stage == "train":
-                line = "; ".join(progress_of(path) for path in self._running())
+                line = "; ".join(filter(None, (progress_of(path, named=True) for path in self._running())))
                 if line and line != last:
                     self._say(f"  [dim]{line}[/dim]")
                     last = line
@@ -79,7 +79,7 @@ class Watcher:
         return [path for _, path in sorted(found)]
 
 
-def progress_of(path: Path) -> str:
+def progress_of(path: Path, *, named: bool = False) -> str:
     """One running training in words; empty if its row is just being written."""
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
@@ -87,4 +87,5 @@ def progress_of(path: Path) -> str:
         return ""
     loss = row.get("loss", row.get("validation/loss"))
     speed = f", {row['tokens_per_s']:,.0f} tokens/s" if "tokens_per_s" in row else ""
-    return f"step {row['step']:.0f} loss {loss:.3f}{speed}" if loss is not None else ""
+    name = f"{row['trial']} " if named else ""
+    return f"{name}step {row['step']:.0f} loss {loss:.3f}{speed}" if loss is not None else ""

@@ -38,7 +38,7 @@ class DeepSpeedEngine:
         torch.manual_seed(spec.seed)
         self.model: PreTrainedModel = load_base(spec.model, kind="full", runtime=runtime)
         if runtime.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            self.model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self.model.train()
         on_cpu = device_of(runtime).type == "cpu"
         # On CUDA the weights are bf16 with DeepSpeed's 32-bit masters; on CPU they are 32-bit and
@@ -69,9 +69,12 @@ class DeepSpeedEngine:
         """See `Engine`."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
+        # Without ZeRO DeepSpeed clips 32-bit gradients but keeps no norm of them.
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None] if self._zero_stage == 0 else []
+        total = torch.nn.utils.get_total_norm(gradients)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
-        return float(norm) if norm is not None else float("nan")
+        return float(total if norm is None else norm)
 
     def evaluating(self, on: bool) -> None:
         """See `Engine`."""
@@ -100,9 +103,9 @@ def _deepspeed(runtime: Runtime) -> Any:
 
     if not torch.distributed.is_initialized():
         os.environ.setdefault("LOCAL_RANK", "0")
-        torch.distributed.init_process_group(
-            "gloo" if on_cpu else "nccl", store=torch.distributed.distributed_c10d.HashStore(), rank=0, world_size=1
-        )
+        # PyTorch's stubs do not export the class, which is public and documented.
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        torch.distributed.init_process_group("gloo" if on_cpu else "nccl", store=store, rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend="gloo" if on_cpu else "nccl", dist_init_required=False)
     return deepspeed
 

@@ -26,7 +26,7 @@ def adapted(spec: TrainingSpec, *, runtime: Runtime) -> Any:
             gradient_checkpointing_kwargs={"use_reentrant": False},
         )
     elif runtime.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         base.enable_input_require_grads()
     assert spec.lora is not None
     model = get_peft_model(base, _config(spec.lora, base))

@@ -284,6 +284,9 @@ def _validate(run: _Run, step: int) -> None:
     judged = run.hooks.validate(run.engine.model) if run.hooks.validate else {}
     run.engine.evaluating(False)
     loss = float(sums.sum() / counts.sum()) if counts.sum() > 0 else math.inf
+    if counts.sum() > 0 and not math.isfinite(loss):
+        run.log.flush()
+        raise TrainingDiverged(f"validation after step {step}: loss {loss}; lower training.learning_rate")
     row = {"step": step, "validation/loss": loss, **_by_track("validation/loss", run.tracks, sums, counts)}
     run.log.add(row | {f"validation/{name}": value for name, value in judged.items()})
     value = loss if run.spec.settings.select_by == "loss" else -judged["similarity"]

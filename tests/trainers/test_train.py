@@ -137,10 +137,8 @@ def test_micro_batch_changes_no_weight(spec_of: Any, data: TrainingData, tmp_pat
         found[size] = _after(spec, data, tmp_path / str(size), runtime)
     assert found[2][0].last_loss == pytest.approx(found[8][0].last_loss, rel=1e-4)
     for name, tensor in found[8][1].items():
-        # Adam moves a weight by its rate whatever the gradient's size: where the gradient is all but
-        # zero, rounding decides. Measured: fewer than one weight in a thousand.
-        far = (tensor - found[2][1][name]).abs() > 0.01 * spec.settings.learning_rate
-        assert far.float().mean() < 0.01, name
+        # Steps are of 1e-2; measured differences were at most 3e-6.
+        torch.testing.assert_close(tensor, found[2][1][name], rtol=0.0, atol=5e-5)
 
 
 def test_gradient_checkpointing_changes_no_weight(spec_of: Any, data: TrainingData, tmp_path: Path) -> None:
@@ -191,13 +189,21 @@ def test_checkpoint_that_a_judge_of_outputs_likes_best_is_kept(
     assert [row["validation/training"] for row in judged] == [0.0] * 3
 
 
-@pytest.mark.parametrize("rate", [1e6, 1e30])
 def test_diverging_training_is_named_and_says_what_to_lower(
-    spec_of: Any, data: TrainingData, runtime: Runtime, tmp_path: Path, rate: float
+    spec_of: Any, data: TrainingData, runtime: Runtime, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingDiverged, match=r"step \d+: loss .*lower training\.learning_rate"):
-        _after(spec_of("lora", learning_rate=rate, schedule="constant"), data, tmp_path, runtime)
-    assert all(math.isfinite(row["loss"]) for row in rows_in(tmp_path))
+    with pytest.raises(TrainingDiverged, match=r"step 2: loss .*lower training\.learning_rate"):
+        _after(spec_of("lora", learning_rate=1e30), data, tmp_path, runtime)
+    assert [row["step"] for row in rows_in(tmp_path) if math.isfinite(row["loss"])] == [1]
+
+
+def test_weights_that_diverge_at_the_last_step_are_seen_by_validation_and_not_kept(
+    spec_of: Any, data: TrainingData, runtime: Runtime, tmp_path: Path
+) -> None:
+    spec = spec_of("lora", learning_rate=1e30, max_steps=1, validate_every=1)
+    with pytest.raises(TrainingDiverged, match=r"validation after step 1: loss .*lower training\.learning_rate"):
+        _after(spec, data, tmp_path, runtime)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics"]
 
 
 def test_data_that_nowhere_fits_is_refused_with_the_remedy(

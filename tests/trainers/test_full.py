@@ -1,0 +1,137 @@
+"""Full fine-tuning under ZeRO: it learns, its checkpoint is what was trained, and how it ran changes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tasks.records import Example
+from trainers import full
+from trainers.data import collate, encode
+from trainers.full import missing_for_full
+from trainers.losses import loss_sums
+from trainers.model import load_trained
+from trainers.spec import ModelSpec, Runtime, TrainingSettings
+from trainers.train import TrainingSummary
+
+TRACK = "generation/python"
+LAUNCHER = Path(__file__).with_name("zero_run.py")
+ROOT = Path(full.__file__).parents[1]
+needs_compiler = pytest.mark.skipif(missing_for_full() is not None, reason=str(missing_for_full()))
+
+
+def launch(jobs: Sequence[dict[str, Any]], *, world: int, folder: Path) -> list[TrainingSummary]:
+    """Run jobs in a group of `world` processes; the first one's summaries."""
+    listed = folder / "jobs.json"
+    listed.write_text(json.dumps(jobs), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "LOCAL_RANK": "0"}
+    command = [sys.executable, str(LAUNCHER), str(listed)]
+    with ExitStack() as files:
+        processes = [
+            subprocess.Popen(
+                [*command, str(rank), str(world), str(folder / "store")],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=files.enter_context((folder / f"errors-{rank}.txt").open("w")),
+                text=True,
+            )
+            for rank in range(world)
+        ]
+        printed = [process.communicate(timeout=170)[0] for process in processes]
+    errors = (folder / "errors-0.txt").read_text(encoding="utf-8")
+    assert [process.returncode for process in processes] == [0] * world, errors[-4000:]
+    return [TrainingSummary.model_validate(summary) for summary in json.loads(printed[0].splitlines()[-1])]
+
+
+@pytest.fixture(scope="module")
+def examples(examples_of: Any) -> tuple[Example, ...]:
+    found: tuple[Example, ...] = examples_of(TRACK, count=32)
+    return found
+
+
+def job(spec: Any, examples: Sequence[Example], *, out: Path, **runtime: Any) -> dict[str, Any]:
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "examples": [example.model_dump(mode="json") for example in examples],
+        "out": str(out),
+        "runtime": Runtime(device="cpu", **runtime).model_dump(mode="json"),
+    }
+
+
+Runs = dict[str, tuple[TrainingSummary, Path]]
+
+
+@pytest.fixture(scope="module")
+def runs(spec_of: Any, examples: tuple[Example, ...], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """One longer training, and short ones of one spec that differ in how they run."""
+    folder = tmp_path_factory.mktemp("full")
+    long = spec_of("full", learning_rate=3e-3, max_steps=15, validate_every=5)
+    short = spec_of("full", learning_rate=1e-3, max_steps=3, precision="fp32")
+    alone = {
+        "long": job(long, examples, out=folder / "long", zero_stage=2, micro_batch=8),
+        "stage 2": job(short, examples, out=folder / "stage 2", zero_stage=2, micro_batch=8),
+        "small micro-batch": job(short, examples, out=folder / "small micro-batch", zero_stage=2, micro_batch=2),
+        "stage 0": job(short, examples, out=folder / "stage 0", zero_stage=0, micro_batch=8),
+        "stage 3": job(short, examples, out=folder / "stage 3", zero_stage=3, micro_batch=8),
+    }
+    shared = {"two processes": job(short, examples, out=folder / "two", zero_stage=2, micro_batch=2)}
+    found: Runs = {}
+    for jobs, world in ((alone, 1), (shared, 2)):
+        summaries = launch(list(jobs.values()), world=world, folder=folder)
+        for (name, made), summary in zip(jobs.items(), summaries, strict=True):
+            found[name] = summary, Path(made["out"]) / summary.weights
+    return found
+
+
+@needs_compiler
+def test_full_training_lowers_the_loss_of_all_weights(runs: Runs) -> None:
+    summary, _ = runs["long"]
+    assert summary.last_loss < 0.8 * summary.first_loss
+    assert summary.trainable_parameters == summary.total_parameters > 150_000
+    assert summary.best_value is not None
+
+
+@needs_compiler
+def test_full_checkpoint_read_back_has_the_loss_that_was_trained(
+    runs: Runs, examples: tuple[Example, ...], model_spec: ModelSpec, runtime: Runtime, tokenizer: Any
+) -> None:
+    summary, weights = runs["long"]
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= {path.name for path in weights.iterdir()}
+    model = load_trained(model_spec, kind="full", weights=weights, runtime=runtime)
+    rows = [(e,) for e in encode(examples[24:], tokenizer, settings=TrainingSettings(max_steps=1)).examples]
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        sums, counts = loss_sums(model, collate(rows, pad=tokenizer.pad_token_id, tracks=(TRACK,)), num_tracks=1)
+    assert float(sums / counts) == pytest.approx(summary.best_value, abs=2e-2)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+@needs_compiler
+@pytest.mark.parametrize("how", ["small micro-batch", "stage 0", "stage 3", "two processes"])
+def test_how_a_full_training_runs_changes_no_weight(
+    runs: Runs, model_spec: ModelSpec, runtime: Runtime, how: str
+) -> None:
+    def parameters(name: str) -> dict[str, torch.Tensor]:
+        model = load_trained(model_spec, kind="full", weights=runs[name][1], runtime=runtime)
+        return dict(model.named_parameters())
+
+    usual, other = parameters("stage 2"), parameters(how)
+    before = dict(load_trained(model_spec, kind="full", weights=None, runtime=runtime).named_parameters())
+    for name, tensor in usual.items():
+        assert not torch.equal(tensor, before[name]), name
+        # Checkpoints are bf16: eight bits of precision.
+        torch.testing.assert_close(tensor, other[name], rtol=2**-7, atol=1e-4)
+    assert runs[how][0].total_parameters == runs["stage 2"][0].total_parameters
+
+
+def test_missing_compiler_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert missing_for_full() == (
+        "not run: no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
+    )
