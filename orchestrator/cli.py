@@ -177,7 +177,7 @@ def _track(study: "Study", *, strict: bool) -> int:
     except TrackingUnavailable as error:
         if strict:
             raise
-        sys.stderr.write(f"polytune: {error}; the study went on, `polytune track` catches up later\n")
+        sys.stderr.write(f"polytune: {error}\n")
         return 0
     return int(done.runs)
 

@@ -35,8 +35,11 @@ _COORDINATORS = 1000.0
 
 
 @contextmanager
-def local_ray(resources: Resources) -> "Iterator[None]":
-    """A Ray cluster for the length of a study: the one at `resources.address`, or one of our own."""
+def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator[None]":
+    """A Ray cluster for the length of a study: the one at `resources.address`, or one of our own.
+
+    `num_cpus` is how many cores our own offers; all that this process may use, unless it is given.
+    """
     import ray
 
     if ray.is_initialized():
@@ -50,7 +53,7 @@ def local_ray(resources: Resources) -> "Iterator[None]":
         ray.init(address=resources.address, **common)
     else:
         ray.init(
-            num_cpus=len(os.sched_getaffinity(0)),
+            num_cpus=num_cpus or len(os.sched_getaffinity(0)),
             resources={TRIAL_RESOURCE: _COORDINATORS},
             object_store_memory=resources.object_store_mb * 2**20,
             include_dashboard=False,

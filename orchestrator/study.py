@@ -109,6 +109,21 @@ class Study(Record):
         return value
 
     @model_validator(mode="after")
+    def _trials_have_names_of_their_own(self) -> "Study":
+        by_name: dict[str, list[str]] = {}
+        for model in self.models:
+            by_name.setdefault(short_name(model), []).append(model.name)
+        for name, models in by_name.items():
+            if len(models) > 1:
+                raise ValueError(
+                    f"trials go by the last part of their model's name, and {name} would mean {' and '.join(models)}; "
+                    "name each model once, and put models of one name into two studies"
+                )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} hold one twice, which would be one trial; name each once")
+        return self
+
+    @model_validator(mode="after")
     def _trained_methods_have_data(self) -> "Study":
         trained = [name for name, method in self.methods.items() if method.kind != "frozen"]
         bare = [track for track, data in self.tasks.items() if not data.train]
@@ -126,6 +141,11 @@ class Study(Record):
     def tracks_of(self, task: Task) -> tuple[str, ...]:
         """The study's tracks of one task, in the file's order."""
         return tuple(track for track in self.tasks if Track.parse(track).task is task)
+
+
+def short_name(model: ModelSpec) -> str:
+    """What people call a model in a trial's name: the last part of its id or path."""
+    return model.name.removeprefix("builtin:").rsplit("/", 1)[-1]
 
 
 def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
@@ -167,16 +187,26 @@ def _plain_sources(value: Any, *, role: str, limit: Any) -> Any:
 def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
     if not isinstance(entry, dict):
         return entry
-    kind, plain = entry.get("kind"), dict(entry)
-    for block, kinds in (("training", ("lora", "qlora", "full")), ("lora", ("lora", "qlora"))):
-        shared, own = raw.get(block), entry.get(block)
-        if kind in kinds and (isinstance(shared, dict) or isinstance(own, dict) or block == "lora"):
-            plain[block] = {**(shared if isinstance(shared, dict) else {}), **(own if isinstance(own, dict) else {})}
-            if isinstance(own, dict) and ("epochs" in own or "max_steps" in own) and isinstance(shared, dict):
-                # A method that says how long replaces the shared wording of it, whichever that is.
-                dropped = {"epochs", "max_steps"} - own.keys()
-                plain[block] = {k: v for k, v in plain[block].items() if k not in dropped}
+    plain = dict(entry)
+    if entry.get("kind") in ("lora", "qlora", "full"):
+        plain["training"] = _merged(raw.get("training"), entry.get("training"))
+    if entry.get("kind") in ("lora", "qlora"):
+        plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
     return plain
+
+
+def _merged(shared: Any, own: Any) -> Any:
+    """A method's own settings over the shared ones; what is no mapping is left for validation to name."""
+    for block in (own, shared):
+        if block is not None and not isinstance(block, dict):
+            return block
+    if shared is None or own is None:
+        return shared if own is None else own
+    merged = {**shared, **own}
+    if own.keys() & {"epochs", "max_steps"}:
+        # A method that says how long replaces the shared wording of it, whichever that is.
+        merged = {key: value for key, value in merged.items() if key in own or key not in ("epochs", "max_steps")}
+    return merged
 
 
 def validate(raw: dict[str, Any]) -> Study:
@@ -197,5 +227,6 @@ __all__ = [
     "TaskData",
     "ValidationError",
     "plain_form",
+    "short_name",
     "validate",
 ]

@@ -5,6 +5,7 @@ that a message names the line a person has to change, with the nearest name for 
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,20 +66,28 @@ def _parse(text: str, *, source: str) -> tuple[dict[str, Any], dict[_Path, int]]
     if not isinstance(raw, dict):
         raise StudyError(source, (Fault(where="", message="a study is a mapping of settings, and this is none"),))
     lines: dict[_Path, int] = {}
-    _note_lines(node, (), lines)
+    twice: list[Fault] = []
+    _note_lines(node, (), lines, twice)
+    if twice:
+        raise StudyError(source, tuple(twice))
     return raw, lines
 
 
-def _note_lines(node: Any, path: _Path, lines: dict[_Path, int]) -> None:
+def _note_lines(node: Any, path: _Path, lines: dict[_Path, int], twice: list[Fault]) -> None:
+    """Note where everything stands, and what stands twice: YAML would keep the last and say nothing."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*path, key.value)
-            lines[here] = key.start_mark.line + 1
-            _note_lines(value, here, lines)
+            here, line = (*path, key.value), key.start_mark.line + 1
+            if here in lines:
+                where = ".".join(str(part) for part in here)
+                message = f"stands in line {lines[here]} already; keep one of the two"
+                twice.append(Fault(where=where, message=message, line=line))
+            lines[here] = line
+            _note_lines(value, here, lines, twice)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*path, index)] = value.start_mark.line + 1
-            _note_lines(value, (*path, index), lines)
+            _note_lines(value, (*path, index), lines, twice)
 
 
 def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
@@ -90,7 +99,8 @@ def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise StudyError(source, (Fault(where=f"--set {change}", message=f"the value is no YAML: {error}"),)) from None
+        message = f"the value is no YAML: {getattr(error, 'problem', None) or error}"
+        raise StudyError(source, (Fault(where=f"--set {change}", message=message),)) from None
     *parents, last = key.split(".")
     target = raw
     for parent in parents:
@@ -162,7 +172,8 @@ def load_named(name: str, *, changes: Sequence[str] = (), storage: Path = Path("
     """A study that was run, by its name, as the ledger stored it.
 
     Raises:
-        StudyError: if there is none of that name.
+        StudyError: if there is none of that name, or a change is of shared settings, which the stored
+            form has written out and would not heed.
     """
     path = storage / "studies" / name / "study.json"
     if not path.is_file():
@@ -170,4 +181,11 @@ def load_named(name: str, *, changes: Sequence[str] = (), storage: Path = Path("
         close = difflib.get_close_matches(name, there, n=1)
         hint = f"did you mean {close[0]}?" if close else "give the path of a study file"
         raise StudyError(name, (Fault(where="", message=f"no study of that name was run here; {hint}"),))
+    shared = [change for change in changes if re.match(r"(training|lora|data\.\w+_limit)\b", change)]
+    if shared:
+        message = (
+            "a study that was run has its shared settings written out in each method and source; change them "
+            "there, as in methods.NAME.training.max_steps, or give the study file"
+        )
+        raise StudyError(name, tuple(Fault(where=f"--set {change}", message=message) for change in shared))
     return load_study(path, changes=changes)

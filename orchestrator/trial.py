@@ -10,7 +10,7 @@ from typing import Literal
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
 from orchestrator.fingerprint import fingerprint
-from orchestrator.study import Method, Study
+from orchestrator.study import Method, Study, short_name
 from tasks import prompts
 from tasks.readers import Source, digest
 from tasks.records import Record, Task, Track
@@ -53,8 +53,7 @@ class TrialSpec(Record):
     @property
     def label(self) -> str:
         """What people call this trial; unique within a study."""
-        model = self.model.name.removeprefix("builtin:").rsplit("/", 1)[-1]
-        parts = [model, self.method_name, *([self.group] if self.grouping == "apart" else []), f"seed{self.seed}"]
+        parts = [short_name(self.model), self.method_name, *([self.group] if self.grouping == "apart" else []), f"seed{self.seed}"]
         return "/".join(parts)
 
     @property

@@ -6,6 +6,7 @@ training loop, its saving), only smaller and for a few steps; no test depends on
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,15 @@ def data_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_tokenizer() -> Any:
+    """The built-in model's tokenizer as it is made, before it was ever saved."""
+    from trainers.micro.pretrain import train_tokenizer
+
+    return train_tokenizer(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(fresh_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Qwen2 model of 0.2 M parameters, pretrained for some seconds, and its tokenizer."""
     import torch
     from transformers import Qwen2ForCausalLM
@@ -34,15 +43,14 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny-base")
-    tokenizer = pretrain.train_tokenizer(0)
-    tokenizer.save_pretrained(folder)
-    config = pretrain.build_model(tokenizer, 0).config
+    fresh_tokenizer.save_pretrained(folder)
+    config = pretrain.build_model(fresh_tokenizer, 0).config
     config.update({"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2})
     config.layer_types = config.layer_types[:2]
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
-    recipe = pretrain.Recipe(tokens=75_000, batch_documents=16, learning_rate=1e-2, warmup_steps=5)
-    batches = pretrain._encoded(tokenizer, seed=1, chunk=recipe.batch_documents)
+    recipe = pretrain.Recipe(tokens=60_000, batch_documents=16, learning_rate=1e-2, warmup_steps=5)
+    batches = pretrain._encoded(fresh_tokenizer, seed=1, chunk=recipe.batch_documents)
     optimizer = torch.optim.AdamW(model.parameters())
     pretrain._train(model, optimizer, batches, recipe=recipe, out=folder)
     return folder

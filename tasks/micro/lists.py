@@ -155,10 +155,10 @@ def _numbers(rng: random.Random) -> tuple[object, ...]:
     return (values,)
 
 
-def draw_list_program(rng: random.Random) -> Program:
-    """Draw a pipeline of one to three distinct steps over a list of integers."""
+def draw_list_program(rng: random.Random, *, long: bool = False) -> Program:
+    """Draw a pipeline over a list of integers: up to three distinct steps, or up to six when `long`."""
     steps: list[Drawn] = []
-    for _ in range(rng.choice((1, 2, 2, 3, 3))):
+    for _ in range(rng.choice((4, 5, 6) if long else (1, 2, 2, 3, 3))):
         step = draw(rng, _STEPS)
         if step.kind not in {s.kind for s in steps}:
             steps.append(step)

@@ -201,8 +201,9 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...], tuple[int, ...]]] = {
 _LABELS = ("low", "high", "zero", "small", "large", "good", "bad", "none")
 
 
-def _branches(rng: random.Random) -> tuple[list[_Choice], list[_Choice], ValueType]:
-    conditions = [_choose(_TESTS, kind, rng, "x") for kind in rng.sample(tuple(_TESTS), rng.choice((1, 2, 2)))]
+def _branches(rng: random.Random, long: bool) -> tuple[list[_Choice], list[_Choice], ValueType]:
+    number = rng.choice((3, 4) if long else (1, 2, 2))
+    conditions = [_choose(_TESTS, kind, rng, "x") for kind in rng.sample(tuple(_TESTS), number)]
     count = len(conditions) + 1
     if rng.random() < 0.25:
         words = rng.sample(_LABELS, count)
@@ -218,9 +219,9 @@ def _conditional_body(language: Language, conditions: list[_Choice], answers: li
     return [*lines, f"return {answers[-1].code}{'' if language is _PY else ';'}"]
 
 
-def draw_conditional_program(rng: random.Random) -> Program:
-    """Draw one or two guarded answers and a final one, as numbers or as labels."""
-    conditions, answers, returns = _branches(rng)
+def draw_conditional_program(rng: random.Random, *, long: bool = False) -> Program:
+    """Draw one or two (three or four when `long`) guarded answers and a final one, as numbers or labels."""
+    conditions, answers, returns = _branches(rng, long)
     name, parameters = rng.choice(NAMES), (Parameter(name="x", type="int"),)
 
     def describe(words: random.Random | None) -> str:

@@ -327,10 +327,10 @@ def _program(
     )
 
 
-def draw_string_program(rng: random.Random) -> Program:
-    """Draw a chain of one to three distinct steps over a string."""
+def draw_string_program(rng: random.Random, *, long: bool = False) -> Program:
+    """Draw a chain over a string: up to three distinct steps, or up to six when `long`."""
     steps: list[Drawn] = []
-    for _ in range(rng.choice((1, 2, 2, 3))):
+    for _ in range(rng.choice((4, 5, 6) if long else (1, 2, 2, 3))):
         step = draw(rng, _STEPS)
         if step.kind not in {s.kind for s in steps}:
             steps.append(step)
@@ -345,6 +345,11 @@ def draw_string_program(rng: random.Random) -> Program:
         for language in Language
     }
     return _program("string", steps, returns, result, rng=rng, bodies=bodies)
+
+
+def _long_word_steps(rng: random.Random) -> list[Drawn]:
+    filters = [Drawn(step=s, k=rng.choice(s.constants)) for s in rng.sample(_WORD_FILTERS, 2)]
+    return [*filters, draw(rng, _WORD_ORDERS), draw(rng, _WORD_MAPS)]
 
 
 def _word_steps(rng: random.Random) -> list[Drawn]:
@@ -384,9 +389,9 @@ def _word_bodies(steps: list[Drawn], result: Drawn) -> dict[Language, list[str]]
     }
 
 
-def draw_words_program(rng: random.Random) -> Program:
-    """Draw a pipeline of one to three steps over the words of a sentence."""
-    steps = _word_steps(rng)
+def draw_words_program(rng: random.Random, *, long: bool = False) -> Program:
+    """Draw a pipeline over the words of a sentence: up to three steps, or four when `long`."""
+    steps = _long_word_steps(rng) if long else _word_steps(rng)
     returns, result_step = rng.choice(_WORD_RESULTS)
     result = draw(rng, (result_step,))
     return _program("words", steps, returns, result, rng=rng, bodies=_word_bodies(steps, result))

@@ -25,6 +25,15 @@ _FAMILIES = (
     draw_range_program,
     draw_conditional_program,
 )
+# Families that can be drawn longer than any program of the training split.
+_LONG_FAMILIES = (
+    draw_list_program,
+    draw_list_program,
+    draw_string_program,
+    draw_words_program,
+    draw_conditional_program,
+)
+_LONG_SHARE = 0.4
 _CASES = 8
 # In pretraining text names vary, so that no name means a family; the suite asks for one, as a test
 # that calls a function must.
@@ -33,9 +42,14 @@ _SIZES = {"train": 4000, "validation": 400, "test": 400}
 
 
 def draw_program(rng: random.Random, *, split: str) -> Program:
-    """Draw a program whose composition belongs to `split` and whose outputs vary."""
+    """Draw a program whose composition belongs to `split` and whose outputs vary.
+
+    Two in five of the test split are longer than any that was trained on: a composition can be new by
+    its order of steps, or by how many it has, and the second is harder.
+    """
     while True:
-        program = rng.choice(_FAMILIES)(rng)
+        long = split == "test" and rng.random() < _LONG_SHARE
+        program = rng.choice(_LONG_FAMILIES)(rng, long=True) if long else rng.choice(_FAMILIES)(rng)
         if program.split == split and _varies(program, rng):
             return program
 

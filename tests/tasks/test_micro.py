@@ -49,7 +49,7 @@ def held_out_code() -> frozenset[str]:
 
 def test_no_composition_belongs_to_two_splits() -> None:
     held_out = {s: {c for t in BUILTIN_TRACKS for c in compositions(t, s)} for s in ("validation", "test")}
-    seen = held_out | {"train": {c for t in BUILTIN_TRACKS[1:3] for c in compositions(t, "train")}}
+    seen = held_out | {"train": set(compositions(BUILTIN_TRACKS[0], "train"))}
     assert all(len(found) >= 400 for found in seen.values())
     assert not any(seen[a] & seen[b] for a, b in itertools.combinations(seen, 2))
 

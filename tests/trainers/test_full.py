@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +26,15 @@ ROOT = Path(full.__file__).parents[1]
 needs_compiler = pytest.mark.skipif(missing_for_full() is not None, reason=str(missing_for_full()))
 
 
-def launch(jobs: Sequence[dict[str, Any]], *, world: int, folder: Path) -> list[TrainingSummary]:
-    """Run jobs in a group of `world` processes; the first one's summaries."""
-    listed = folder / "jobs.json"
-    listed.write_text(json.dumps(jobs), encoding="utf-8")
+def launch(groups: Sequence[dict[str, Any]], *, folder: Path) -> None:
+    """Train the jobs of each group, in as many processes as it says."""
+    listed = folder / "groups.json"
+    listed.write_text(json.dumps(groups), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "LOCAL_RANK": "0"}
-    command = [sys.executable, str(LAUNCHER), str(listed)]
-    with ExitStack() as files:
-        processes = [
-            subprocess.Popen(
-                [*command, str(rank), str(world), str(folder / "store")],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=files.enter_context((folder / f"errors-{rank}.txt").open("w")),
-                text=True,
-            )
-            for rank in range(world)
-        ]
-        printed = [process.communicate(timeout=170)[0] for process in processes]
-    errors = (folder / "errors-0.txt").read_text(encoding="utf-8")
-    assert [process.returncode for process in processes] == [0] * world, errors[-4000:]
-    return [TrainingSummary.model_validate(summary) for summary in json.loads(printed[0].splitlines()[-1])]
+    done = subprocess.run(
+        [sys.executable, str(LAUNCHER), str(listed)], env=environment, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +60,7 @@ def runs(spec_of: Any, examples: tuple[Example, ...], tmp_path_factory: pytest.T
     """One longer training, and short ones of one spec that differ in how they run."""
     folder = tmp_path_factory.mktemp("full")
     long = spec_of("full", learning_rate=3e-3, max_steps=15, validate_every=5)
-    short = spec_of("full", learning_rate=1e-3, max_steps=3, precision="fp32")
+    short = spec_of("full", learning_rate=1e-2, max_steps=3, precision="fp32")
     alone = {
         "long": job(long, examples, out=folder / "long", zero_stage=2, micro_batch=8),
         "stage 2": job(short, examples, out=folder / "stage 2", zero_stage=2, micro_batch=8),
@@ -81,12 +68,12 @@ def runs(spec_of: Any, examples: tuple[Example, ...], tmp_path_factory: pytest.T
         "stage 0": job(short, examples, out=folder / "stage 0", zero_stage=0, micro_batch=8),
         "stage 3": job(short, examples, out=folder / "stage 3", zero_stage=3, micro_batch=8),
     }
-    shared = {"two processes": job(short, examples, out=folder / "two", zero_stage=2, micro_batch=2)}
+    shared = {"two processes": job(short, examples, out=folder / "two processes", zero_stage=2, micro_batch=2)}
+    launch([{"world": 1, "jobs": list(alone.values())}, {"world": 2, "jobs": list(shared.values())}], folder=folder)
     found: Runs = {}
-    for jobs, world in ((alone, 1), (shared, 2)):
-        summaries = launch(list(jobs.values()), world=world, folder=folder)
-        for (name, made), summary in zip(jobs.items(), summaries, strict=True):
-            found[name] = summary, Path(made["out"]) / summary.weights
+    for name in (*alone, *shared):
+        summary = TrainingSummary.model_validate_json((folder / name / "summary.json").read_text(encoding="utf-8"))
+        found[name] = summary, folder / name / summary.weights
     return found
 
 
@@ -124,7 +111,7 @@ def test_how_a_full_training_runs_changes_no_weight(
     usual, other = parameters("stage 2"), parameters(how)
     before = dict(load_trained(model_spec, kind="full", weights=None, runtime=runtime).named_parameters())
     for name, tensor in usual.items():
-        assert not torch.equal(tensor, before[name]), name
+        assert (tensor != before[name]).float().mean() > 0.5, name
         # Checkpoints are bf16: eight bits of precision.
         torch.testing.assert_close(tensor, other[name], rtol=2**-7, atol=1e-4)
     assert runs[how][0].total_parameters == runs["stage 2"][0].total_parameters

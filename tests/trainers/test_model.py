@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, Qwen2Tokenizer
 from tasks.micro import documents, examples
 from tasks.records import BUILTIN_TRACKS
 from trainers.locations import ModelError, location_of
-from trainers.micro.pretrain import _encoded, collate, train_tokenizer, weighted_loss
+from trainers.micro.pretrain import _encoded, collate, weighted_loss
 from trainers.model import device_of, load_base, load_tokenizer
 from trainers.spec import ModelSpec, Runtime
 
@@ -31,23 +31,19 @@ def texts() -> list[str]:
     return [*suite, *("".join(halves) for halves in islice(documents(5), 200)), *UNICODE]
 
 
-@pytest.fixture(scope="module")
-def made() -> Any:
-    """The tokenizer as it is before it was ever saved."""
-    return train_tokenizer(0)
-
-
 def pre_tokenizer(tokenizer: Any) -> str:
     return repr(tokenizer.backend_tokenizer.pre_tokenizer) + repr(tokenizer.backend_tokenizer.normalizer)
 
 
-def test_tokenizer_read_back_gives_the_very_ids_it_was_made_with(made: Any, tiny_base: Path, texts: list[str]) -> None:
+def test_tokenizer_read_back_gives_the_very_ids_it_was_made_with(
+    fresh_tokenizer: Any, tiny_base: Path, texts: list[str]
+) -> None:
     again = AutoTokenizer.from_pretrained(tiny_base)
-    assert again(texts).input_ids == made(texts).input_ids
-    assert type(again) is type(made) is Qwen2Tokenizer
-    assert pre_tokenizer(again) == pre_tokenizer(made)
-    assert again.chat_template == made.chat_template
-    assert again.model_max_length == made.model_max_length == 1024
+    assert again(texts).input_ids == fresh_tokenizer(texts).input_ids
+    assert type(again) is type(fresh_tokenizer) is Qwen2Tokenizer
+    assert pre_tokenizer(again) == pre_tokenizer(fresh_tokenizer)
+    assert again.chat_template == fresh_tokenizer.chat_template
+    assert again.model_max_length == fresh_tokenizer.model_max_length == 1024
 
 
 def test_tokenizer_saved_twice_is_the_same(tiny_base: Path, tmp_path: Path, texts: list[str]) -> None:
@@ -91,10 +87,10 @@ def test_model_saved_again_has_the_same_loss(
 @pytest.mark.skipif(
     not (Path(location_of(BUILTIN)) / "model.safetensors").is_file(), reason="the built-in base has no weights yet"
 )
-def test_shipped_base_reads_back_and_knows_the_suite(made: Any, runtime: Runtime, texts: list[str]) -> None:
+def test_shipped_base_reads_back_and_knows_the_suite(fresh_tokenizer: Any, runtime: Runtime, texts: list[str]) -> None:
     tokenizer = load_tokenizer(BUILTIN)
-    assert tokenizer(texts).input_ids == made(texts).input_ids
-    assert tokenizer.chat_template == made.chat_template
+    assert tokenizer(texts).input_ids == fresh_tokenizer(texts).input_ids
+    assert tokenizer.chat_template == fresh_tokenizer.chat_template
     assert tokenizer.eos_token_id != tokenizer.pad_token_id
     model = load_base(BUILTIN, kind="lora", runtime=runtime)
     assert model.config.eos_token_id == tokenizer.eos_token_id

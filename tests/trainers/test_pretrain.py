@@ -104,4 +104,4 @@ def test_training_loop_logs_a_falling_loss(tiny_base: Path) -> None:
     rows = [json.loads(line) for line in (tiny_base / "loss.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
     assert rows[-1]["loss"] < rows[0]["loss"] < math.log(VOCABULARY)
-    assert rows[-1]["tokens"] >= 75_000
+    assert rows[-1]["tokens"] >= 60_000

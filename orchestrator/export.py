@@ -1,0 +1,301 @@
+"""A finished trial's weights as a folder to give away, with a model card that says what they are.
+
+One decision: the files are those of the ledger, byte for byte and checked against its record, or, on
+request, the adapter merged into the base in full precision. It is never merged into 4-bit weights, even
+where it was trained on them: rounding the sum to 4 bits again loses most of what was learned.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.collect import collect
+from orchestrator.errors import LedgerError, PolytuneError
+from orchestrator.ledger import Ledger, StageRecord, digests_of
+from orchestrator.report.evidence import Evidence, gather
+from orchestrator.report.scores import Measure, Score, list_metrics, score_trial, title_metric
+from orchestrator.show import find_trial
+from orchestrator.study import Study
+from orchestrator.trial import TrackSource, TrialSpec, trials_of
+from tasks.prompts import system_line
+from tasks.records import Track
+
+_CARD = "README.md"
+_METHODS = {
+    "lora": "LoRA adapter",
+    "qlora": "QLoRA adapter (trained on the base in 4 bits, NF4 with double quantisation)",
+    "full": "full fine-tuning of all weights",
+}
+# A host's name is nobody's business; that of the files' place is not in provenance.
+_PRIVATE = ("host",)
+
+
+def export(study: Study, label: str, ledger: Ledger, *, to: Path, merge: bool) -> Path:
+    """Write a trained trial's adapter, full weights or merged model into `to`, with tokenizer and model card.
+
+    The folder appears whole or not at all. Scores in the card are those that the ledger holds now.
+
+    Raises:
+        StudyError: if the study has no such trial.
+        PolytuneError: if `to` is not empty, or the trial is not trained yet or never is.
+        LedgerError: if the ledger's files are not those that its record tells of.
+    """
+    trial = find_trial(study, label)
+    _check_request(trial, to=to, merge=merge)
+    record = _trained(trial, ledger)
+    weights = ledger.folder(record) / str(record.facts["weights"])
+    to.parent.mkdir(parents=True, exist_ok=True)
+    private = to.parent / f".{to.name}.{uuid.uuid4().hex}"
+    try:
+        private.mkdir()
+        _copy(weights, private, record=record)
+        if merge:
+            _merge(trial, private)
+        (private / _CARD).write_text(model_card(study, trial, ledger, merged=merge), encoding="utf-8")
+        os.replace(private, to)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    return to
+
+
+def _check_request(trial: TrialSpec, *, to: Path, merge: bool) -> None:
+    if to.exists() and not to.is_dir():
+        raise PolytuneError(f"{to} is a file; name a folder that is empty or not there")
+    if to.is_dir() and any(to.iterdir()):
+        raise PolytuneError(f"{to} is not empty, and an export never overwrites; name another folder, or empty it")
+    if trial.kind == "frozen":
+        raise PolytuneError(f"{trial.label} is frozen, so there is nothing to export; use {trial.model.name} itself")
+    if merge and trial.kind == "full":
+        raise PolytuneError(f"{trial.label} has all weights of its own and no adapter to merge; leave --merge out")
+
+
+def _trained(trial: TrialSpec, ledger: Ledger) -> StageRecord:
+    record = ledger.records_of(trial).get("train")
+    if record is None:
+        failure = ledger.last_failure(trial.key("train"))
+        why = f"its training failed: {failure[0].cause} (log: {failure[1]})" if failure else "it is not trained yet"
+        raise PolytuneError(f"{trial.label} cannot be exported, {why}; train it with: polytune run")
+    return record
+
+
+def _copy(weights: Path, target: Path, *, record: StageRecord) -> None:
+    """Copy the weights' folder, with the permissions that new files have here, and compare digests."""
+    for path in weights.iterdir():
+        shutil.copyfile(path, target / path.name)
+    copied = digests_of(target)
+    prefix = f"{weights.name}/"
+    wanted = {name.removeprefix(prefix): d for name, d in record.outputs.items() if name.startswith(prefix)}
+    changed = sorted(name for name in wanted.keys() | copied.keys() if wanted.get(name) != copied.get(name))
+    if changed:
+        raise LedgerError(
+            f"{weights}: {', '.join(changed)} differs from the record; the ledger was changed by hand, or its disk "
+            "fails: remove the stage's record to train again"
+        )
+
+
+def _merge(trial: TrialSpec, folder: Path) -> None:
+    """Put the base with the adapter added, in the base's own precision, in the adapter's place.
+
+    The sum is taken in 32 bits and rounded once. The tokenizer's files stay.
+    """
+    from peft import PeftModel
+    from transformers import AutoConfig
+
+    from trainers.locations import location_of
+    from trainers.model import load_base
+    from trainers.spec import Runtime
+
+    stored = AutoConfig.from_pretrained(
+        location_of(trial.model), revision=trial.model.revision, trust_remote_code=trial.model.trust_remote_code
+    ).dtype
+    base = load_base(trial.model, kind="lora", runtime=Runtime(device="cpu"))
+    merged: Any = PeftModel.from_pretrained(base, str(folder)).merge_and_unload(safe_merge=True)
+    if stored is not None:
+        merged = merged.to(stored)
+    for path in folder.glob("adapter_*"):
+        path.unlink()
+    merged.save_pretrained(str(folder))
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes for the owner alone, and this is to be given away
+
+
+def model_card(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) -> str:
+    """The model card, as Markdown with the front matter that the Hugging Face hub reads."""
+    sections: tuple[Callable[[], Iterator[str]], ...] = (
+        lambda: _front_matter(trial, merged=merged),
+        lambda: _summary(study, trial, merged=merged),
+        lambda: _training(trial, ledger.records_of(trial)["train"]),
+        lambda: _data(trial),
+        lambda: _scores(study, trial, ledger, merged=merged),
+        lambda: _use(trial, merged=merged),
+        lambda: _provenance(trial, ledger.records_of(trial)["train"]),
+    )
+    return "\n\n".join("\n".join(section()) for section in sections) + "\n"
+
+
+def _front_matter(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
+    is_adapter = trial.kind != "full" and not merged
+    yield "---"
+    if trial.model.digest is None:  # else a local folder, which the hub would look for in vain
+        yield f"base_model: {trial.model.name}"
+        yield f"base_model_relation: {'adapter' if is_adapter else 'finetune'}"
+    yield f"library_name: {'peft' if is_adapter else 'transformers'}"
+    yield "pipeline_tag: text-generation"
+    yield f"tags: [code, polytune, {trial.kind}]"
+    yield "---"
+
+
+def _summary(study: Study, trial: TrialSpec, *, merged: bool) -> Iterator[str]:
+    revision = f" at revision `{trial.model.revision}`" if trial.model.revision else ""
+    yield f"# {trial.label}"
+    yield ""
+    yield f"Base model: `{trial.model.name}`{revision}. Method: {_METHODS[trial.kind]}."
+    if merged:
+        yield "The adapter is merged into the base in full precision; nothing but this folder is needed."
+    yield f"Tasks: {', '.join(trial.tracks)}, by one model. Made by Polytune in the study `{study.study}`."
+    if study.question.strip():
+        yield f"\n> {' '.join(study.question.split())}"
+
+
+def _training(trial: TrialSpec, record: StageRecord) -> Iterator[str]:
+    assert trial.training is not None
+    settings: dict[str, Any] = {"seed": trial.seed}
+    if trial.lora is not None:
+        settings |= {f"lora {name}": value for name, value in trial.lora.model_dump(mode="json").items()}
+    settings |= {name: value for name, value in trial.training.model_dump(mode="json").items() if value is not None}
+    facts = ("steps", "best_step", "tokens", "first_loss", "last_loss", "trainable_parameters", "total_parameters")
+    yield "## Training"
+    yield ""
+    yield "| setting | value |"
+    yield "|---|---|"
+    for name, value in settings.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        yield f"| {name.replace('_', ' ')} | {shown} |"
+    yield ""
+    yield "| outcome | value |"
+    yield "|---|---|"
+    for name in facts:
+        value = record.facts.get(name)
+        yield f"| {name.replace('_', ' ')} | {f'{value:.4f}' if isinstance(value, float) else value} |"
+    yield f"| seconds | {record.seconds:.1f} |"
+
+
+def _data(trial: TrialSpec) -> Iterator[str]:
+    validated = bool(trial.training and trial.training.validate_every)
+    roles = (("train", trial.train), ("validation", trial.validation if validated else ()), ("test", trial.test))
+    yield "## Data"
+    yield ""
+    yield "| track | role | source | identity |"
+    yield "|---|---|---|---|"
+    for role, sources in roles:
+        for source in sources:
+            yield f"| {source.track} | {role} | {_source_name(source)} | {_identity(source)} |"
+
+
+def _source_name(source: TrackSource) -> str:
+    limit = f", {source.source.limit} records at most" if source.source.limit else ""
+    return f"{source.source.name}, split {source.source.split}{limit}"
+
+
+def _identity(source: TrackSource) -> str:
+    return f"`{source.identity}`" if source.identity else "not pinned by a commit"
+
+
+def _scores(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) -> Iterator[str]:
+    """What the ledger holds of this trial, one line for each metric of each track and test set."""
+    results = collect(study, [t for t in trials_of(study) if t.label == trial.label], ledger)
+    evidence = gather(results)
+    yield "## Scores"
+    yield ""
+    if not results.rows:
+        left = (stage for stage in results.trials[0].stages if stage.state != "done")
+        told = [f"{stage.stage} {stage.state}{f' ({stage.cause})' if stage.cause else ''}" for stage in left]
+        yield f"None: this trial is trained and not evaluated to the end: {', '.join(told)}."
+        return
+    if trial.kind == "qlora":
+        weights = "the adapter, not merged, on the 4-bit base that it was trained on"
+        yield f"Measured with {weights}{'; this merged model was not measured' if merged else ''}.\n"
+    yield "| track | test set | metric | mean, 0-100 | problems |"
+    yield "|---|---|---|---|---|"
+    yield from _score_rows(evidence)
+    yield ""
+    for cell in results.cells:
+        for remark in (*cell.health_warnings, *cell.notes):
+            yield f"- {cell.track}, {cell.dataset}: {remark}"
+
+
+def _score_rows(evidence: Evidence) -> Iterator[str]:
+    outcome = evidence.results.trials[0]
+    for place in evidence.places:
+        for metric in list_metrics(evidence, place):
+            score = score_trial(evidence, outcome, measure=Measure(place=place, metric=metric))
+            start = f"| {place.track} | {place.dataset} | {title_metric(metric)} |"
+            if not isinstance(score, Score):
+                yield f"{start} {score.reason or 'not measured'} | |"
+                continue
+            interval = f" ({score.interval.low:.1f} to {score.interval.high:.1f})" if score.interval else ""
+            yield f"{start} {score.value:.1f}{interval} | {len(score.per_problem)} of {score.problems} |"
+
+
+def _use(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
+    """Code that runs in this folder as it stands."""
+    yield "## Use"
+    yield ""
+    yield "```python"
+    yield "import torch"
+    yield from _load_lines(trial, merged=merged)
+    yield 'tokenizer = AutoTokenizer.from_pretrained(".")'
+    yield f'messages = [{{"role": "system", "content": "{system_line(Track.parse(trial.tracks[0]))}"}},'
+    yield '            {"role": "user", "content": "..."}]'
+    yield "inputs = tokenizer.apply_chat_template("
+    yield '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")'
+    yield "outputs = model.generate(**inputs.to(model.device), max_new_tokens=200, do_sample=False)"
+    yield 'print(tokenizer.decode(outputs[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))'
+    yield "```"
+    yield ""
+    yield "The system line says what is asked; it was trained with these:"
+    yield ""
+    for track in trial.tracks:
+        yield f"- {track}: `{system_line(Track.parse(track))}`"
+
+
+def _load_lines(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
+    if trial.kind == "full" or merged:
+        yield "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        yield 'model = AutoModelForCausalLM.from_pretrained(".", dtype="auto")'
+        return
+    quantised = trial.kind == "qlora"
+    yield "from peft import PeftModel"
+    yield f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantised else ''}"
+    name, options = f'"{trial.model.name}"', f', revision="{trial.model.revision}"' if trial.model.revision else ""
+    if trial.model.name.startswith("builtin:"):
+        yield "from trainers.locations import location_of"
+        yield "from trainers.spec import ModelSpec"
+        name = f'location_of(ModelSpec(name="{trial.model.name}"))'
+    yield ""
+    if quantised:
+        yield 'nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,'
+        yield "                         bnb_4bit_compute_dtype=torch.bfloat16)"
+        options += ", quantization_config=nf4"
+    yield f"base = AutoModelForCausalLM.from_pretrained({name}, dtype=torch.bfloat16{options})"
+    yield 'model = PeftModel.from_pretrained(base, ".")'
+
+
+def _provenance(trial: TrialSpec, record: StageRecord) -> Iterator[str]:
+    yield "## Provenance"
+    yield ""
+    yield "| what | value |"
+    yield "|---|---|"
+    if trial.model.digest:
+        yield f"| base model's files, sha256 | `{trial.model.digest}` |"
+    yield f"| training stage | `{record.key}` |"
+    yield f"| its output, sha256 | `{record.output_digest}` |"
+    for name, value in record.provenance.items():
+        if name not in _PRIVATE:
+            yield f"| {name} | {value} |"
+
+
+__all__ = ["export", "model_card"]
