@@ -2,7 +2,7 @@
 
 One decision: the files are those of the ledger, byte for byte and checked against its record, or, on
 request, the adapter merged into the base in full precision. It is never merged into 4-bit weights, even
-where it was trained on them: rounding the sum to 4 bits again loses most of what was learned.
+where it was trained on them: rounding the sum to 4 bits again took a loss from 3.80 to 5.46.
 """
 
 import os

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -27,8 +28,6 @@ from orchestrator.errors import LedgerError
 from orchestrator.fingerprint import fingerprint
 from orchestrator.trial import StageName, TrialSpec
 from tasks.records import Record
-
-FORMAT = 1
 
 
 class FileDigest(Record):
@@ -41,7 +40,7 @@ class FileDigest(Record):
 class StageRecord(Record):
     """A finished stage. `inputs` are digests of the outputs that it read, by upstream key."""
 
-    format: int = FORMAT
+    format: Literal[1] = 1
     key: str
     stage: StageName
     attempt: str
@@ -103,7 +102,7 @@ class Ledger:
         """The record of a stage made from these very inputs, if its files are all there."""
         path = self._record_path(key, inputs)
         try:
-            record = StageRecord.model_validate_json(path.read_text(encoding="utf-8"))
+            record = StageRecord.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -192,4 +191,5 @@ def digests_of(folder: Path) -> dict[str, FileDigest]:
 
 def read_lines(path: Path) -> list[dict[str, object]]:
     """The objects of a JSON lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    # `str.splitlines` also cuts at characters that JSON strings may hold, U+2028 for one.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -55,7 +55,7 @@ def print_plan(planned: Sequence[PlannedTrial]) -> None:
         reasons: dict[str, str] = {s.stage: f"run: {s.reason}" if s.action == "run" else s.reason for s in p.stages}
         memory = f"{p.memory_bytes.value / _GIB:.1f} GiB" if isinstance(p.memory_bytes, Estimate) else "-"
         hours = f"{p.hours.value:.2f}" if isinstance(p.hours, Estimate) else "-"
-        table.add_row(p.trial.label, *(reasons.get(s, "-") for s in stages), memory, hours)
+        _add_row(table, p.trial.label, *(reasons.get(s, "-") for s in stages), memory, hours)
     console = Console()
     console.print(table)
     for line in _unknowns(planned):
@@ -63,6 +63,11 @@ def print_plan(planned: Sequence[PlannedTrial]) -> None:
     due = sum(len(p.due) for p in planned)
     total = sum(len(p.stages) for p in planned)
     console.print(f"{due} of {total} stages would run")
+
+
+def _add_row(table: Table, *cells: str | Text) -> None:
+    """A row of plain text: causes and labels may hold brackets, which rich would read as markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
@@ -110,7 +115,7 @@ def print_status(rows: Sequence[dict[str, str]]) -> None:
     for column in ("train", "generate", "execute", "score"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(row.get(column, "-") for column in ("trial", "train", "generate", "execute", "score")))
+        _add_row(table, *(row.get(column, "-") for column in ("trial", "train", "generate", "execute", "score")))
     Console().print(table)
 
 
@@ -118,12 +123,12 @@ def print_shown(examples: Sequence[Any]) -> None:
     """Prompts and answers as a model sees them; tokens that carry loss are underlined."""
     console = Console()
     for example in examples:
-        console.rule(f"{example.track}  {example.id}", align="left")
+        console.rule(Text(f"{example.track}  {example.id}"), align="left")
         text = Text()
         for token in example.tokens:
             text.append(token.text, style="bold underline" if token.loss else "dim")
         console.print(text)
-        console.print(f"[dim]{example.note}[/dim]")
+        console.print(Text(example.note, style="dim"))
 
 
 def print_checks(checks: Sequence[Any]) -> None:
@@ -133,5 +138,5 @@ def print_checks(checks: Sequence[Any]) -> None:
         table.add_column(column, overflow="fold")
     styles = {"ok": "green", "limited": "yellow", "missing": "red"}
     for check in checks:
-        table.add_row(check.name, Text(check.state, style=styles[check.state]), check.detail, check.remedy)
+        _add_row(table, check.name, Text(check.state, style=styles[check.state]), check.detail, check.remedy)
     Console().print(table)

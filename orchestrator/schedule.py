@@ -49,6 +49,8 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    # Ray Data restarts lost actors, of which the core warns on the terminal each time.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if resources.address:
         ray.init(address=resources.address, **common)
     else:

@@ -101,17 +101,11 @@ class Study(Record):
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
 
-    @field_validator("tasks")
+    @field_validator("models")
     @classmethod
-    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
-        for track in value:
-            Track.parse(track)
-        return value
-
-    @model_validator(mode="after")
-    def _trials_have_names_of_their_own(self) -> "Study":
+    def _models_have_names_of_their_own(cls, value: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
         by_name: dict[str, list[str]] = {}
-        for model in self.models:
+        for model in value:
             by_name.setdefault(short_name(model), []).append(model.name)
         for name, models in by_name.items():
             if len(models) > 1:
@@ -119,9 +113,21 @@ class Study(Record):
                     f"trials go by the last part of their model's name, and {name} would mean {' and '.join(models)}; "
                     "name each model once, and put models of one name into two studies"
                 )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} hold one twice, which would be one trial; name each once")
-        return self
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)} holds a seed twice, which would be one trial; name each seed once")
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
+        for track in value:
+            Track.parse(track)
+        return value
 
     @model_validator(mode="after")
     def _trained_methods_have_data(self) -> "Study":

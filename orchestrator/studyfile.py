@@ -82,6 +82,7 @@ def _note_lines(node: Any, path: _Path, lines: dict[_Path, int], twice: list[Fau
                 where = ".".join(str(part) for part in here)
                 message = f"stands in line {lines[here]} already; keep one of the two"
                 twice.append(Fault(where=where, message=message, line=line))
+                continue
             lines[here] = line
             _note_lines(value, here, lines, twice)
     elif isinstance(node, yaml.SequenceNode):

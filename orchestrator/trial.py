@@ -4,6 +4,7 @@ One decision: a stage's key is the hash of its own spec and of its inputs' keys,
 before anything runs, and a changed setting changes the keys of exactly what depends on it.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,12 @@ class TrialSpec(Record):
     @property
     def label(self) -> str:
         """What people call this trial; unique within a study."""
-        parts = [short_name(self.model), self.method_name, *([self.group] if self.grouping == "apart" else []), f"seed{self.seed}"]
+        parts = [
+            short_name(self.model),
+            self.method_name,
+            *([self.group] if self.grouping == "apart" else []),
+            f"seed{self.seed}",
+        ]
         return "/".join(parts)
 
     @property
@@ -77,8 +83,9 @@ class TrialSpec(Record):
         return () if stage == "train" else ("generate",)
 
     def unresolved(self) -> tuple[str, ...]:
-        """What nothing pins: names of hub models without revision and of data without identity."""
-        model = [] if self.model.digest or self.model.revision else [f"model {self.model.name}"]
+        """What nothing pins: names of hub models without commit and of data without identity."""
+        pinned = self.model.digest or re.fullmatch("[0-9a-f]{40}", self.model.revision or "")
+        model = [] if pinned else [f"model {self.model.name}"]
         data = {s.source.name for s in (*self.train, *self.validation, *self.test) if s.identity is None}
         return (*model, *sorted(data))
 
@@ -90,7 +97,7 @@ class TrialSpec(Record):
             "inputs": [self.key(upstream) for upstream in self.inputs_of(stage)],
         }
         if stage == "train":
-            spec |= {
+            spec |= self._judge() | {
                 "training": _identity_of(self.training_spec),
                 "prompts": prompts.VERSION,
                 "train": _identities(self.train),
@@ -108,6 +115,20 @@ class TrialSpec(Record):
         else:
             spec |= {"quality": self.quality}
         return fingerprint(spec)
+
+    def _judge(self) -> dict[str, object]:
+        """What else decides a training that keeps the checkpoint whose greedy output scores best."""
+        settings = self.training
+        if settings is None or settings.validate_every is None or settings.select_by != "similarity":
+            return {}
+        return {
+            "judge": {
+                "generate": CODE_VERSIONS["generate"],
+                "score": CODE_VERSIONS["score"],
+                "max_new_tokens": self.generation.max_new_tokens,
+                "max_summary_tokens": self.generation.max_summary_tokens,
+            }
+        }
 
 
 def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Read by PyTorch's and NumPy's thread pools when they are first imported, in this process and in
 # those that tests start. Two processes of two threads each on two cores are tens of times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# How long one drawn example takes says more of the machine's load than of the code.
+settings.register_profile("polytune", deadline=None)
+settings.load_profile("polytune")
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +50,7 @@ def tiny_base(fresh_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) ->
     fresh_tokenizer.save_pretrained(folder)
     config = pretrain.build_model(fresh_tokenizer, 0).config
     config.update({"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2})
-    config.layer_types = config.layer_types[:2]
+    config.layer_types = ["full_attention"] * 2
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
     recipe = pretrain.Recipe(tokens=60_000, batch_documents=16, learning_rate=1e-2, warmup_steps=5)

@@ -68,7 +68,7 @@ def test_every_track_has_enough_examples_and_problems(track: Track) -> None:
     assert len(train) >= 400
     assert len(test) >= 400
     assert len({e.id for e in train} | {p.id for p in test}) == len(train) + len(test)
-    assert {item.track for item in (*train, *test)} == {str(track)}
+    assert {e.track for e in train} | {p.track for p in test} == {str(track)}
     assert len({(e.input, e.output) for e in train}) == len(train)
 
 
@@ -97,10 +97,26 @@ def test_summaries_carry_no_tests_and_say_what_generation_asks() -> None:
 
 
 def test_no_problem_between_prose_and_code_holds_its_own_reference() -> None:
-    # Translation is left out: loops and conditionals are spelled alike in Java and C#, and 115 of the
-    # 400 test references of csharp-java are their own prompts without the word `public`.
     tracks = [track for track in BUILTIN_TRACKS if track.task is not Task.TRANSLATION]
     assert not [p.id for track in tracks for p in problems_of(track) if p.reference in p.input]
+
+
+def test_most_translations_cannot_be_copied() -> None:
+    # Loops and conditionals are spelled alike in Java and C#: for 108 of the 400 test problems of
+    # csharp-java the reference is the prompt without the word `public`.
+    csharp_java = problems_of(BUILTIN_TRACKS[3])
+    assert sum(p.reference in p.input for p in csharp_java) < 0.3 * len(csharp_java)
+
+
+def test_two_in_five_test_programs_are_longer_than_any_that_was_trained_on() -> None:
+    longest: dict[str, int] = {}
+    for composition in compositions(BUILTIN_TRACKS[0], "train"):
+        family, *kinds = composition.split(":")
+        longest[family] = max(longest.get(family, 0), len(kinds))
+    test = [composition.split(":") for composition in compositions(BUILTIN_TRACKS[0], "test")]
+    longer = [family for family, *kinds in test if len(kinds) > longest[family]]
+    assert 0.3 < len(longer) / len(test) < 0.5
+    assert set(longer) == {"list", "string", "words", "conditional"}
 
 
 def _fingerprint(seed: str) -> str:

@@ -15,8 +15,9 @@ TEXT = "Given a string, reverse it — größer? — and return the text.\ndef s
 ANSWER = "def solve(text):\n    return text[::-1]"
 # Qwen2.5's turns, without its tool calls; the end of a turn is the end of text here.
 CHAT_ML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + eos_token + '\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
+    "{{ message['content'] + eos_token + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 WITHOUT_END = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\\n' }}{% endfor %}"

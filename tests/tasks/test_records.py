@@ -72,7 +72,7 @@ def test_unknown_field_is_refused() -> None:
 def test_record_cannot_be_changed() -> None:
     example = Example(id="1", track="generation/python", input="a", output="b")
     with pytest.raises(ValidationError, match="frozen"):
-        example.output = "c"
+        example.output = "c"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("tests", [None, TESTS, CodeTests(code="assert solve() == 1", setup="import math")])

@@ -4,6 +4,7 @@ On CPUs with AVX512-BF16 bitsandbytes repacks a 4-bit layer at its first evaluat
 on after that gives garbage. These tests look for it where it would happen.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ TRACK = "generation/python"
 
 
 def layers_4bit(model: Any) -> list[Any]:
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn import Linear4bit  # type: ignore[attr-defined]
 
     return [module for module in model.modules() if isinstance(module, Linear4bit)]
 
@@ -79,7 +80,7 @@ def test_training_goes_on_learning_after_each_validation(trained: tuple[Training
     summary, _, rows = trained
     validation = [row["validation/loss"] for row in rows if "validation/loss" in row]
     assert validation[-1] < 0.95 * validation[0]
-    assert all(later < earlier + 0.1 for earlier, later in zip(validation, validation[1:], strict=False))
+    assert all(later < earlier + 0.1 for earlier, later in pairwise(validation))
     assert summary.last_loss < 0.8 * summary.first_loss
     assert all(row["gradient_norm"] > 0 for row in rows if "loss" in row)
 
@@ -114,7 +115,7 @@ def test_adapter_merges_into_the_full_precision_base(
     runtime: Runtime,
     tokenizer: Any,
 ) -> None:
-    summary, out, rows = trained
+    summary, out, _ = trained
     base = load_base(model_spec, kind="lora", runtime=runtime)
     before = mean_loss(base, data, tokenizer)
     merged = PeftModel.from_pretrained(base, str(out / summary.weights)).merge_and_unload()

@@ -32,7 +32,8 @@ def test_conditioning_half_weighs_little_and_padding_nothing() -> None:
 @pytest.fixture(scope="module")
 def tiny(tiny_base: Path) -> Qwen2ForCausalLM:
     model: Qwen2ForCausalLM = Qwen2ForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
-    return model.eval()
+    model.eval()
+    return model
 
 
 @torch.no_grad()
