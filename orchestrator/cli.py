@@ -8,6 +8,7 @@ Exit status: 0 done, 1 finished but something failed, 2 the user's input is at f
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -337,19 +338,22 @@ def cluster_check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None
 def submit(
     study: Annotated[Path, typer.Argument(metavar="STUDY")],
     cluster: Annotated[Path, typer.Option("--cluster", metavar="FILE", help="A Ray cluster file.")],
+    set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and stop.")] = False,
 ) -> None:
     """Send the study to a cluster that `ray up` started, and run it there."""
     from orchestrator.cluster import check, submit_command
     from orchestrator.studyfile import load_study
 
-    load_study(study)
+    load_study(study, changes=set_ or [])
     faults = check(cluster)
     if faults:
         _fail("\n".join([f"{cluster}:", *(f"  {fault}" for fault in faults)]), status=2)
-    for command in submit_command(study, cluster):
-        sys.stderr.write(f"$ {' '.join(command)}\n")
-        if not dry_run and (code := subprocess.call(command)):
+    # Ray reads a cluster file's mounts from the working directory, and is installed beside Python.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    for command in submit_command(study, cluster, changes=set_ or ()):
+        sys.stderr.write(f"$ {shlex.join(command)}\n")
+        if not dry_run and (code := subprocess.call(command, cwd=cluster.parent, env={**os.environ, "PATH": path})):
             raise typer.Exit(code)
 
 

@@ -144,7 +144,8 @@ def _notes(unjudged: list[str]) -> list[str]:
     """Why samples were not judged: a missing toolchain in its own words, anything else as a count."""
     missing = list(dict.fromkeys(detail for detail in unjudged if detail.startswith("not judged:")))
     others = [detail for detail in unjudged if not detail.startswith("not judged:")]
-    return [*missing, *([f"{len(others)} samples could not be judged, the first: {others[0]}"] if others else [])]
+    noun = "sample" if len(others) == 1 else "samples"
+    return [*missing, *([f"{len(others)} {noun} could not be judged, the first: {others[0]}"] if others else [])]
 
 
 def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> CellScores:

@@ -45,19 +45,13 @@ def _estimate_json(value: Estimate | Unknown) -> dict[str, Any]:
 
 
 def print_plan(planned: Sequence[PlannedTrial]) -> None:
-    """One row a trial: each stage's action with its reason, and the estimates."""
-    stages = ("train", "generate", "execute", "score")
-    table = Table(title="Plan", title_justify="left")
-    table.add_column("trial", no_wrap=True)
-    for column in (*stages, "memory", "hours"):
-        table.add_column(column, overflow="fold")
+    """Two lines a trial: its estimates, and each stage with the reason to run or skip it."""
+    console = Console(highlight=False)
     for p in planned:
-        reasons: dict[str, str] = {s.stage: f"run: {s.reason}" if s.action == "run" else s.reason for s in p.stages}
         memory = f"{p.memory_bytes.value / _GIB:.1f} GiB" if isinstance(p.memory_bytes, Estimate) else "-"
-        hours = f"{p.hours.value:.2f}" if isinstance(p.hours, Estimate) else "-"
-        _add_row(table, p.trial.label, *(reasons.get(s, "-") for s in stages), memory, hours)
-    console = Console()
-    console.print(table)
+        hours = f"{p.hours.value:.2f} h" if isinstance(p.hours, Estimate) else "-"
+        console.print(Text(p.trial.label, style="bold").append(f"  memory {memory}, training {hours}", style="dim"))
+        console.print(_stage_line([(s.stage, s.action, s.reason) for s in p.stages]))
     for line in _unknowns(planned):
         console.print(Text(line))
     due = sum(len(p.due) for p in planned)
@@ -65,9 +59,14 @@ def print_plan(planned: Sequence[PlannedTrial]) -> None:
     console.print(f"{due} of {total} stages would run")
 
 
-def _add_row(table: Table, *cells: str | Text) -> None:
-    """A row of plain text: causes and labels may hold brackets, which rich would read as markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+def _stage_line(stages: Sequence[tuple[str, str, str]]) -> Text:
+    """`train run: new · generate run: after train`, with what would run standing out."""
+    line = Text("    ")
+    for number, (stage, action, reason) in enumerate(stages):
+        line.append(" · " if number else "", style="dim")
+        line.append(stage, style="bold cyan" if action == "run" else "green")
+        line.append(f" {reason}")
+    return line
 
 
 def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
@@ -109,14 +108,12 @@ def _state(key: str, ledger: Ledger) -> str:
 
 
 def print_status(rows: Sequence[dict[str, str]]) -> None:
-    """The states as a table."""
-    table = Table()
-    table.add_column("trial", no_wrap=True)
-    for column in ("train", "generate", "execute", "score"):
-        table.add_column(column, overflow="fold")
+    """Two lines a trial: its label, and each stage's state."""
+    console = Console(highlight=False)
     for row in rows:
-        _add_row(table, *(row.get(column, "-") for column in ("trial", "train", "generate", "execute", "score")))
-    Console().print(table)
+        console.print(Text(row["trial"], style="bold"))
+        states = [(stage, "skip" if state.startswith("done") else "run", state) for stage, state in row.items()]
+        console.print(_stage_line([state for state in states if state[0] != "trial"]))
 
 
 def print_shown(examples: Sequence[Any]) -> None:
@@ -129,6 +126,11 @@ def print_shown(examples: Sequence[Any]) -> None:
             text.append(token.text, style="bold underline" if token.loss else "dim")
         console.print(text)
         console.print(Text(example.note, style="dim"))
+
+
+def _add_row(table: Table, *cells: str | Text) -> None:
+    """A row of plain text: causes and labels may hold brackets, which rich would read as markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def print_checks(checks: Sequence[Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 
 from orchestrator.driver import Listener
 from orchestrator.ledger import Ledger
@@ -57,7 +58,7 @@ class Watcher:
     def _close(self, label: str, cause: str) -> None:
         self._left -= 1
         shown = "" if self._left <= 0 else f" ({self._left} left)"
-        self._say(f"  [red]{label}: {cause}[/red]" if cause else f"  {label}{shown}")
+        self._say(f"  [red]{escape(label)}: {escape(cause)}[/red]" if cause else f"  {escape(label)}{shown}")
 
     def _watch(self) -> None:
         last = ""
@@ -65,7 +66,7 @@ class Watcher:
             if self._stage == "train":
                 line = "; ".join(filter(None, (progress_of(path, named=True) for path in self._running())))
                 if line and line != last:
-                    self._say(f"  [dim]{line}[/dim]")
+                    self._say(f"  [dim]{escape(line)}[/dim]")
                     last = line
 
     def _running(self) -> list[Path]:

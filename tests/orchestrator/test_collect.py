@@ -178,7 +178,7 @@ def test_unjudged_samples_are_noted_a_missing_tool_once_and_in_its_own_words(roo
     room.execute("frozen", [Verdict(task_id=i, verdict="unjudged", detail=d) for i, d in details.items()])
     room.score("frozen", written)
     code, prose = room.collect().cells
-    assert code.notes == (NO_COMPILER, "1 samples could not be judged, the first: the warm process died")
+    assert code.notes == (NO_COMPILER, "1 sample could not be judged, the first: the warm process died")
     assert prose.notes == ()
     assert {i: row.detail for i, row in room.rows("frozen").items() if row.verdict == "unjudged"} == details
 
