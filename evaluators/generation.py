@@ -39,6 +39,9 @@ class GenerationSettings(Record):
         return self.max_summary_tokens if prose else self.max_new_tokens
 
 
+_WIDTH_STEP = 16  # prompts are padded to a multiple: on CPU, matrix kernels are made anew for each width
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prompt:
     problem: Problem
@@ -65,22 +68,33 @@ def generate(
     found = {
         (c.problem_id, c.sample): c
         for batch in _batches(fitting, settings=settings, size=batch_size)
-        for sample in range(settings.samples)
-        for c in _decode(model, tokenizer, batch, settings=settings, sample=sample)
+        for c in _decode(model, tokenizer, batch, settings=settings)
     }
     return tuple(
         found.get((p.problem.id, sample), _skipped(p, sample)) for p in prompts for sample in range(settings.samples)
     )
 
 
-def _batches(prompts: list[_Prompt], *, settings: GenerationSettings, size: int) -> Iterable[list[_Prompt]]:
+_Asked = tuple[_Prompt, int]  # a prompt and the number of its sample
+
+
+def _batches(prompts: list[_Prompt], *, settings: GenerationSettings, size: int) -> Iterable[list[_Asked]]:
+    """Greedy prompts in batches of like length; sampled ones with a problem's samples to themselves.
+
+    Drawn tokens depend on a batch's random numbers, so a batch that mixed problems would make what a
+    problem gets depend on its company.
+    """
+    if settings.temperature > 0:
+        for prompt in prompts:
+            yield [(prompt, sample) for sample in range(settings.samples)]
+        return
     by_limit: dict[int, list[_Prompt]] = {}
     for prompt in prompts:
         by_limit.setdefault(settings.limit(prompt.problem), []).append(prompt)
     for group in by_limit.values():
         group.sort(key=lambda p: (len(p.ids), p.problem.id))
         for start in range(0, len(group), size):
-            yield group[start : start + size]
+            yield [(prompt, 0) for prompt in group[start : start + size]]
 
 
 def _skipped(prompt: _Prompt, sample: int) -> Completion:
@@ -96,29 +110,29 @@ def _skipped(prompt: _Prompt, sample: int) -> Completion:
     )
 
 
-def _decode(
-    model: Any, tokenizer: Any, batch: list[_Prompt], *, settings: GenerationSettings, sample: int
-) -> list[Completion]:
+def _decode(model: Any, tokenizer: Any, batch: list[_Asked], *, settings: GenerationSettings) -> list[Completion]:
     import torch
 
-    width = max(len(p.ids) for p in batch)
+    longest = max(len(prompt.ids) for prompt, _ in batch)
+    width = -(-longest // _WIDTH_STEP) * _WIDTH_STEP
     ids_BT = torch.full((len(batch), width), tokenizer.pad_token_id)
     mask_BT = torch.zeros((len(batch), width), dtype=torch.long)
-    for row, prompt in enumerate(batch):
+    for row, (prompt, _) in enumerate(batch):
         ids_BT[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
         mask_BT[row, width - len(prompt.ids) :] = 1
-    torch.manual_seed(_seed(batch, settings.seed, sample))
+    first = batch[0][0].problem
+    torch.manual_seed(_seed(settings.seed, first.id))
     ends = _ends(model, tokenizer)
     with torch.inference_mode():
         out_BT = model.generate(
             input_ids=ids_BT.to(model.device),
             attention_mask=mask_BT.to(model.device),
-            generation_config=_config(settings, limit=settings.limit(batch[0].problem), ends=ends, tokenizer=tokenizer),
+            generation_config=_config(settings, limit=settings.limit(first), ends=ends, tokenizer=tokenizer),
         )
     rows = out_BT[:, width:].tolist()
     return [
         _completion(prompt, row, ends=ends, tokenizer=tokenizer, sample=sample)
-        for prompt, row in zip(batch, rows, strict=True)
+        for (prompt, sample), row in zip(batch, rows, strict=True)
     ]
 
 
@@ -156,6 +170,5 @@ def _completion(prompt: _Prompt, row: list[int], *, ends: list[int], tokenizer: 
     )
 
 
-def _seed(batch: list[_Prompt], seed: int, sample: int) -> int:
-    text = "/".join((str(seed), str(sample), *(p.problem.id for p in batch)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+def _seed(seed: int, problem_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{problem_id}".encode()).digest()[:4])

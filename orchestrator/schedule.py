@@ -265,7 +265,7 @@ def _concurrent(trials: Sequence[TrialSpec], resources: Resources) -> int:
     """
     import ray
 
-    have = ray.cluster_resources()
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     wanted = {"CPU": float(resources.trial_cpus), "GPU": resources.trial_gpus}
     slots = min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
     beyond_first = resources.full_workers - 1 if any(t.kind == "full" for t in trials) else 0

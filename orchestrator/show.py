@@ -119,10 +119,11 @@ def shown(study: Study, trial_label: str | None, track: str | None, *, count: in
         StudyError: if the study has no such trial, or the trial no such track.
         DataError, ModelError: if data or tokenizer cannot be read.
     """
-    from trainers.model import load_tokenizer
-
     trial = _trial(study, trial_label)
     tracks = _tracks(study, trial, track)
+    # Imported after the names are checked: a mistyped label need not wait for torch.
+    from trainers.model import load_tokenizer
+
     tokenizer, root = load_tokenizer(trial.model), Path(study.data.root)
     examples = read_all_examples(trial.train, root=root)
     fit = _fit(trial, examples, tokenizer)

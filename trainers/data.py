@@ -17,6 +17,10 @@ from tasks.prompts import ChatTokenizer, render_example
 from tasks.records import Example
 from trainers.spec import TrainingSettings
 
+# Widths are rounded up to this, and so are counts of loss-carrying tokens in losses.py: matrix kernels are
+# made and kept for each shape, which on CPU took more memory and time than the padding does.
+WIDTH_STEP = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
@@ -93,7 +97,8 @@ def rows_of(encoded: Sequence[Encoded], *, settings: TrainingSettings) -> tuple[
 
 def collate(rows: Sequence[Sequence[Encoded]], *, pad: int, tracks: Sequence[str]) -> Batch:
     """Right-pad rows into tensors."""
-    width = max(sum(len(example.ids) for example in row) for row in rows)
+    longest = max(sum(len(example.ids) for example in row) for row in rows)
+    width = -(-longest // WIDTH_STEP) * WIDTH_STEP
     ids_BT = torch.full((len(rows), width), pad)
     positions_BT = torch.zeros((len(rows), width), dtype=torch.long)
     track_BT = torch.full((len(rows), width), -1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.data import Batch
+from trainers.data import WIDTH_STEP, Batch
 
 
 def loss_sums(model: Any, batch: Batch, *, num_tracks: int) -> tuple[Tensor, Tensor]:
@@ -24,7 +24,9 @@ def loss_sums(model: Any, batch: Batch, *, num_tracks: int) -> tuple[Tensor, Ten
     chosen = track_N >= 0
     hidden_ND = hidden_BTD[:, :-1].flatten(0, 1)[chosen]
     targets = batch.ids_BT[:, 1:].flatten().to(hidden_BTD.device)[chosen]
-    logits_NV = model.get_output_embeddings()(hidden_ND).float()
+    spare = -len(targets) % (4 * WIDTH_STEP)
+    padded_MD = torch.nn.functional.pad(hidden_ND, (0, 0, 0, spare))
+    logits_NV = model.get_output_embeddings()(padded_MD)[: len(targets)].float()
     losses_N = torch.nn.functional.cross_entropy(logits_NV, targets, reduction="none")
     sums = torch.zeros(num_tracks, device=losses_N.device).index_add(0, track_N[chosen], losses_N)
     return sums, torch.bincount(track_N[chosen], minlength=num_tracks)

@@ -18,7 +18,7 @@ def measure_with_lizard(sources: Sequence[str], language: Language) -> list[Outc
 
 
 def _measure(source: str, name: str) -> Outcome:
-    import lizard  # type: ignore[import-untyped]
+    import lizard
 
     try:
         found = lizard.analyze_file.analyze_source_code(name, source)

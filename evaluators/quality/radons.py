@@ -20,9 +20,9 @@ def measure_with_radon(sources: Sequence[str], language: Language) -> list[Outco
 
 
 def _measure(source: str) -> Outcome:
-    from radon.metrics import mi_visit  # type: ignore[import-untyped]
-    from radon.raw import analyze  # type: ignore[import-untyped]
-    from radon.visitors import ComplexityVisitor  # type: ignore[import-untyped]
+    from radon.metrics import mi_visit
+    from radon.raw import analyze
+    from radon.visitors import ComplexityVisitor
 
     try:
         visitor = ComplexityVisitor.from_code(source)

@@ -53,7 +53,7 @@ def score_rouge_l(predictions: Sequence[str], references: Sequence[str]) -> Scor
     Its tokeniser keeps lower-cased ASCII letters and digits alone.
     """
     # Imported here: rouge-score imports NLTK, 2.5 s that no other metric needs.
-    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
+    from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     pairs = zip(predictions, references, strict=True)

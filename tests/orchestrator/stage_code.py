@@ -176,8 +176,7 @@ def _plain(value: object) -> object:
 
 
 def _is_docstring(item: object) -> bool:
-    is_text = isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)
-    return is_text and isinstance(item.value.value, str)  # type: ignore[union-attr]
+    return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.fingerprint import canonical, fingerprint
@@ -38,16 +38,19 @@ def reversed_keys(value: Any) -> Any:
     return [reversed_keys(item) for item in value] if isinstance(value, list) else value
 
 
+@settings(deadline=None)
 @given(SPECS)
 def test_order_of_keys_is_no_part_of_a_name(spec: Any) -> None:
     assert fingerprint(reversed_keys(spec)) == fingerprint(spec)
 
 
+@settings(deadline=None)
 @given(SPECS)
 def test_spec_keeps_its_name_through_a_file(spec: Any) -> None:
     assert fingerprint(json.loads(json.dumps(spec))) == fingerprint(spec)
 
 
+@settings(deadline=None)
 @given(SPECS, SPECS)
 def test_different_specs_have_different_names(one: Any, other: Any) -> None:
     same = json.dumps(canonical(one), sort_keys=True) == json.dumps(canonical(other), sort_keys=True)

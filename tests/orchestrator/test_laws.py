@@ -20,7 +20,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 # file does not break its own law.
 FORBIDDEN = {
     "a path of one machine": r"(?<![\w.])/(?:[w]ork|[U]sers|[h]ome/(?!ubuntu\b|ray\b)\w+|[r]oot/\w+)/",
-    "a registry of one's own": r"--(?:extra-)?[i]ndex-url|--[t]rusted-host|--[r]egistry\b|\b[a]rtifactory\b|:4[8]73\b",
+    "a registry of one's own": r"--[t]rusted-host|\b[a]rtifactory\b|https?://(?!pypi\.org)[\w.:@-]+/(?:[\w-]+/)*[s]imple\b",
     "a host without a public name": r"https?://[\w.-]+\.(?:[i]nternal|[l]ocal|[l]an)\b",
 }
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from small_studies import CODE, PROSE, raw_study
 
 from orchestrator.study import Method, Study, plain_form, validate
-from tasks.records import Task
 from tasks.readers import Source
+from tasks.records import Task
 
 
 def study(**changes: Any) -> Study:
@@ -159,4 +159,4 @@ def test_tracks_of_a_task_keep_the_file_s_order() -> None:
 
 def test_study_cannot_be_changed_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        study().resources.micro_batch = 3
+        study().resources.micro_batch = 3  # type: ignore[misc]

@@ -151,8 +151,8 @@ def pretrain(out: Path, recipe: Recipe) -> dict[str, float]:
     tokenizer = train_tokenizer(recipe.seed)
     tokenizer.save_pretrained(out)
     model = build_model(tokenizer, recipe.seed)
-    # Measured on two cores: 10,200 tokens/s as it comes, 23,300 compiled with eager attention, which
-    # beats the fused kernel's backward at 75 tokens a document.
+    # benchmarks/pretraining.py: at 75 tokens a document the fused kernel's backward is a third of a
+    # step, and compiling fuses what is left of it.
     model.set_attn_implementation("eager")
     model.compile(dynamic=True)
     optimizer = torch.optim.AdamW(
