@@ -139,7 +139,7 @@ def _conclude(study: "Study", outcome: "Outcome", *, as_json: bool) -> int:
         failed = [{"trial": t, "stage": s, "cause": c} for (t, s), c in outcome.failed.items()]
         _print_json({"ran": outcome.ran, "failed": failed, "report": str(page)})
     else:
-        _print_tables(results, page)
+        _print_tables(results, page, brief=True)
         for (label, stage), cause in outcome.failed.items():
             sys.stderr.write(f"{label} {stage}: {cause}\n")
     unjudged = any(row.verdict == "unjudged" for row in results.rows)
@@ -157,13 +157,14 @@ def _report(study: "Study") -> tuple[Any, Path]:
     return results, write_report(results, folder=ledger.study_folder(study.study))
 
 
-def _print_tables(results: Any, page: Path) -> None:
+def _print_tables(results: Any, page: Path, *, brief: bool = False) -> None:
     from rich.console import Console
 
     from orchestrator.report import print_report
 
-    print_report(results, console=Console())
-    sys.stdout.write(f"\nReport: {page}\n")
+    print_report(results, console=Console(), brief=brief)
+    more = f"; `polytune report {results.study}` prints comparisons, quality and costs" if brief else ""
+    sys.stdout.write(f"\nReport: {page}{more}\n")
 
 
 def _track(study: "Study", *, strict: bool) -> int:

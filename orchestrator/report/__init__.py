@@ -25,9 +25,9 @@ def answer_paragraph(results: StudyResults) -> str:
     return compose_answer(find(results))
 
 
-def print_report(results: StudyResults, *, console: "Console") -> None:
-    """Print the answer and the tables that fit a terminal."""
-    print_findings(find(results), console=console)
+def print_report(results: StudyResults, *, console: "Console", brief: bool = False) -> None:
+    """Print the answer and the tables that fit a terminal; the scores alone when `brief`."""
+    print_findings(find(results), console=console, brief=brief)
 
 
 def write_report(results: StudyResults, *, folder: Path) -> Path:

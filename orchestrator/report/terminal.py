@@ -33,15 +33,19 @@ _LEFT_OUT: Mapping[str, tuple[str, ...]] = {
 """The tables that a terminal shows, and which of their columns it leaves to the page and the CSV files."""
 
 
-def print_findings(findings: Findings, *, console: Console) -> None:
-    """Print the question, the answer, the most important tables and the warnings."""
+_BRIEF = ("main", "seeds", "troubles")
+"""The tables that end a run; `polytune report` prints the others too."""
+
+
+def print_findings(findings: Findings, *, console: Console, brief: bool = False) -> None:
+    """Print the question, the answer, the most important tables (fewer when `brief`) and the warnings."""
     from rich.markup import escape
 
     results = findings.results
     console.print(f"[bold]{escape(results.study)}[/bold]  {escape(results.question)}\n", highlight=False)
     console.print(compose_answer(findings), markup=False, highlight=False)
     for table in build_tables(findings):
-        if table.name in _LEFT_OUT:
+        if table.name in (_BRIEF if brief else _LEFT_OUT):
             print_table(_leave_out(table, _LEFT_OUT[table.name]), console=console)
     for warning in list_warnings(findings.evidence):
         console.print(f"[yellow]▲[/yellow] {escape(warning)}", highlight=False)
