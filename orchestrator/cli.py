@@ -248,10 +248,17 @@ def track(study: StudyArg, set_: SetOption = None) -> None:
 def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's pages for a study on this machine."""
     from orchestrator.driver import ledger_of
-    from orchestrator.tracking import tracking_uri, ui_command
+    from orchestrator.tracking import project, tracking_uri, ui_command
+    from orchestrator.trial import trials_of
 
-    command, environment = ui_command(tracking_uri(ledger_of(_load(study, None)).storage), port=port)
-    sys.stderr.write(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)\n")
+    loaded = _load(study, None)
+    ledger = ledger_of(loaded)
+    uri = tracking_uri(ledger.storage)
+    command, environment = ui_command(uri, port=port)
+    done = project(loaded, trials_of(loaded), ledger, uri=uri)
+    for name, page in zip(("Runs", "Compare"), done.pages, strict=False):
+        sys.stderr.write(f"{name}: http://127.0.0.1:{port}{page}\n")
+    sys.stderr.write("Ctrl-C stops MLflow\n")
     raise typer.Exit(subprocess.call(command, env={**os.environ, **environment}))
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from orchestrator.collect import collect
 from orchestrator.errors import PolytuneError
@@ -71,10 +71,15 @@ class TrackingUnavailable(PolytuneError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it."""
+    """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it.
+
+    `pages` are the parts of addresses, after the server's own, of the list of runs and of the page that
+    compares all trials; empty while there are no runs.
+    """
 
     runs: int
     rows: int
+    pages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +143,18 @@ def project(
         store = _open(client, identity, artifacts=None if _is_server(uri) else ledger.storage / "mlartifacts")
         parent = _write(store, whole, name=_STUDY_RUN, links={})
         links = {"mlflow.parentRunId": parent.info.run_id}
-        rows = 0
+        rows, ids = 0, []
         for digest, picture in pictures.items():
             run = _write(store, picture, name=digest, links={**links, "polytune.trial": digest})
             rows += len(picture.curve) - _rows_of(run)
+            ids.append(run.info.run_id)
         _retire(store, keep={_STUDY_RUN, *pictures})
-    return Projection(runs=len(pictures), rows=rows)
+    return Projection(runs=len(pictures), rows=rows, pages=_pages(store.experiment_id, ids))
+
+
+def _pages(experiment_id: str, run_ids: Sequence[str]) -> tuple[str, ...]:
+    runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
+    return f"/#/experiments/{experiment_id}/runs", f"/#/compare-runs?runs={runs}&experiments={experiments}"
 
 
 def _ledger_id(study: Study, ledger: Ledger) -> str:
@@ -187,7 +198,9 @@ def _open(client: "MlflowClient", identity: dict[str, str], *, artifacts: Path |
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = artifacts.resolve().as_uri() if artifacts else None
-        experiment_id = client.create_experiment(name, artifact_location=location)
+        # Without this tag MLflow's pages open a study as a conversation with a language model.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        experiment_id = client.create_experiment(name, artifact_location=location, tags=kind)
         return _Store(client=client, experiment_id=experiment_id, identity=identity, runs={})
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
