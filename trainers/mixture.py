@@ -6,7 +6,7 @@ study does.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 
 def shuffled_epochs(count: int, *, seed: int) -> Iterator[int]:
@@ -34,8 +34,3 @@ def batches(items: Iterator[int], *, size: int) -> Iterator[tuple[int, ...]]:
 def steps_for(count: int, *, batch_size: int, epochs: float) -> int:
     """Optimizer steps that see `count` rows `epochs` times, rounded up."""
     return max(1, -(-int(count * epochs) // batch_size))
-
-
-def share(tracks: Sequence[str]) -> dict[str, float]:
-    """Each track's share of the examples, which under concatenation is its share of the steps."""
-    return {track: tracks.count(track) / len(tracks) for track in sorted(set(tracks))}

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from tasks.records import Record
 
-BUILTIN_MODELS = ("builtin:micro",)
 MethodKind = Literal["frozen", "lora", "qlora", "full"]
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 from tasks.records import Language, Parameter, ValueType
 
-SPLITS = ("train", "validation", "test")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

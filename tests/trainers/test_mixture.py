@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.mixture import batches, share, shuffled_epochs, steps_for
+from trainers.mixture import batches, shuffled_epochs, steps_for
 
 counts, seeds = st.integers(1, 200), st.integers(0, 2**32)
 
@@ -57,7 +57,3 @@ def test_steps_see_all_rows_as_often_as_asked_rounded_up(
 def test_whole_epochs_are_seen_in_full_and_by_less_than_a_batch_more(count: int, size: int, epochs: int) -> None:
     seen = steps_for(count, batch_size=size, epochs=epochs) * size
     assert count * epochs <= seen < count * epochs + size
-
-
-def test_share_is_that_of_the_examples() -> None:
-    assert share(("b", "a", "b", "b")) == {"a": 0.25, "b": 0.75}
