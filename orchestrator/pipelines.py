@@ -145,17 +145,22 @@ def execute_chunk(row: dict[str, str]) -> dict[str, str]:
 
 
 def run_execution(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[Verdict, ...]]]:
-    """Execute for all jobs; yields each job's key and verdicts when done."""
-    import ray.data
+    """Execute for all jobs; yields each job's key and verdicts when done.
 
-    _quiet()
+    A job of a data set without tests (CodeXGLUE's pairs) has nothing to run and is done at once.
+    """
     items = [
         {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(problems, completions)}
         for job in jobs
         for problems, completions in _chunks(job)
     ]
+    testable = {item["key"] for item in items}
+    yield from ((job.key, ()) for job in jobs if job.key not in testable)
     if not items:
         return
+    import ray.data
+
+    _quiet()
     dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(execute_chunk, num_cpus=1)
     waiting = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
     found: dict[str, list[Verdict]] = {job.key: [] for job in jobs}
