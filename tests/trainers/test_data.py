@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.records import Example
-from trainers.data import Encoded, EncodedSet, collate, encode, pack, rows_of
+from trainers.data import WIDTH_STEP, Encoded, EncodedSet, collate, encode, pack, rows_of
 from trainers.losses import loss_sums
 from trainers.model import load_base
 from trainers.spec import ModelSpec, Runtime, TrainingSettings
@@ -109,11 +109,16 @@ def test_positions_restart_and_attention_stays_within_each_packed_example() -> N
     first = Encoded(track="a", ids=(5, 6, 7), loss_from=1)
     second = Encoded(track="b", ids=(8, 9), loss_from=1)
     batch = collate([(first, second), (second,)], pad=0, tracks=("a", "b"))
-    assert batch.ids_BT.tolist() == [[5, 6, 7, 8, 9], [8, 9, 0, 0, 0]]
-    assert batch.positions_BT.tolist() == [[0, 1, 2, 0, 1], [0, 1, 0, 0, 0]]
-    assert batch.track_BT.tolist() == [[-1, 0, 0, -1, 1], [-1, 1, -1, -1, -1]]
+    assert batch.ids_BT[:, :5].tolist() == [[5, 6, 7, 8, 9], [8, 9, 0, 0, 0]]
+    assert batch.positions_BT[:, :5].tolist() == [[0, 1, 2, 0, 1], [0, 1, 0, 0, 0]]
+    assert batch.track_BT[:, :5].tolist() == [[-1, 0, 0, -1, 1], [-1, 1, -1, -1, -1]]
+    # Beyond the longest row there is padding up to a common width, and no loss.
+    assert batch.ids_BT.shape == (2, WIDTH_STEP)
+    assert not batch.ids_BT[:, 5:].any()
+    assert (batch.track_BT[:, 5:] == -1).all()
     assert batch.mask_B1TT is not None
-    assert batch.mask_B1TT[0, 0].int().tolist() == [
+    assert not batch.mask_B1TT[0, 0, :5, 5:].any()
+    assert batch.mask_B1TT[0, 0, :5, :5].int().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],
