@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from orchestrator.collect import completions_of
-from orchestrator.ledger import Attempt, Ledger, StageRecord, digests_of
+from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger, StageRecord, digests_of
+from orchestrator.plan import judgeable_since
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, record_failure, run_trainings, train_trial
 from orchestrator.study import Resources, Study
 from orchestrator.trial import StageName, TrialSpec, trials_of
-from tasks.records import Problem
+from tasks.records import Language, Problem
 
 _Item = TypeVar("_Item")
 
@@ -55,13 +56,14 @@ class _Run:
         for trial in self.trials:
             done = self.ledger.records_of(trial)
             ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
-            if ready and stage not in done:
+            if ready and (stage not in done or judgeable_since(done[stage], trial)):
                 found.setdefault(trial.key(stage), trial)
         return list(found.values())
 
     def inputs(self, trial: TrialSpec, stage: StageName) -> dict[str, str]:
         done = self.ledger.records_of(trial)
-        return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)}
+        again = JUDGED_AGAIN if stage in done else {}
+        return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)} | again
 
     def finished(self, trial: TrialSpec, stage: StageName, cause: str = "") -> None:
         if cause:
@@ -100,7 +102,7 @@ def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
     )
     check_data(run.trials, root=Path(study.data.root))
     store_study(study, ledger)
-    if all(set(ledger.records_of(trial)) == set(trial.stages) for trial in run.trials):
+    if not any(run.due(stage) for stage in ("train", "generate", "execute", "score")):
         return run.outcome
     with local_ray(study.resources):
         _train(run)
@@ -194,11 +196,14 @@ def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list
 
 
 def _execute(run: _Run) -> None:
-    from evaluators.sandbox import isolation
+    from evaluators.sandbox import isolation, missing_toolchain
     from orchestrator.pipelines import run_execution
 
     due = run.due("execute")
-    facts = {"isolation": isolation()} if due else {}
+    facts: dict[str, Any] = {}
+    if due:
+        absent = [language.value for language in Language if missing_toolchain(language)]
+        facts = {"isolation": isolation(), **({"absent_toolchains": absent} if absent else {})}
     _pipeline(
         run, "execute", due, lambda: run_execution(_judging_jobs(run, due, "execute")), "verdicts.jsonl", facts=facts
     )

@@ -6,10 +6,12 @@ and refuses nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from orchestrator.ledger import Ledger
+from evaluators.sandbox.toolchains import missing_toolchain
+from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.trial import StageName, TrialSpec
+from tasks.records import Language, Track
 from trainers.memory import Estimate, Unknown, training_memory
 
 Action = Literal["run", "skip"]
@@ -51,7 +53,9 @@ def _plan_trial(trial: TrialSpec, ledger: Ledger, *, micro_batch: int) -> Planne
     stages = []
     for stage in trial.stages:
         key = trial.key(stage)
-        if stage in done:
+        if stage in done and (language := judgeable_since(done[stage], trial)):
+            action, reason = "run", f"could not judge {language} before, and can now"
+        elif stage in done:
             action, reason = "skip", "done"
         else:
             action, reason = "run", _why(trial, stage, key, ledger, done=set(done))
@@ -62,6 +66,16 @@ def _plan_trial(trial: TrialSpec, ledger: Ledger, *, micro_batch: int) -> Planne
         memory_bytes=_memory(trial, micro_batch),
         hours=_hours(trial, ledger),
     )
+
+
+def judgeable_since(record: StageRecord, trial: TrialSpec) -> str:
+    """The languages that an execution could not judge for want of a toolchain, if all are there now."""
+    written = {Track.parse(track).target for track in trial.tracks}
+    names = cast("list[str]", record.facts.get("absent_toolchains", []))
+    absent = [language for language in map(Language, names) if language in written]
+    if not absent or any(missing_toolchain(language) for language in absent):
+        return ""
+    return ", ".join(language.title for language in absent)
 
 
 def _why(trial: TrialSpec, stage: StageName, key: str, ledger: Ledger, *, done: set[StageName]) -> str:

@@ -1,0 +1,64 @@
+"""An execution that lacked a compiler is made again once the compiler is there, and once only."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord, digests_of
+from orchestrator.plan import plan
+from orchestrator.studyfile import load_study
+from orchestrator.trial import StageName, TrialSpec, trials_of
+
+STUDY = """
+study: java
+models: [builtin:micro]
+tasks: {generation/python: {test: micro}}
+methods: {frozen: {kind: frozen}}
+"""
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> TrialSpec:
+    path = tmp_path / "java.yaml"
+    path.write_text(STUDY, encoding="utf-8")
+    return trials_of(load_study(path))[0]
+
+
+def commit(ledger: Ledger, trial: TrialSpec, stage: StageName, inputs: dict[str, str], **facts: object) -> StageRecord:
+    attempt = ledger.begin(trial.key(stage))
+    (attempt.folder / "out.jsonl").write_text(f"{stage} {facts}\n", encoding="utf-8")
+    record = StageRecord(
+        key=attempt.key,
+        stage=stage,
+        attempt=attempt.id,
+        inputs=inputs,
+        outputs=digests_of(attempt.folder),
+        seconds=1.0,
+        finished_at=1.0,
+        facts=facts,  # type: ignore[arg-type]
+    )
+    return ledger.commit(attempt, record)
+
+
+def test_execution_is_due_again_when_its_toolchain_has_come_and_done_after_that(
+    tmp_path: Path, trial: TrialSpec
+) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    # Python is always there, so a record that lacked it stands for one whose compiler was installed since.
+    commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
+    (before,) = plan([trial], ledger, micro_batch=1)
+    assert {s.stage: s.reason for s in before.stages}["execute"] == "could not judge Python before, and can now"
+    again = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN)
+    assert ledger.records_of(trial)["execute"] == again
+    (after,) = plan([trial], ledger, micro_batch=1)
+    assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
+
+
+def test_toolchain_of_a_language_that_the_trial_does_not_write_is_no_reason(tmp_path: Path, trial: TrialSpec) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    commit(ledger, trial, "execute", {generated.key: generated.output_digest}, absent_toolchains=["java"])
+    (planned,) = plan([trial], ledger, micro_batch=1)
+    assert {s.stage: s.action for s in planned.stages}["execute"] == "skip"
