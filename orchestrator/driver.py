@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from orchestrator.collect import completions_of
-from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger, StageRecord, digests_of
+from orchestrator.ledger import JUDGED_AGAIN, Ledger
 from orchestrator.plan import judgeable_since
-from orchestrator.provenance import provenance
-from orchestrator.schedule import local_ray, record_failure, run_trainings, train_trial
+from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
 from orchestrator.study import Resources, Study
 from orchestrator.trial import StageName, TrialSpec, trials_of
 from tasks.records import Language, Problem
@@ -237,7 +236,7 @@ def _pipeline(
         for key, results in _timed(stream()):
             attempt, (seconds, records) = attempts.pop(key), results
             _write(attempt.folder / file, records)
-            _commit(run, attempt, stage, inputs=inputs[key], seconds=seconds, facts=facts or {})
+            record_success(run.ledger, attempt, stage, inputs=inputs[key], seconds=seconds, facts=facts or {})
             run.finished(trials[key], stage)
     except Exception as error:
         for key, attempt in attempts.items():
@@ -265,22 +264,3 @@ def _write(path: Path, records: Sequence[BaseModel]) -> None:
     rows = [record.model_dump(mode="json") for record in records]
     text = json.dumps(rows) if path.suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows)
     path.write_text(text, encoding="utf-8")
-
-
-def _commit(
-    run: _Run, attempt: Attempt, stage: StageName, *, inputs: dict[str, str], seconds: float, facts: dict[str, Any]
-) -> None:
-    run.ledger.commit(
-        attempt,
-        StageRecord(
-            key=attempt.key,
-            stage=stage,
-            attempt=attempt.id,
-            inputs=inputs,
-            outputs=digests_of(attempt.folder),
-            seconds=seconds,
-            finished_at=time.time(),
-            facts=facts,
-            provenance=provenance(),
-        ),
-    )

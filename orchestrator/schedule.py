@@ -99,13 +99,26 @@ def run_stage(
     except Exception as error:
         path = record_failure(ledger, attempt, stage, error)
         raise StageFailed(f"{type(error).__name__}: {error}", str(path)) from error
+    return record_success(ledger, attempt, stage, inputs=inputs, seconds=time.monotonic() - started, facts=facts)
+
+
+def record_success(
+    ledger: Ledger,
+    attempt: Attempt,
+    stage: StageName,
+    *,
+    inputs: dict[str, str],
+    seconds: float,
+    facts: dict[str, Any],
+) -> StageRecord:
+    """Make what lies in an attempt's folder the stage's result."""
     record = StageRecord(
         key=attempt.key,
         stage=stage,
         attempt=attempt.id,
         inputs=inputs,
         outputs=digests_of(attempt.folder),
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         finished_at=time.time(),
         facts=facts,
         provenance=provenance(),
