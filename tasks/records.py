@@ -123,9 +123,11 @@ class CallTests(Record):
 
 
 class CodeTests(Record):
-    """Tests that a data set gives as Python code, run after the candidate in its own process.
+    """Tests that a data set gives as code in the problem's target language.
 
-    `setup` runs before the tests and after the candidate (MBPP's order: code, set-up, tests).
+    `setup` runs before the tests and after the candidate (MBPP's order: code, set-up, tests). In Java
+    and C#, `code` is what follows the program in one file. Where they run is the sandbox's choice,
+    made from the problem alone.
     """
 
     kind: Literal["code"] = "code"
@@ -219,7 +221,8 @@ class Verdict(Record):
 
     `unjudged` says that this machine could not tell (no compiler, a fault of the harness); `detail`
     then holds the reason and the remedy. `strength` is `apart` when the expected answers were never
-    in the candidate's process. Times are seconds.
+    in the candidate's process, and `none` where nothing ran. `isolation` is the class that the process
+    was confined by, None where none was started. Times are seconds.
     """
 
     task_id: str
@@ -227,6 +230,7 @@ class Verdict(Record):
     verdict: VerdictName
     detail: str = ""
     strength: Literal["apart", "in-process", "none"] = "apart"
+    isolation: Literal["strict", "landlock", "none"] | None = None
     cpu_s: float = 0.0
     wall_s: float = 0.0
 

@@ -1,27 +1,56 @@
-"""Executes generated Python, Java and C# in separate, limited processes, and judges what they return.
+"""Executes generated Python, Java and C# in isolated processes, and judges what they return.
 
-One decision: the only entry is `execute(problems, programs, limits=..., workers=...)`, one verdict a
-program, so that the walls around a candidate can grow without anybody noticing.
+    judge (this process) -> keeper (trusted; runs Python tests, watches limits) -> zygote (warm) -> candidate
 
-What stands between a candidate and this machine today: a process and session of its own, ended as a
-whole; a private work folder, removed afterwards; an empty environment; limits on CPU time, memory,
-file size, open files and processes; and, where the kernel grants them, new user, PID, network and IPC
-namespaces, hence no network. Expected values of `CallTests` never enter the candidate's process.
+One decision: the candidate is believed in nothing but data. Tests run in a trusted process, where the
+name under test is a proxy; what crosses is plain data in a closed encoding (`evaluators.isolation.values`).
+Only tests that need the candidate's own objects run in its process (`strength: in-process`), decided
+from the problem alone. An exit status is never a verdict. What only waits, or what the harness could
+not run, is `unjudged`, and never counted against a program.
+
+What confines a candidate, by class (`auto` takes the first that the machine gives):
+
+    strict    its own user, PID, mount, network, IPC and UTS namespaces; a read-only view that holds the
+              language's files and one empty work folder of limited size, in memory; no /proc of others;
+              and all of the next
+    landlock  no capabilities, no new privileges; Landlock: reads the language's files, writes its work
+              folder, signals nobody outside; a seccomp filter: no sockets, no tracing, no namespaces, no
+              mounts, no keys, no io_uring, no new kernel interfaces; limits on CPU, memory, files, processes
+    none      separate processes and limits on resources alone; only when asked for by name
+
+Limits do not depend on load: CPU time decides, and wall time is a net that does not count the time in
+which a ready thread had no processor.
 
 What it does NOT protect against:
 
-- reading the machine's files (data sets and their answers included), and, for a candidate that runs
-  as the judge's user, writing and deleting them. A judge that runs as root hands candidates to the
-  user nobody, unless the interpreter lies where nobody cannot go (below /root);
-- attacks on the kernel through system calls; there is no seccomp filter and no Landlock rule set;
-- filling the disk with many files, or memory with many processes, each below its own limit;
-- in `in-process` tests (`CodeTests`), a candidate that reads the nonce from the frames of its callers;
-- where `isolation()` says `rlimits`: the network, and a flood of processes.
+- faults of the kernel itself, and what processors leak by timing: it is no virtual machine;
+- `in-process` tests: such a program can reach the test's code after it was loaded and forge its outcome
+  (it cannot know the token before); their share is reported for that reason;
+- a program that knows the published tests by heart and answers them by rote;
+- under `landlock`: names and sizes of files can be asked for (`stat`), other processes be seen in /proc,
+  though not read; memory is watched every 0.1 s and not bounded by the kernel for a group of processes;
+- several processes that together use much memory for less than 0.1 s, in every class: cgroups are not used,
+  because few machines let an ordinary user make them;
+- use of both the CPU's caches and the disk's bandwidth by a candidate within its limits.
 """
 
-from evaluators.sandbox.confinement import isolation
-from evaluators.sandbox.judge import execute
-from evaluators.sandbox.records import Limits, Program
+from evaluators.sandbox.availability import Availability, available_isolation
+from evaluators.sandbox.judge import execute, judged, judged_programs
+from evaluators.sandbox.records import Isolation, IsolationClass, IsolationError, Limits, Program
 from evaluators.sandbox.toolchains import Toolchain, missing_toolchain, toolchains
 
-__all__ = ["Limits", "Program", "Toolchain", "execute", "isolation", "missing_toolchain", "toolchains"]
+__all__ = [
+    "Availability",
+    "Isolation",
+    "IsolationClass",
+    "IsolationError",
+    "Limits",
+    "Program",
+    "Toolchain",
+    "available_isolation",
+    "execute",
+    "judged",
+    "judged_programs",
+    "missing_toolchain",
+    "toolchains",
+]

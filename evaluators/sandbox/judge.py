@@ -1,115 +1,183 @@
 """Executes programs and gives each its verdict: validation, sharing of equal work, workers, retries.
 
 One decision: "could not judge" is an answer. A missing compiler, an argument that a language cannot
-say, or a harness that failed twice makes a program `unjudged` with the reason; it is never an
-exception of this module's, and never the candidate's fault.
+say, a program that only waits, or a harness that failed twice makes a program `unjudged` with the
+reason; it is never an exception of this module's.
 """
 
 import logging
 import queue
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from dataclasses import dataclass, field
 
+from evaluators.isolation.values import UnsayableError
 from evaluators.sandbox.bench import Bench
-from evaluators.sandbox.confinement import Run
-from evaluators.sandbox.languages import Rejected
-from evaluators.sandbox.records import InfrastructureFault, Limits, Program
+from evaluators.sandbox.records import InfrastructureFault, Isolation, IsolationError, Limits, Program
+from evaluators.sandbox.running import Ran, language_of, run
 from evaluators.sandbox.toolchains import missing_toolchain
-from evaluators.sandbox.verdicts import Finding, find_calls, find_code, shorten
-from evaluators.sandbox.wire import UnsayableError
-from tasks.records import CallTests, CodeTests, Language, Problem, Verdict
+from evaluators.sandbox.verdicts import find, shorten
+from tasks.records import Language, Problem, Verdict
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 2
+_REFERENCE_MULTIPLE = 10
+_REFERENCE_CPU_S = 60.0
 _Job = tuple[str, str]
 
 
 def execute(
-    problems: Sequence[Problem], programs: Sequence[Program], *, limits: Limits, workers: int = 1
+    problems: Sequence[Problem],
+    programs: Sequence[Program],
+    *,
+    limits: Limits,
+    workers: int = 1,
+    isolation: Isolation = "auto",
 ) -> tuple[Verdict, ...]:
     """Run every program against its problem's tests, each in a confined process of its own.
 
     Programs of one problem with the same source are run once and share the verdict. `workers` run
-    side by side; one a core is right.
+    side by side; one a core is right. A program that takes longer than `limits.cpu_s` is still given
+    ten times what the problem's reference solution takes here, if that is more.
 
     Returns:
         One verdict a program, in the order of `programs`.
 
     Raises:
-        ValueError: if a program's problem is unknown, has no tests or no language to run, or has
-            tests as Python code in another language's track.
+        ValueError: if a program's problem is unknown, has no tests or no language to run.
+        IsolationError: if the isolation class cannot be given in full.
     """
+    found: dict[tuple[str, int, str], Verdict] = {}
+    jobs = judged_programs(problems, programs, limits=limits, workers=workers, isolation=isolation)
+    for program, verdict in jobs:
+        found[program.problem_id, program.sample, program.source] = verdict
+    return tuple(found[program.problem_id, program.sample, program.source] for program in programs)
+
+
+def judged(
+    problems: Sequence[Problem],
+    programs: Sequence[Program],
+    *,
+    limits: Limits,
+    workers: int = 1,
+    isolation: Isolation = "auto",
+) -> Iterator[Verdict]:
+    """The verdicts that `execute` returns, each as soon as it is known; same errors, raised at once."""
+    jobs = judged_programs(problems, programs, limits=limits, workers=workers, isolation=isolation)
+    return (verdict for _, verdict in jobs)
+
+
+def judged_programs(
+    problems: Sequence[Problem],
+    programs: Sequence[Program],
+    *,
+    limits: Limits,
+    workers: int = 1,
+    isolation: Isolation = "auto",
+) -> Iterator[tuple[Program, Verdict]]:
+    """Programs with their verdicts, in the order in which they become known; same errors as `execute`."""
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     by_id = {problem.id: problem for problem in problems}
-    jobs = dict.fromkeys((program.problem_id, program.source) for program in programs)
     for program in programs:
         _check(program, by_id)
-    absent = {language: missing_toolchain(language) for language in {_language(by_id[job[0]]) for job in jobs}}
-    verdicts = {job: _unjudged(job[0], reason) for job in jobs if (reason := absent[_language(by_id[job[0]])])}
-    verdicts.update(_run_all([job for job in jobs if job not in verdicts], by_id, limits=limits, workers=workers))
-    return tuple(
-        Verdict.model_validate({**dict(verdicts[program.problem_id, program.source]), "sample": program.sample})
-        for program in programs
-    )
+    jobs: dict[_Job, list[Program]] = {}
+    for program in programs:
+        jobs.setdefault((program.problem_id, program.source), []).append(program)
+    languages = {language_of(by_id[problem_id]) for problem_id, _ in jobs}
+    absent = {language: missing_toolchain(language) for language in languages}
+    present = {language for language, reason in absent.items() if reason is None}
+    benches = [Bench(isolation=isolation) for _ in range(min(workers, len(jobs)))]
+    if present:
+        _refuse_at_once(benches[0])
+    work = _Work(by_id=by_id, jobs=jobs, absent=absent, limits=limits, isolation=isolation)
+    verdicts = _judged_jobs(work, benches)
+    for bench in benches:  # for verdicts that nobody asks for; a generator that never ran has no end
+        weakref.finalize(verdicts, bench.reset)
+    return verdicts
+
+
+def _refuse_at_once(bench: Bench) -> None:
+    """Make the bench ready, or raise what this machine cannot give."""
+    try:
+        bench.isolation_class(Language.PYTHON)
+    except BaseException:
+        bench.reset()
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What all workers share."""
+
+    by_id: Mapping[str, Problem]
+    jobs: Mapping[_Job, list[Program]]
+    absent: Mapping[Language, str | None]
+    limits: Limits
+    isolation: Isolation
+    reference_cpu_s: dict[str, float] = field(default_factory=dict)
+    inside: dict[str, bool] = field(default_factory=dict)
 
 
 def _check(program: Program, by_id: Mapping[str, Problem]) -> None:
     problem = by_id.get(program.problem_id)
     if problem is None:
         raise ValueError(f"program names problem {program.problem_id!r}, which is not among the problems given")
-    target = problem.parsed_track.target
-    if target is None:
+    if problem.parsed_track.target is None:
         raise ValueError(f"problem {problem.id!r} is of track {problem.track}, which writes no code to execute")
     if problem.tests is None:
         raise ValueError(f"problem {problem.id!r} has no tests; execute only problems that have some")
-    if isinstance(problem.tests, CodeTests) and target is not Language.PYTHON:
-        raise ValueError(f"problem {problem.id!r} has tests as Python code, but its track {problem.track} does not")
-
-
-def _language(problem: Problem) -> Language:
-    language = problem.parsed_track.target
-    assert language is not None
-    return language
-
-
-def _tests(problem: Problem) -> CallTests | CodeTests:
-    assert problem.tests is not None
-    return problem.tests
 
 
 def _unjudged(problem_id: str, reason: str) -> Verdict:
     return Verdict(task_id=problem_id, verdict="unjudged", detail=shorten(reason), strength="none")
 
 
-def _run_all(
-    jobs: Iterable[_Job], by_id: Mapping[str, Problem], *, limits: Limits, workers: int
-) -> dict[_Job, Verdict]:
+def _judged_jobs(work: _Work, benches: Sequence[Bench]) -> Iterator[tuple[Program, Verdict]]:
     waiting = queue.SimpleQueue[_Job]()
-    for job in jobs:
-        waiting.put(job)
-    done: dict[_Job, Verdict] = {}
+    done = queue.SimpleQueue[tuple[_Job, Verdict] | None]()
+    for job in work.jobs:
+        reason = work.absent[language_of(work.by_id[job[0]])]
+        if reason is not None:
+            done.put((job, _unjudged(job[0], reason)))
+        else:
+            waiting.put(job)
+    with ThreadPoolExecutor(max_workers=max(1, len(benches))) as pool:
+        futures = [pool.submit(_work_off, work, bench, waiting, done) for bench in benches]
+        try:
+            running = len(benches)
+            while running or not done.empty():
+                finished = done.get()
+                if finished is None:
+                    running -= 1
+                    continue
+                job, verdict = finished
+                for program in work.jobs[job]:
+                    yield program, verdict.model_copy(update={"sample": program.sample})
+            for future in futures:
+                future.result()
+        finally:  # leave no worker busy behind an interrupt
+            _drain(waiting)
 
-    def work() -> None:
-        with Bench() as bench:
+
+def _work_off(
+    work: _Work,
+    bench: Bench,
+    waiting: "queue.SimpleQueue[_Job]",
+    done: "queue.SimpleQueue[tuple[_Job, Verdict] | None]",
+) -> None:
+    """One worker's life."""
+    try:
+        with bench:
             while True:
                 try:
                     job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                done[job] = _judge(bench, by_id[job[0]], job[1], limits)
-
-    with ThreadPoolExecutor(max_workers=min(workers, max(1, waiting.qsize()))) as pool:
-        futures = [pool.submit(work) for _ in range(min(workers, waiting.qsize()))]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:  # leave no worker busy behind an interrupt
-            _drain(waiting)
-            raise
-    return done
+                done.put((job, _judge(bench, work, job)))
+    finally:
+        done.put(None)
 
 
 def _drain(waiting: "queue.SimpleQueue[_Job]") -> None:
@@ -120,41 +188,71 @@ def _drain(waiting: "queue.SimpleQueue[_Job]") -> None:
             return
 
 
-def _judge(bench: Bench, problem: Problem, source: str, limits: Limits) -> Verdict:
-    fault: Exception | None = None
-    for _ in range(_ATTEMPTS):
+def _judge(bench: Bench, work: _Work, job: _Job) -> Verdict:
+    problem, source = work.by_id[job[0]], job[1]
+    try:
+        inside, limits = work.inside.get(problem.id, False), work.limits
+        ran = _run(bench, problem, source, limits, inside=inside)
+        if ran.ending.kind in ("unsayable", "alien") and (inside := _needs_inside(bench, work, problem)):
+            ran = _run(bench, problem, source, limits, inside=inside)
+        if ran.ending.kind == "stopped" and ran.ending.text == "wall":
+            ran = _run(bench, problem, source, limits, inside=inside)
+        if ran.ending.kind == "stopped" and ran.ending.text == "cpu":
+            limits = _widened(bench, work, problem)
+            ran = ran if limits.cpu_s == work.limits.cpu_s else _run(bench, problem, source, limits, inside=inside)
+    except UnsayableError as error:
+        return _unjudged(problem.id, f"not judged: {error}; the problem's tests need changing")
+    except InfrastructureFault as error:
+        return _unjudged(problem.id, f"not judged: the harness failed twice: {error}")
+    return _verdict(bench, problem, ran, limits)
+
+
+def _run(bench: Bench, problem: Problem, source: str, limits: Limits, *, inside: bool = False) -> Ran:
+    """Run a program; after a fault of the harness once more, with everything started afresh."""
+    for attempt in range(_ATTEMPTS):
         try:
-            return _judge_once(bench, problem, source, limits)
-        except UnsayableError as error:
-            return _unjudged(problem.id, f"not judged: {error}; the problem's tests need changing")
+            return run(bench, problem, source, limits=limits, inside=inside)
         except InfrastructureFault as error:
             _log.warning("sandbox fault on problem %s: %s", problem.id, error)
             bench.reset()
-            fault = error
-    return _unjudged(problem.id, f"not judged: the harness failed twice: {fault}")
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
-def _judge_once(bench: Bench, problem: Problem, source: str, limits: Limits) -> Verdict:
-    tests, nonce = _tests(problem), secrets.token_hex(16)
-    ran = bench.run(source, language=_language(problem), tests=tests, nonce=nonce, limits=limits)
-    strength: Literal["apart", "in-process"] = "apart" if isinstance(tests, CallTests) else "in-process"
-    if isinstance(ran, Rejected):
-        return Verdict(task_id=problem.id, verdict="compile_error", detail=shorten(ran.message), strength=strength)
-    finding = _find(ran, tests, nonce, limits)
+def _needs_inside(bench: Bench, work: _Work, problem: Problem) -> bool:
+    """Whether a problem's tests do not run apart: its reference solution passes them only in its own process."""
+    if problem.id not in work.inside:
+        work.inside[problem.id] = bool(problem.reference.strip()) and [
+            _run(bench, problem, problem.reference, work.limits, inside=inside).ending.kind == "passed"
+            for inside in (False, True)
+        ] == [False, True]
+    return work.inside[problem.id]
+
+
+def _widened(bench: Bench, work: _Work, problem: Problem) -> Limits:
+    """The limits with a multiple of the reference solution's own CPU time, where that is more."""
+    if problem.id not in work.reference_cpu_s:
+        generous = work.limits.model_copy(update={"cpu_s": max(_REFERENCE_CPU_S, work.limits.cpu_s)})
+        inside = work.inside.get(problem.id, False)
+        ran = _run(bench, problem, problem.reference, generous, inside=inside) if problem.reference.strip() else None
+        passed = ran is not None and ran.end is not None and ran.ending.kind == "passed"
+        work.reference_cpu_s[problem.id] = ran.end.cpu_s if ran is not None and ran.end is not None and passed else 0.0
+    needed = _REFERENCE_MULTIPLE * work.reference_cpu_s[problem.id]
+    return work.limits.model_copy(update={"cpu_s": max(work.limits.cpu_s, needed)})
+
+
+def _verdict(bench: Bench, problem: Problem, ran: Ran, limits: Limits) -> Verdict:
+    finding = find(ran.ending, ran.end, limits=limits)
     return Verdict(
         task_id=problem.id,
         verdict=finding.verdict,
         detail=finding.detail,
-        strength=strength,
-        cpu_s=round(ran.cpu_s, 4),
-        wall_s=round(ran.wall_s, 4),
+        strength=ran.strength,
+        isolation=None if ran.end is None else bench.isolation_class(language_of(problem)),
+        cpu_s=0.0 if ran.end is None else round(ran.end.cpu_s, 4),
+        wall_s=0.0 if ran.end is None else round(ran.end.wall_s, 4),
     )
 
 
-def _find(run: Run, tests: CallTests | CodeTests, nonce: str, limits: Limits) -> Finding:
-    if isinstance(tests, CallTests):
-        return find_calls(run, tests=tests, limits=limits)
-    return find_code(run, nonce=nonce, limits=limits)
-
-
-__all__ = ["execute"]
+__all__ = ["IsolationError", "execute", "judged", "judged_programs"]

@@ -1,14 +1,18 @@
-"""What the sandbox is asked: a program and the limits that it runs under.
+"""What the sandbox is asked: a program, the limits and the isolation class that it runs under.
 
 One decision: a program is already the whole text in its track's target language. Extraction and the
 joining with a problem's preamble happened before, so that nothing here guesses what a model meant.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
 from tasks.records import Record
+
+IsolationClass = Literal["strict", "landlock", "none"]
+Isolation = Literal["auto", "strict", "landlock", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +25,13 @@ class Program:
 
 
 class Limits(Record):
-    """What one candidate process may use.
+    """What one candidate may use.
 
     `cpu_s` decides timeouts, since it does not depend on how busy the machine is; `wall_s` is the
-    net for programs that sleep. `memory_mb` bounds the address space (Python) or the heap (Java,
-    C#), and `output_bytes` each file that a candidate writes, its standard output included.
+    net for programs that sleep, counted without the time spent waiting for a processor. `memory_mb`
+    bounds the address space (Python) or the heap (Java, C#), and the resident memory of all of a
+    candidate's processes. `output_bytes` bounds each file that it writes, its standard output
+    included, and each value that it returns.
     """
 
     cpu_s: float = Field(default=5.0, gt=0)
@@ -38,4 +44,19 @@ class InfrastructureFault(Exception):
     """The harness failed (a warm process died, a driver did not start): never the candidate's fault."""
 
 
-__all__ = ["InfrastructureFault", "Limits", "Program"]
+class IsolationError(ValueError):
+    """An isolation class that this machine cannot give in full."""
+
+    def __init__(self, wanted: str, refusal: str) -> None:
+        super().__init__(wanted, refusal)
+        self.wanted, self.refusal = wanted, refusal
+
+    def __str__(self) -> str:
+        if self.wanted == "strict":
+            remedy = "allow unprivileged user namespaces, or take --isolation auto or landlock"
+        else:
+            remedy = "run on Linux 5.13 or later, or ask for --isolation none by name where the programs are trusted"
+        return f"isolation {self.wanted} cannot be given here: {self.refusal}; {remedy}"
+
+
+__all__ = ["InfrastructureFault", "Isolation", "IsolationClass", "IsolationError", "Limits", "Program"]

@@ -1,23 +1,57 @@
-"""What a run shows: outcomes against expected values, or the way in which it ended. Pure.
+"""What a run shows: the verdict's name, and what to tell about it. Pure.
 
-One decision: the first case that did not come out right decides, in the order of the cases, whatever
-happened later; only too much output, which may have cost the outcomes themselves, comes before it.
+One decision: the first thing that did not come out right decides; only too much output, which may
+have cost the outcomes themselves, comes before it.
 """
 
+import os
 import re
+import signal
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from evaluators.sandbox.confinement import Run, signal_name
-from evaluators.sandbox.records import InfrastructureFault, Limits
-from evaluators.sandbox.wire import Alien, Transcript, Value, read_transcript
+from evaluators.isolation.values import Alien
+from evaluators.sandbox.bench import End
+from evaluators.sandbox.records import Limits
 from tasks.records import CallTests, Case, ValueType, VerdictName
 
-_ENDINGS: dict[str, VerdictName] = {"c": "compile_error", "x": "exception", "m": "memory", "w": "wrong_answer"}
+_VERDICTS: dict[str, VerdictName] = {
+    "passed": "passed",
+    "failed": "wrong_answer",
+    "alien": "wrong_answer",
+    "raised": "exception",
+    "compile": "compile_error",
+    "missing": "compile_error",
+    "memory": "memory",
+    "endless": "timeout",
+    "unsayable": "wrong_answer",  # the reference's tests could be said, so this program's values made the difference
+}
+_STOPPED: dict[str, VerdictName] = {
+    "cpu": "timeout",
+    "wall": "unjudged",
+    "memory": "memory",
+    "output": "output_limit",
+    "processes": "forbidden",
+}
+_SIGNALLED: dict[int, VerdictName] = {
+    signal.SIGKILL: "memory",
+    signal.SIGXCPU: "timeout",
+    signal.SIGSYS: "forbidden",
+}
 _OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|insufficient memory|could not allocate", re.IGNORECASE)
-_SIGKILL = 9
+_REFUSED = re.compile(r"PermissionError\b|\[Errno 1\]|\[Errno 13\]")
+_FULL = re.compile(r"\[Errno (27|28)\]")  # EFBIG, ENOSPC
 _LONGEST_VALUE, _LONGEST_DETAIL = 80, 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How tests ended, what to tell, and where it happened."""
+
+    kind: str
+    text: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +62,7 @@ class Finding:
     detail: str = ""
 
 
-def matches(expected: JsonValue, actual: Value, *, returns: ValueType) -> bool:
+def matches(expected: JsonValue, actual: object, *, returns: ValueType) -> bool:
     """Whether a returned value is the expected one, type for type.
 
     A bool is not an int, nor an int a bool. A float compares with `==`; where a float is declared an
@@ -64,88 +98,78 @@ def show(value: object, *, limit: int = _LONGEST_VALUE) -> str:
     if isinstance(value, list):
         shown = [show(item, limit=limit) for item in value[:limit]]
         return shorten(f"[{', '.join(shown)}{', ...' if len(value) > limit else ''}]", limit=limit)
-    return shorten(repr(value), limit=limit)
+    try:
+        return shorten(repr(value), limit=limit)
+    except ValueError:  # a long integer within a tuple or a dict
+        return f"a {type(value).__name__}"
 
 
-def _call(tests: CallTests, index: int) -> str:
+def call_text(tests: CallTests, index: int) -> str:
+    """A case as details name it."""
     arguments = shorten(", ".join(show(a) for a in tests.cases[index].arguments), limit=2 * _LONGEST_VALUE)
     return f"case {index + 1}: {tests.entry_point}({arguments})"
 
 
-def find_calls(run: Run, *, tests: CallTests, limits: Limits) -> Finding:
-    """Judge a run against cases whose expected values it never saw.
-
-    Raises:
-        InfrastructureFault: if the driver did not even start.
-    """
-    transcript = _transcript(run)
-    if run.overflowed:
-        return _overflow(limits)
-    for index, case in enumerate(tests.cases):
-        if index >= len(transcript.values):
-            where = _call(tests, index) if transcript.loaded else "loading the program"
-            return _ending(run, transcript, where=where, limits=limits)
-        actual = transcript.values[index]
-        if not matches(case.expected, actual, returns=tests.returns):
-            return Finding(verdict="wrong_answer", detail=_difference(_call(tests, index), case, actual))
-    return _passed_in_time(run, limits)
-
-
-def find_code(run: Run, *, nonce: str, limits: Limits) -> Finding:
-    """Judge a run of tests that are code: passed only if the nonce, given after loading, came back.
-
-    Raises:
-        InfrastructureFault: if the driver did not even start.
-    """
-    transcript = _transcript(run)
-    if run.overflowed:
-        return _overflow(limits)
-    if transcript.ending == "k" and transcript.loaded and transcript.text == nonce:
-        return _passed_in_time(run, limits)
-    where = "the tests" if transcript.loaded else "loading the program"
-    return _ending(run, transcript, where=where, limits=limits)
-
-
-def _transcript(run: Run) -> Transcript:
-    if not run.started and not run.outcomes:
-        raise InfrastructureFault(f"the driver did not start: {_how_it_ended(run)}")
-    return read_transcript(run.outcomes)
-
-
-def _difference(call: str, case: Case, actual: Value) -> str:
+def difference(call: str, case: Case, actual: object) -> str:
+    """What came instead of what was expected."""
     return f"{call} returned {show(actual)}, expected {show(case.expected)}"
 
 
-def _overflow(limits: Limits) -> Finding:
-    return Finding(verdict="output_limit", detail=f"wrote more than {limits.output_bytes} bytes into one file")
+def find(ending: Ending, end: End | None, *, limits: Limits) -> Finding:
+    """Name what a run showed."""
+    if end is not None and end.stdout_bytes >= limits.output_bytes:
+        return Finding(verdict="output_limit", detail=f"wrote more than {limits.output_bytes} bytes of output")
+    if ending.kind == "stopped":
+        return _stopped(ending, end, limits)
+    name = _VERDICTS[ending.kind]
+    if name == "exception":
+        name = _kind_of_exception(ending.text)
+    verb = f"{ending.where} raised " if ending.kind in ("raised", "memory") else ""
+    return Finding(verdict=name, detail=shorten(verb + " ".join(ending.text.split())))
 
 
-def _passed_in_time(run: Run, limits: Limits) -> Finding:
-    if run.cpu_s > limits.cpu_s:
-        return Finding(verdict="timeout", detail=f"took {run.cpu_s:.1f} s of CPU time, allowed {limits.cpu_s:g} s")
-    return Finding(verdict="passed")
+def _kind_of_exception(text: str) -> VerdictName:
+    if _FULL.search(text):
+        return "output_limit"
+    return "forbidden" if _REFUSED.search(text) else "exception"
 
 
-def _ending(run: Run, transcript: Transcript, *, where: str, limits: Limits) -> Finding:
-    """Name why there is no outcome at `where`."""
-    if transcript.ending in _ENDINGS:
-        verb = {"c": "", "w": "failed: "}.get(transcript.ending, f"{where} raised ")
-        return Finding(verdict=_ENDINGS[transcript.ending], detail=shorten(verb + transcript.text.replace("\n", " ")))
-    if run.cause == "wall":
-        spent = f"{limits.wall_s:g} s of wall time ({run.cpu_s:.1f} s of CPU time)"
-        return Finding(verdict="timeout", detail=f"{where} not finished after {spent}")
-    if run.cause == "cpu":
-        return Finding(verdict="timeout", detail=f"{where} not finished after {limits.cpu_s:g} s of CPU time")
-    if run.killed_by == _SIGKILL or _OUT_OF_MEMORY.search(run.stderr):
-        return Finding(verdict="memory", detail=f"{where} not finished: {_how_it_ended(run)}, as when memory runs out")
-    return Finding(verdict="exception", detail=f"{where} not finished: {_how_it_ended(run)}")
+def _stopped(ending: Ending, end: End | None, limits: Limits) -> Finding:
+    """Name why there is no answer."""
+    assert end is not None
+    details = {
+        "cpu": f"{limits.cpu_s:g} s of CPU time",
+        "wall": f"{limits.wall_s:g} s of wall time ({end.cpu_s:.1f} s of CPU time), twice",
+        "memory": f"its processes held more than the {limits.memory_mb} MiB allowed",
+        "output": "it wrote more than is allowed, into files or as a value",
+        "processes": "it started too many processes",
+    }
+    if ending.text in details:
+        return Finding(
+            verdict=_STOPPED[ending.text], detail=f"{ending.where} not finished after {details[ending.text]}"
+        )
+    return _ended(ending, end)
 
 
-def _how_it_ended(run: Run) -> str:
-    if run.killed_by is not None:
-        return f"the process was ended by {signal_name(run.killed_by)}"
-    said = " ".join(run.stderr.split())[: 2 * _LONGEST_VALUE] if run.exit_status else ""
-    return f"the process ended (exit status {run.exit_status})" + (f": {said}" if said else "")
+def _ended(ending: Ending, end: End) -> Finding:
+    """The process is gone, and did not say why."""
+    detail = f"{ending.where} not finished: {_how_it_ended(end)}"
+    if os.WIFSIGNALED(end.status) and os.WTERMSIG(end.status) in _SIGNALLED:
+        return Finding(verdict=_SIGNALLED[os.WTERMSIG(end.status)], detail=detail)
+    return Finding(verdict="memory" if _OUT_OF_MEMORY.search(end.stderr) else "exception", detail=detail)
 
 
-__all__ = ["Finding", "find_calls", "find_code", "matches", "shorten", "show"]
+def _how_it_ended(end: End) -> str:
+    if os.WIFSIGNALED(end.status):
+        return f"the process was ended by {signal_name(os.WTERMSIG(end.status))}"
+    status = os.WEXITSTATUS(end.status)
+    said = " ".join(end.stderr.split())[: 2 * _LONGEST_VALUE]
+    return f"the process ended (exit status {status})" + (f": {said}" if said else "")
+
+
+def signal_name(number: int) -> str:
+    """A signal's name, such as SIGSEGV."""
+    return signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
+
+
+__all__ = ["Ending", "Finding", "call_text", "difference", "find", "matches", "shorten", "show"]

@@ -1,214 +1,308 @@
-// Runs inside the candidate's process: finds the entry point, calls it once a case, and writes what it
-// returned to the file `outcomes`, in the encoding that wire.py describes. Argument: the candidate's assembly.
+// Runs in the candidate's process: loads the program's assembly and answers calls. The first line that it
+// reads is the program, {NAME: base64}; for the others see remote.py and running.py.
+//
+// Nothing that this process says is believed beyond being data. The line with which in-process tests end is
+// another matter: the thread that reads the connection waits on it from before the program is loaded, and
+// keeps what it read in local variables. Standard input, which is the connection at the start, is moved
+// away before the program is loaded.
 
 using System;
-using System.Collections;
+using System.Collections.Concurrent;
 using System.Collections.Generic;
-using System.Globalization;
-using System.IO;
+using System.Diagnostics;
 using System.Linq;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Threading;
 
-public static class PolytuneDriver
+public sealed class PolytuneDriver
 {
-    const int LongestText = 500;
-    static FileStream outcomes;
+    const int LongestText = 500, StackBytes = 16 << 20, Chunk = 65536;
+    const BindingFlags Everything =
+        BindingFlags.Static | BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
 
     [DllImport("libc", EntryPoint = "_exit")]
     static extern void ExitNow(int status);
 
-    static void Say(string line)
-    {
-        var bytes = Encoding.ASCII.GetBytes(line + "\n");
-        outcomes.Write(bytes, 0, bytes.Length);
-        outcomes.Flush();
-    }
+    [DllImport("libc")]
+    static extern int dup(int fd);
 
-    static string Escape(string text)
+    [DllImport("libc")]
+    static extern int dup2(int fd, int other);
+
+    [DllImport("libc")]
+    static extern int open(string path, int flags);
+
+    [DllImport("libc")]
+    static extern IntPtr read(int fd, byte[] buffer, IntPtr count);
+
+    [DllImport("libc")]
+    static extern IntPtr write(int fd, byte[] buffer, IntPtr count);
+
+    /// <summary>Makes a failed Debug.Assert an exception.</summary>
+    sealed class Failing : TraceListener
     {
-        var output = new StringBuilder(text.Length + 16);
-        foreach (var c in text)
+        public override void Fail(string message)
         {
-            if (c >= ' ' && c <= '~' && c != '\\' && c != ',')
-                output.Append(c);
-            else
-                output.Append("\\u").Append(((int)c).ToString("x4"));
+            throw new Exception("Assertion failed: " + message);
         }
-        return output.ToString();
+
+        public override void Fail(string message, string detail)
+        {
+            Fail(message);
+        }
+
+        public override void Write(string message)
+        {
+        }
+
+        public override void WriteLine(string message)
+        {
+        }
     }
 
-    static string Unescape(string payload)
+    readonly int connection;
+    readonly Dictionary<Type, object> instances = new Dictionary<Type, object>();
+    Assembly program;
+
+    PolytuneDriver(int connection)
     {
-        var output = new StringBuilder(payload.Length);
-        for (var i = 0; i < payload.Length; i++)
+        this.connection = connection;
+    }
+
+    // ---- the connection
+
+    void Say(params object[] message)
+    {
+        var bytes = Encoding.ASCII.GetBytes(PolytuneCodec.Line(message.ToList()) + "\n");
+        for (var sent = 0; sent < bytes.Length;)
         {
-            if (payload[i] == '\\')
+            var part = sent == 0 ? bytes : bytes.Skip(sent).ToArray();
+            var count = (int)write(connection, part, (IntPtr)part.Length);
+            if (count <= 0)
+                ExitNow(1);
+            sent += count;
+        }
+    }
+
+    void Listen(BlockingCollection<string> lines)
+    {
+        var line = new StringBuilder();
+        var chunk = new byte[Chunk];
+        for (var count = Receive(chunk); count > 0; count = Receive(chunk))
+        {
+            var text = Encoding.ASCII.GetString(chunk, 0, count);
+            for (var end = text.IndexOf('\n'); end >= 0; end = text.IndexOf('\n'))
             {
-                output.Append((char)int.Parse(payload.Substring(i + 2, 4), NumberStyles.HexNumber));
-                i += 5;
+                lines.Add(line.Append(text, 0, end).ToString());
+                line.Clear();
+                text = text.Substring(end + 1);
             }
-            else
-                output.Append(payload[i]);
+            line.Append(text);
         }
-        return output.ToString();
     }
 
-    static int Int(string token)
+    int Receive(byte[] chunk)
     {
-        return int.Parse(token.Substring(1), CultureInfo.InvariantCulture);
-    }
-
-    static double Float(string token)
-    {
-        return BitConverter.Int64BitsToDouble(long.Parse(token.Substring(1), NumberStyles.HexNumber));
-    }
-
-    static string Str(string token)
-    {
-        return Unescape(token.Substring(1));
-    }
-
-    static object Decode(string token, string type)
-    {
-        var parts = token.Length > 2 ? token.Substring(1, token.Length - 2).Split(',') : new string[0];
-        switch (type)
+        while (true)
         {
-            case "int": return Int(token);
-            case "float": return Float(token);
-            case "bool": return token == "b1";
-            case "str": return Str(token);
-            case "list[int]": return parts.Select(Int).ToList();
-            case "list[float]": return parts.Select(Float).ToList();
-            default: return parts.Select(Str).ToList();
+            var count = (int)read(connection, chunk, (IntPtr)chunk.Length);
+            if (count >= 0 || Marshal.GetLastWin32Error() == 0)
+                return count;
         }
     }
 
-    static string Encode(object value)
-    {
-        var items = value as IList;
-        if (items == null || value is Array)
-            return EncodeScalar(value);
-        return "[" + string.Join(",", items.Cast<object>().Select(EncodeScalar)) + "]";
-    }
+    // ---- errors
 
-    static string EncodeScalar(object value)
+    static Exception Cause(Exception error)
     {
-        if (value == null)
-            return "n";
-        if (value is bool)
-            return (bool)value ? "b1" : "b0";
-        if (value is int || value is long || value is short || value is sbyte || value is byte || value is ushort
-            || value is uint || value is ulong)
-            return "i" + ((IFormattable)value).ToString("D", CultureInfo.InvariantCulture);
-        if (value is double || value is float)
-            return "d" + BitConverter.DoubleToInt64Bits(Convert.ToDouble(value)).ToString("x16");
-        if (value is string)
-            return "s" + Escape((string)value);
-        return "o" + Escape(value.GetType().Name);
-    }
-
-    static void SayError(Exception error)
-    {
-        while ((error is TargetInvocationException || error is TypeInitializationException)
-            && error.InnerException != null)
+        while ((error is TargetInvocationException || error is TypeInitializationException) && error.InnerException != null)
             error = error.InnerException;
-        var message = error.GetType().FullName;
+        return error;
+    }
+
+    static string TextOf(Exception error)
+    {
         try
         {
-            message += ": " + error.Message;
+            return error.Message.Substring(0, Math.Min(LongestText, error.Message.Length));
         }
         catch (Exception)
         {
+            return "";
         }
-        message = message.Substring(0, Math.Min(LongestText, message.Length));
-        Say((error is OutOfMemoryException ? "m " : "x ") + Escape(message));
     }
 
-    static bool Takes(Type parameter, string type)
+    void SayError(Exception error)
     {
-        switch (type)
-        {
-            case "int":
-                return parameter == typeof(long) || parameter == typeof(double) || parameter == typeof(float)
-                    || parameter.IsAssignableFrom(typeof(int));
-            case "float": return parameter.IsAssignableFrom(typeof(double));
-            case "bool": return parameter.IsAssignableFrom(typeof(bool));
-            case "str": return parameter.IsAssignableFrom(typeof(string));
-            case "list[int]": return parameter.IsAssignableFrom(typeof(List<int>));
-            case "list[float]": return parameter.IsAssignableFrom(typeof(List<double>));
-            default: return parameter.IsAssignableFrom(typeof(List<string>));
-        }
+        var cause = Cause(error);
+        Say(cause is OutOfMemoryException ? "memory" : "raise", cause.GetType().FullName, TextOf(cause));
     }
 
-    static bool Fits(MethodInfo method, string[] types)
+    // ---- calls
+
+    static readonly Type[] Widening =
+    {
+        typeof(sbyte), typeof(byte), typeof(short), typeof(ushort), typeof(int), typeof(uint), typeof(long), typeof(ulong),
+        typeof(float), typeof(double),
+    };
+
+    static bool Takes(Type parameter, object value)
+    {
+        if (value == null)
+            return !parameter.IsValueType || Nullable.GetUnderlyingType(parameter) != null;
+        if (parameter.IsInstanceOfType(value))
+            return true;
+        var from = Array.IndexOf(Widening, value.GetType());
+        return from >= 0 && (Array.IndexOf(Widening, parameter) > from || parameter == typeof(decimal) && from < 8);
+    }
+
+    static bool Fits(MethodInfo method, object[] arguments)
     {
         var parameters = method.GetParameters();
-        return !method.IsGenericMethodDefinition && parameters.Length == types.Length
-            && parameters.Zip(types, (parameter, type) => Takes(parameter.ParameterType, type)).All(fit => fit);
+        return !method.IsGenericMethodDefinition && parameters.Length == arguments.Length
+            && parameters.Zip(arguments, (parameter, value) => Takes(parameter.ParameterType, value)).All(fits => fits);
     }
 
-    static MethodInfo Find(Assembly assembly, string entryPoint, string[] types)
+    static int Likeness(MethodInfo method, object[] arguments)
     {
-        const BindingFlags Static = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
-        var fitting = assembly.GetTypes()
-            .SelectMany(type => type.GetMethods(Static | BindingFlags.DeclaredOnly))
-            .Where(method => method.Name == entryPoint && Fits(method, types)).ToList();
-        return fitting.FirstOrDefault(method => method.GetParameters().Any(p => p.ParameterType == typeof(int)))
-            ?? fitting.FirstOrDefault();
+        return method.GetParameters().Zip(arguments, (parameter, value) =>
+            value != null && parameter.ParameterType == value.GetType() ? 1 : 0).Sum();
     }
 
-    static void Run(string path, string[] request)
+    MethodInfo Find(string owner, string name, object[] arguments)
     {
-        var types = request[1].Split(new[] { ' ' }, StringSplitOptions.RemoveEmptyEntries);
-        MethodInfo method;
+        return program.GetTypes().Where(type => owner == null || type.Name == owner)
+            .SelectMany(type => type.GetMethods(Everything))
+            .Where(method => method.Name == name && (owner != null || method.IsStatic) && Fits(method, arguments))
+            .OrderByDescending(method => Likeness(method, arguments)).FirstOrDefault();
+    }
+
+    object OwnerOf(MethodInfo method)
+    {
+        if (method.IsStatic)
+            return null;
+        object instance;
+        if (!instances.TryGetValue(method.DeclaringType, out instance))
+            instance = instances[method.DeclaringType] = Activator.CreateInstance(method.DeclaringType, true);
+        return instance;
+    }
+
+    void Call(List<object> request)
+    {
+        string owner = (string)request[1], name = (string)request[2];
+        var exact = owner != null;
+        var encoded = (List<object>)request[3];
+        var types = ((List<object>)request[4]).Cast<string>().ToList();
+        var arguments = encoded.Select((argument, i) =>
+            exact ? PolytuneCodec.Decode(argument) : PolytuneCodec.Decode(argument, types[i])).ToArray();
+        var method = Find(owner, name, arguments);
+        if (method == null)
+        {
+            var signature = name + "(" + string.Join(", ", types) + ")";
+            Say("missing", exact ? "no method " + signature + " in a class " + owner : "no static method " + signature);
+            return;
+        }
+        var parameters = method.GetParameters();
+        var given = arguments.Select((value, i) => value is IConvertible && !parameters[i].ParameterType.IsInstanceOfType(value)
+            ? Convert.ChangeType(value, parameters[i].ParameterType) : value).ToArray();
+        var result = PolytuneCodec.Encode(method.Invoke(OwnerOf(method), given), exact);
+        var changed = new List<object>();
+        for (var i = 0; exact && i < arguments.Length; i++)
+        {
+            if (!PolytuneCodec.IsMutable(arguments[i]))
+                continue;
+            var after = PolytuneCodec.Encode(arguments[i], true);
+            if (PolytuneCodec.Line(after) != PolytuneCodec.Line(encoded[i]))
+                changed.Add(new List<object> { i, after });
+        }
+        Say("ok", result, changed);
+    }
+
+    // ---- the program, and tests compiled together with it
+
+    static Assembly Load(object encoded)
+    {
+        var only = ((Dictionary<string, object>)encoded).Single();
+        return Assembly.Load(Convert.FromBase64String((string)only.Value));
+    }
+
+    void Test(List<object> request)
+    {
+        var main = Load(request[2]).GetTypes().SelectMany(type => type.GetMethods(Everything))
+            .Last(method => method.Name == "Main" && method.IsStatic);
         try
         {
-            method = Find(Assembly.LoadFrom(path), request[0], types);
-            if (method == null)
-            {
-                Say("c " + Escape("no static method " + request[0] + "(" + string.Join(" ", types) + ")"));
-                return;
-            }
-            RuntimeHelpers.RunClassConstructor(method.DeclaringType.TypeHandle);
+            main.Invoke(null, main.GetParameters().Length == 0 ? new object[0] : new object[] { new string[0] });
+        }
+        catch (TargetInvocationException error)
+        {
+            var cause = Cause(error);
+            var site = cause.GetType() == typeof(Exception) ? cause.TargetSite : null;
+            var own = site != null && (site.DeclaringType == main.DeclaringType && site.Name == "Main"
+                || site.DeclaringType == typeof(Failing));
+            if (own)
+                Say("failed", TextOf(cause));
+            else
+                SayError(cause);
+            return;
+        }
+        Say("token", request[1]);
+    }
+
+    void Answer(string line)
+    {
+        try
+        {
+            var request = (List<object>)PolytuneCodec.Parse(line);
+            if ((string)request[0] == "test")
+                Test(request);
+            else
+                Call(request);
         }
         catch (Exception error)
         {
             SayError(error);
-            return;
-        }
-        Say("l");
-        var line = 3;
-        for (var i = int.Parse(request[2]); i > 0; i--)
-        {
-            var arguments = types.Select(type => Decode(request[line++], type)).ToArray();
-            string outcome;
-            try
-            {
-                outcome = Encode(method.Invoke(null, arguments));
-            }
-            catch (Exception error)
-            {
-                SayError(error);
-                return;
-            }
-            Say("v " + outcome);
         }
     }
 
-    public static void Main(string[] arguments)
+    bool LoadProgram(string line)
     {
-        outcomes = new FileStream("outcomes", FileMode.Append, FileAccess.Write, FileShare.ReadWrite);
-        Say("h");
         try
         {
-            Run(arguments[0], File.ReadAllLines("request"));
+            program = Load(PolytuneCodec.Parse(line));
+            foreach (var type in program.GetTypes().Where(type => !type.ContainsGenericParameters))
+                RuntimeHelpers.RunClassConstructor(type.TypeHandle);
         }
-        finally
+        catch (Exception error)
         {
-            ExitNow(0); // whatever threads or exit handlers the candidate left
+            SayError(error);
+            return false;
         }
+        Say("loaded");
+        return true;
+    }
+
+    void Run(BlockingCollection<string> lines)
+    {
+        if (LoadProgram(lines.Take()))
+            while (true)
+                Answer(lines.Take());
+    }
+
+    public static void Main()
+    {
+        var connection = dup(0);
+        dup2(open("/dev/null", 0), 0);
+        Debug.Listeners.Clear();
+        Debug.Listeners.Add(new Failing());
+        var driver = new PolytuneDriver(connection);
+        var lines = new BlockingCollection<string>();
+        driver.Say("ready");
+        new Thread(() => driver.Run(lines), StackBytes) { IsBackground = true }.Start();
+        driver.Listen(lines);
+        ExitNow(0);
     }
 }

@@ -1,164 +1,150 @@
-// Runs inside the candidate's process: finds the entry point, calls it once a case, and writes what it
-// returned to the file `outcomes`, in the encoding that wire.py describes. Arguments: the candidate's classes.
+// Runs in the candidate's process: loads the program's classes and answers calls. The first line that it
+// reads is the program, {CLASS: base64, ...}; for the others see remote.py and running.py.
+//
+// Nothing that this process says is believed beyond being data. The line with which in-process tests end
+// is another matter: the thread that reads the connection waits on it from before the program is loaded,
+// and keeps what it read in local variables, which no reflection reaches.
 
-import java.io.FileOutputStream;
-import java.io.OutputStream;
+import java.io.*;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
-import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.*;
+import java.util.concurrent.SynchronousQueue;
 
-public class PolytuneDriver {
+public final class PolytuneDriver {
     private static final int LONGEST_TEXT = 500;
-    private static OutputStream outcomes;
+    private static final long STACK_BYTES = 32L << 20;
+    private static final Map<String, String> JAVA_TYPES =
+            Map.of("int", "int", "float", "double", "bool", "boolean", "str", "String");
 
-    private static void say(String line) throws java.io.IOException {
-        outcomes.write((line + "\n").getBytes(StandardCharsets.US_ASCII));
-    }
+    /** Defines classes from bytes, its own before anybody else's. */
+    private static final class Loader extends ClassLoader {
+        private final Map<String, byte[]> classes;
 
-    private static String escape(String text) {
-        StringBuilder out = new StringBuilder(text.length() + 16);
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
-            if (c >= ' ' && c <= '~' && c != '\\' && c != ',') {
-                out.append(c);
-            } else {
-                String hex = Integer.toHexString(c);
-                out.append("\\u").append("0000", 0, 4 - hex.length()).append(hex);
+        Loader(Map<String, byte[]> classes) {
+            super(PolytuneDriver.class.getClassLoader());
+            this.classes = classes;
+            setDefaultAssertionStatus(true);
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            synchronized (getClassLoadingLock(name)) {
+                byte[] content = classes.get(name);
+                if (content == null) {
+                    return super.loadClass(name, resolve);
+                }
+                Class<?> loaded = findLoadedClass(name);
+                return loaded != null ? loaded : defineClass(name, content, 0, content.length);
             }
         }
-        return out.toString();
     }
 
-    private static String unescape(String payload) {
-        StringBuilder out = new StringBuilder(payload.length());
-        for (int i = 0; i < payload.length(); i++) {
-            if (payload.charAt(i) == '\\') {
-                out.append((char) Integer.parseInt(payload.substring(i + 2, i + 6), 16));
-                i += 5;
-            } else {
-                out.append(payload.charAt(i));
-            }
-        }
-        return out.toString();
+    private final OutputStream answers;
+    private List<String> names = List.of();
+    private Loader loader;
+    private final Map<Class<?>, Object> instances = new HashMap<>();
+
+    private PolytuneDriver(OutputStream answers) {
+        this.answers = answers;
     }
 
-    private static Object decode(String token) {
-        if (token.charAt(0) != '[') {
-            return decodeScalar(token);
+    private static Map<String, byte[]> classes(Object encoded) {
+        Map<String, byte[]> classes = new LinkedHashMap<>();
+        for (Map.Entry<?, ?> entry : ((Map<?, ?>) encoded).entrySet()) {
+            classes.put((String) entry.getKey(), Base64.getDecoder().decode((String) entry.getValue()));
         }
-        List<Object> items = new ArrayList<>();
-        if (token.length() > 2) {
-            for (String part : token.substring(1, token.length() - 1).split(",", -1)) {
-                items.add(decodeScalar(part));
-            }
-        }
-        return items;
+        return classes;
     }
 
-    private static Object decodeScalar(String token) {
-        String payload = token.substring(1);
-        switch (token.charAt(0)) {
-            case 'i':
-                return Integer.valueOf(payload);
-            case 'd':
-                return Double.longBitsToDouble(Long.parseUnsignedLong(payload, 16));
-            case 'b':
-                return payload.equals("1");
-            default:
-                return unescape(payload);
-        }
+    private void say(Object... message) throws IOException {
+        answers.write((PolytuneCodec.line(Arrays.asList(message)) + "\n").getBytes(StandardCharsets.US_ASCII));
     }
 
-    private static String encode(Object value) {
-        if (!(value instanceof List)) {
-            return encodeScalar(value);
-        }
-        StringBuilder out = new StringBuilder("[");
-        for (Object item : (List<?>) value) {
-            out.append(out.length() > 1 ? "," : "").append(encodeScalar(item));
-        }
-        return out.append("]").toString();
-    }
-
-    private static String encodeScalar(Object value) {
-        if (value == null) {
-            return "n";
-        }
-        if (value instanceof Boolean) {
-            return (Boolean) value ? "b1" : "b0";
-        }
-        if (value instanceof Integer || value instanceof Long || value instanceof Short || value instanceof Byte
-                || value instanceof BigInteger) {
-            return "i" + value;
-        }
-        if (value instanceof Double || value instanceof Float) {
-            String hex = Long.toHexString(Double.doubleToRawLongBits(((Number) value).doubleValue()));
-            return "d" + "0".repeat(16 - hex.length()) + hex;
-        }
-        if (value instanceof String) {
-            return "s" + escape((String) value);
-        }
-        return "o" + escape(value.getClass().getSimpleName());
-    }
-
-    private static void sayError(Throwable error) throws java.io.IOException {
+    private static Throwable cause(Throwable error) {
         Throwable cause = error;
         while ((cause instanceof InvocationTargetException || cause instanceof ExceptionInInitializerError)
                 && cause.getCause() != null) {
             cause = cause.getCause();
         }
-        String message;
+        return cause;
+    }
+
+    private static String textOf(Throwable error) {
         try {
-            message = cause.getClass().getName() + ": " + cause.getMessage();
+            String text = String.valueOf(error.getMessage());
+            return text.substring(0, Math.min(LONGEST_TEXT, text.length()));
         } catch (Throwable unprintable) {
-            message = cause.getClass().getName();
-        }
-        message = message.substring(0, Math.min(LONGEST_TEXT, message.length()));
-        say((cause instanceof OutOfMemoryError ? "m " : "x ") + escape(message));
-    }
-
-    private static boolean takes(Class<?> parameter, String type) {
-        switch (type) {
-            case "int":
-                return parameter == int.class || parameter == long.class || parameter == double.class
-                        || parameter == float.class || parameter.isAssignableFrom(Integer.class);
-            case "float":
-                return parameter == double.class || parameter.isAssignableFrom(Double.class);
-            case "bool":
-                return parameter == boolean.class || parameter.isAssignableFrom(Boolean.class);
-            case "str":
-                return parameter.isAssignableFrom(String.class);
-            default:
-                return parameter.isAssignableFrom(ArrayList.class);
+            return "";
         }
     }
 
-    private static boolean fits(Method method, String[] types) {
+    private void sayError(Throwable error) throws IOException {
+        Throwable cause = cause(error);
+        say(cause instanceof OutOfMemoryError ? "memory" : "raise", cause.getClass().getName(), textOf(cause));
+    }
+
+    private static Object[] fitted(Method method, List<?> arguments) {
         Class<?>[] parameters = method.getParameterTypes();
-        if (!Modifier.isStatic(method.getModifiers()) || parameters.length != types.length) {
-            return false;
+        if (parameters.length != arguments.size()) {
+            return null;
         }
-        for (int i = 0; i < types.length; i++) {
-            if (!takes(parameters[i], types[i])) {
-                return false;
+        for (int i = 0; i < parameters.length; i++) {
+            if (!takes(parameters[i], arguments.get(i))) {
+                return null;
             }
         }
-        return true;
+        return arguments.toArray();
     }
 
-    private static Method find(String[] classes, String entryPoint, String[] types) throws Exception {
+    private static boolean takes(Class<?> parameter, Object value) {
+        if (!parameter.isPrimitive()) {
+            return value == null || parameter.isInstance(value);
+        }
+        if (value == null) {
+            return false;
+        }
+        String wanted = parameter.getName();
+        switch (value.getClass().getSimpleName()) {
+            case "Byte":
+                return !wanted.equals("char") && !wanted.equals("boolean");
+            case "Short":
+                return List.of("short", "int", "long", "float", "double").contains(wanted);
+            case "Character":
+                return List.of("char", "int", "long", "float", "double").contains(wanted);
+            case "Integer":
+                return List.of("int", "long", "float", "double").contains(wanted);
+            case "Long":
+                return List.of("long", "float", "double").contains(wanted);
+            case "Float":
+                return wanted.equals("float") || wanted.equals("double");
+            case "Double":
+                return wanted.equals("double");
+            default:
+                return wanted.equals("boolean") && value instanceof Boolean;
+        }
+    }
+
+    private static int likeness(Method method, List<?> types) {
+        int same = 0;
+        for (int i = 0; i < types.size(); i++) {
+            String type = (String) types.get(i);
+            String wanted = type.startsWith("list[") ? "List" : JAVA_TYPES.getOrDefault(type, type);
+            same += method.getParameterTypes()[i].getSimpleName().equals(wanted) ? 1 : 0;
+        }
+        return same;
+    }
+
+    /** The method that a call means: of all whose parameters take the arguments, the one declared most alike. */
+    private Method find(String className, String name, List<?> arguments, List<?> types) throws ClassNotFoundException {
         Method found = null;
-        for (String name : classes) {
-            Class<?> candidate = Class.forName(name, false, PolytuneDriver.class.getClassLoader());
-            for (Method method : candidate.getDeclaredMethods()) {
-                boolean better = found == null || List.of(method.getParameterTypes()).contains(int.class);
-                if (method.getName().equals(entryPoint) && fits(method, types) && better) {
+        for (String candidate : className == null ? names : List.of(className)) {
+            for (Method method : loader.loadClass(candidate).getDeclaredMethods()) {
+                boolean fits = method.getName().equals(name) && !method.isBridge() && fitted(method, arguments) != null
+                        && (className != null || Modifier.isStatic(method.getModifiers()));
+                if (fits && (found == null || likeness(method, types) > likeness(found, types))) {
                     found = method;
                 }
             }
@@ -166,46 +152,145 @@ public class PolytuneDriver {
         return found;
     }
 
-    private static void run(String[] classes, List<String> request) throws Exception {
-        String[] types = request.get(1).isEmpty() ? new String[0] : request.get(1).split(" ");
+    private Object owner(Method method) throws Exception {
+        if (Modifier.isStatic(method.getModifiers())) {
+            return null;
+        }
+        Object instance = instances.get(method.getDeclaringClass());
+        if (instance == null) {
+            var constructor = method.getDeclaringClass().getDeclaredConstructor();
+            constructor.setAccessible(true);
+            instance = constructor.newInstance();
+            instances.put(method.getDeclaringClass(), instance);
+        }
+        return instance;
+    }
+
+    private void call(List<?> request) throws Exception {
+        String className = (String) request.get(1), name = (String) request.get(2);
+        boolean exact = className != null;
+        List<?> types = (List<?>) request.get(4);
+        List<Object> encoded = new ArrayList<>((List<?>) request.get(3));
+        List<Object> arguments = new ArrayList<>();
+        for (Object argument : encoded) {
+            arguments.add(PolytuneCodec.decode(argument));
+        }
         Method method;
         try {
-            method = find(classes, request.get(0), types);
-            if (method == null) {
-                say("c " + escape("no static method " + request.get(0) + "(" + String.join(" ", types) + ")"));
-                return;
-            }
-            method.setAccessible(true);
-            Class.forName(method.getDeclaringClass().getName(), true, PolytuneDriver.class.getClassLoader());
-        } catch (Throwable error) {
-            sayError(error);
+            method = find(className, name, arguments, types);
+        } catch (ClassNotFoundException none) {
+            method = null;
+        }
+        if (method == null) {
+            String signature = name + "(" + String.join(", ", types.toArray(new String[0])) + ")";
+            say("missing", exact ? "no method " + signature + " in a class " + className : "no static method " + signature);
             return;
         }
-        say("l");
-        int line = 3;
-        for (int i = Integer.parseInt(request.get(2)); i > 0; i--) {
-            Object[] arguments = new Object[types.length];
-            for (int j = 0; j < types.length; j++) {
-                arguments[j] = decode(request.get(line++));
+        method.setAccessible(true);
+        Object result = PolytuneCodec.encode(method.invoke(owner(method), arguments.toArray()), exact);
+        List<Object> changed = new ArrayList<>();
+        for (int i = 0; exact && i < arguments.size(); i++) {
+            if (PolytuneCodec.isMutable(arguments.get(i))) {
+                Object after = PolytuneCodec.encode(arguments.get(i), true);
+                if (!after.equals(encoded.get(i))) {
+                    changed.add(List.of(i, after));
+                }
             }
-            String outcome;
-            try {
-                outcome = encode(method.invoke(null, arguments));
-            } catch (Throwable error) {
-                sayError(error);
-                return;
+        }
+        say("ok", result, changed);
+    }
+
+    private static Method mainOf(Map<String, byte[]> classes) throws Exception {
+        Loader together = new Loader(classes);
+        Method found = null;
+        for (String name : classes.keySet()) {
+            for (Method method : together.loadClass(name).getDeclaredMethods()) {
+                boolean main = method.getName().equals("main") && method.getParameterCount() == 1;
+                found = main ? method : found; // the last, as tests follow the program
             }
-            say("v " + outcome);
+        }
+        if (found == null) {
+            throw new NoSuchMethodException("main of the tests");
+        }
+        found.setAccessible(true);
+        return found;
+    }
+
+    /** Run tests that were compiled together with the program, and give the nonce back at the very end. */
+    private void test(List<?> request) throws Exception {
+        Method main = mainOf(classes(request.get(2)));
+        try {
+            main.invoke(null, (Object) new String[0]);
+        } catch (InvocationTargetException error) {
+            Throwable cause = cause(error);
+            StackTraceElement[] trace = cause.getStackTrace();
+            boolean own = trace.length > 0 && trace[0].getClassName().equals(main.getDeclaringClass().getName())
+                    && trace[0].getMethodName().equals("main");
+            if (own && (cause instanceof AssertionError || cause.getClass() == Exception.class)) {
+                say("failed", cause.getClass().getName() + ": " + textOf(cause));
+            } else {
+                sayError(cause);
+            }
+            return;
+        }
+        say("token", request.get(1));
+    }
+
+    private void answer(String line) throws IOException {
+        try {
+            List<?> request = (List<?>) PolytuneCodec.parse(line);
+            if (request.get(0).equals("test")) {
+                test(request);
+            } else {
+                call(request);
+            }
+        } catch (Throwable error) {
+            sayError(error);
         }
     }
 
-    public static void main(String[] classes) throws Exception {
-        outcomes = new FileOutputStream("outcomes", true);
-        say("h");
+    private boolean load(String program) throws IOException {
         try {
-            run(classes, Files.readAllLines(Path.of("request"), StandardCharsets.US_ASCII));
-        } finally {
-            Runtime.getRuntime().halt(0); // whatever threads or shutdown hooks the candidate left
+            Map<String, byte[]> classes = classes(PolytuneCodec.parse(program));
+            names = List.copyOf(classes.keySet());
+            loader = new Loader(classes);
+            for (String name : names) {
+                Class.forName(name, !name.contains("$"), loader);
+            }
+        } catch (Throwable error) {
+            sayError(error);
+            return false;
         }
+        say("loaded");
+        return true;
+    }
+
+    private void run(SynchronousQueue<String> lines) {
+        try {
+            if (load(lines.take())) {
+                while (true) {
+                    answer(lines.take());
+                }
+            }
+        } catch (Throwable end) {
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        BufferedReader requests =
+                new BufferedReader(new InputStreamReader(new FileInputStream(FileDescriptor.in), StandardCharsets.US_ASCII));
+        OutputStream answers = new FileOutputStream(FileDescriptor.in); // the connection goes both ways
+        System.setIn(InputStream.nullInputStream());
+        PolytuneDriver driver = new PolytuneDriver(answers);
+        SynchronousQueue<String> lines = new SynchronousQueue<>();
+        driver.say("ready");
+        Thread candidate = new Thread(null, () -> driver.run(lines), "main", STACK_BYTES);
+        candidate.setDaemon(true);
+        candidate.start();
+        for (String line = requests.readLine(); line != null; line = requests.readLine()) {
+            lines.put(line);
+        }
+        Runtime.getRuntime().halt(0);
     }
 }

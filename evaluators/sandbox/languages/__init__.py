@@ -1,38 +1,28 @@
-"""One module for each language that can be run: how a program becomes a command, and its driver.
+"""One module for each language: what its candidates need to run, and how a program becomes a command.
 
-One decision: a `Runtime` turns a program text into a `Command` or a `Rejected`, and knows nothing of
-verdicts; all that differs between languages is here.
+One decision: Python candidates are forks of a warm interpreter; the other languages' are executed. A
+`Runtime` turns a program text into a `Command` or a `Rejected`, and knows nothing of verdicts.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from evaluators.sandbox.languages.outcomes import Command, Rejected
+from evaluators.sandbox.languages.remote import RemoteJudge
 from evaluators.sandbox.records import Limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What to start in the work folder: an argument vector, extra environment, and memory bounds in bytes."""
-
-    argv: tuple[str, ...]
-    env: tuple[tuple[str, str], ...] = ()
-    address_space_bytes: int | None = None
-    data_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """The compiler refused the program, and its first message."""
-
-    message: str
+from tasks.records import CallTests, CodeTests
 
 
 class Runtime(Protocol):
-    """A language's warm tools, used by one worker at a time."""
+    """An executed language's warm tools, used by one worker at a time."""
 
-    def prepare(self, source: str, *, folder: Path, mode: str, limits: Limits) -> Command | Rejected:
-        """Make the program runnable in `folder`; `mode` is the kind of its tests, `calls` or `code`."""
+    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, limits: Limits) -> Command | Rejected:
+        """Compile the program, with its tests unless they run apart."""
+
+    def open_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
+        """Compile tests against stubs, to be run in the warm trusted process; or say why that cannot be.
+
+        Decided from the problem alone, before any program is looked at.
+        """
 
     def close(self) -> None:
         """End the warm processes."""

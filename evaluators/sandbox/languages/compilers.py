@@ -1,31 +1,92 @@
-"""What the warm compilers of Java and C# have in common: a question, a deadline, three answers.
+"""What the warm processes of Java and C# have in common: they compile, and they judge.
 
 One decision: only `error` blames the program. A compiler that crashes, or does not come to an end, is
-a fault of the harness: it is started afresh and asked again.
+a fault of the harness: it is started afresh and asked again. Tests are compiled once for all programs
+of their problem.
 """
 
-from pathlib import Path
+import json
 
-from evaluators.sandbox.languages import Rejected
+from evaluators.isolation.values import Encoded
+from evaluators.sandbox.languages.outcomes import Rejected
+from evaluators.sandbox.languages.remote import RemoteJudge
+from evaluators.sandbox.languages.stubs import closing_braces, stub_source
+from evaluators.sandbox.languages.wrapping import wrap
 from evaluators.sandbox.records import InfrastructureFault
 from evaluators.sandbox.warm import WarmProcess
+from tasks.records import CallTests, CodeTests, Language
 
 COMPILE_TIMEOUT_S = 60.0
+_MOST_JUDGES = 256
 
 
-def compile_source(server: WarmProcess, source: Path, target: Path) -> str | Rejected:
-    """Compile one file; return what the server says of the result, or why the program was refused.
+class CompileServer:
+    """A language's warm process; `CompileServer.java` and `.cs` say what it is asked."""
 
-    Raises:
-        InfrastructureFault: if the compiler crashed, died or did not answer.
-    """
-    answer = server.ask(f"{source}\t{target}", timeout_s=COMPILE_TIMEOUT_S)
-    kind, _, text = answer.partition(" ")
-    if kind == "ok":
-        return text
-    if kind == "error":
-        return Rejected(message=text)
-    raise InfrastructureFault(f"the compiler failed: {text or answer}")
+    def __init__(self, server: WarmProcess, *, language: Language) -> None:
+        """Take over a process that was just started."""
+        self._server, self._language = server, language
+        self._judges: dict[tuple[str, str], RemoteJudge | Rejected] = {}
+        self._opened = 0
+
+    def _ask(self, *request: str) -> str | Rejected:
+        """Ask; return what the server says of the result, or why the program was refused.
+
+        Raises:
+            InfrastructureFault: if the compiler crashed, died or did not answer.
+        """
+        answer = self._server.ask(json.dumps(request), timeout_s=COMPILE_TIMEOUT_S)
+        kind, _, text = answer.partition(" ")
+        if kind == "ok":
+            return text
+        if kind == "error":
+            return Rejected(message=text)
+        raise InfrastructureFault(f"the compiler failed: {text or answer}")
+
+    def compile(self, source: str, *, tests: CallTests | CodeTests) -> Encoded | Rejected:
+        """Compile a program alone; what tests in its class would close is closed."""
+        if isinstance(tests, CodeTests):
+            source = f"{source}\n{'}' * closing_braces(tests.code, language=self._language)}"
+        return self._compiled(source)
+
+    def compile_with(self, source: str, tests: CodeTests) -> Encoded | Rejected:
+        """Compile a program together with the tests that follow it."""
+        return self._compiled(f"{source}\n{tests.code}")
+
+    def _compiled(self, source: str) -> Encoded | Rejected:
+        said = self._ask("compile", wrap(source, language=self._language))
+        if isinstance(said, Rejected):
+            return said
+        compiled: Encoded = json.loads(said)
+        return compiled
+
+    def open_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
+        """Compile tests against stubs, or say why they cannot be."""
+        key = (preamble, tests.code)
+        if key not in self._judges:
+            if len(self._judges) >= _MOST_JUDGES:
+                self._forget()
+            self._judges[key] = self._new_judge(tests, preamble=preamble)
+        return self._judges[key]
+
+    def _new_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
+        stub = stub_source(preamble, tests.code, language=self._language)
+        if isinstance(stub, Rejected):
+            return stub
+        self._opened += 1
+        name = str(self._opened)
+        said = self._ask("judge", name, wrap(stub, language=self._language))
+        return said if isinstance(said, Rejected) else RemoteJudge(self._server, name)
+
+    def _forget(self) -> None:
+        for judge in self._judges.values():
+            if isinstance(judge, RemoteJudge):
+                self._ask("drop", judge.name)
+        self._judges.clear()
+
+    def close(self) -> None:
+        """End the process."""
+        self._server.close()
 
 
-__all__ = ["COMPILE_TIMEOUT_S", "compile_source"]
+__all__ = ["COMPILE_TIMEOUT_S", "CompileServer"]

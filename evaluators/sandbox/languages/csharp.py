@@ -1,4 +1,4 @@
-"""C# on mono: one warm compiler, and a fresh `mono` for every candidate.
+"""C# on mono: one warm compiler that also judges, and a fresh `mono` for every candidate.
 
 One decision: `mcs.exe` is loaded once and called through its own entry point for callers, which resets
 its state (a test compiles a faulty program, then others that would notice). Measured: about 40 ms of
@@ -9,64 +9,90 @@ import os
 import subprocess
 from pathlib import Path
 
-from evaluators.sandbox.languages import Command, Rejected
-from evaluators.sandbox.languages.compilers import COMPILE_TIMEOUT_S, compile_source
-from evaluators.sandbox.languages.wrapping import wrap
+from evaluators.sandbox.languages.compilers import COMPILE_TIMEOUT_S, CompileServer
+from evaluators.sandbox.languages.outcomes import Command, Rejected
+from evaluators.sandbox.languages.python import shared_libraries
+from evaluators.sandbox.languages.remote import RemoteJudge
 from evaluators.sandbox.records import InfrastructureFault, Limits
 from evaluators.sandbox.toolchains import mono_tools
 from evaluators.sandbox.warm import WarmProcess
-from tasks.records import Language
+from tasks.records import CallTests, CodeTests, Language
 
-_SERVER = Path(__file__).with_name("CompileServer.cs")
-_DRIVER = Path(__file__).with_name("PolytuneDriver.cs")
+NEEDS_PROC = True
+_HERE = Path(__file__).parent
+_LIBRARY, _CODEC, _DRIVER, _BRIDGE, _SERVER = (
+    _HERE / f"{name}.cs"
+    for name in ("CompareLogic", "PolytuneCodec", "PolytuneDriver", "PolytuneBridge", "CompileServer")
+)
+_REFERENCES = ("-r:System.dll", "-r:System.Core.dll", "-r:System.Numerics.dll")
 _OUTSIDE_HEAP_BYTES = 512 * 2**20
 
 
+def readable_paths() -> tuple[str, ...]:
+    """What mono reads while it runs."""
+    found = mono_tools()
+    if found is None:
+        return ()
+    mono, library = found[0], Path(found[1]).parent.parent.parent  # mcs.exe lies in lib/mono/4.5
+    native = sorted(str(path) for path in library.glob("lib[mM]ono*"))
+    return (str(library / "mono"), mono, *native, "/etc/mono", *shared_libraries(), "/usr/share/zoneinfo")
+
+
 class CSharpRuntime:
-    """Compiles in one warm process and runs each program in a mono of its own."""
+    """Compiles and judges in one warm process, and runs each program in a mono of its own."""
 
     def __init__(self, tools: Path) -> None:
-        """Build driver and compile server into `tools`, and start the latter."""
+        """Build driver and server into `tools`, and start the latter."""
         found = mono_tools()
         if found is None:
             raise InfrastructureFault("mono is no longer on PATH")
-        self._mono, mcs = found
-        self._env = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(tools)}
-        server = self._build(_SERVER, mcs=mcs, target=tools / "CompileServer.exe")
-        self._driver = self._build(_DRIVER, mcs=mcs, target=tools / "PolytuneDriver.exe")
-        argv = (self._mono, str(server), mcs)
-        self._server = WarmProcess(argv, env=self._env, log=tools / "csharp-compiler.log")
+        self._mono, self._mcs = found
+        self._env = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(tools), "MONO_DISABLE_SHARED_AREA": "1"}
+        library = self._build(tools / "CompareNETObjects.dll", _LIBRARY)
+        self._driver = self._build(tools / "PolytuneDriver.exe", _CODEC, _DRIVER)
+        server = self._build(tools / "CompileServer.exe", _CODEC, _BRIDGE, _SERVER)
+        subprocess.run(["chmod", "-R", "a+rX", "--", str(tools)], check=True)
+        argv = (self._mono, str(server), self._mcs, str(library), str(tools))
+        log = tools / "csharp.log"
+        self._server = CompileServer(WarmProcess(argv, env=self._env, log=log), language=Language.CSHARP)
 
-    def _build(self, source: Path, *, mcs: str, target: Path) -> Path:
-        argv = (self._mono, mcs, "-nologo", "-noconfig", "-r:System.dll", "-r:System.Core.dll", f"-out:{target}")
+    def _build(self, target: Path, *sources: Path) -> Path:
+        kind = "library" if target.suffix == ".dll" else "exe"
+        argv = (self._mono, self._mcs, "-nologo", "-noconfig", *_REFERENCES, f"-target:{kind}", f"-out:{target}")
         try:
             done = subprocess.run(
-                (*argv, str(source)), env=self._env, capture_output=True, timeout=COMPILE_TIMEOUT_S, check=False
+                (*argv, *map(str, sources)), env=self._env, capture_output=True, timeout=COMPILE_TIMEOUT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise InfrastructureFault(f"could not compile {source.name}: {error}") from error
+            raise InfrastructureFault(f"could not compile {target.name}: {error}") from error
         if done.returncode != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace")[-300:]
-            raise InfrastructureFault(f"this mono does not compile {source.name}: {said}")
-        os.chmod(target, 0o755)
+            raise InfrastructureFault(f"this mono does not compile {target.name}: {said}")
         return target
 
-    def prepare(self, source: str, *, folder: Path, mode: str, limits: Limits) -> Command | Rejected:
-        """Compile the program into the work folder."""
-        path, assembly = folder / "Candidate.cs", folder / "Candidate.dll"
-        path.write_text(wrap(source, language=Language.CSHARP), encoding="utf-8", errors="replace", newline="")
-        said = compile_source(self._server, path, assembly)
-        if isinstance(said, Rejected):
-            return said
+    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, limits: Limits) -> Command | Rejected:
+        """Compile the program, with its tests unless they run apart."""
+        program = self._server.compile(source, tests=tests)
+        if isinstance(program, Rejected):
+            return program
+        together = self._server.compile_with(source, tests) if isinstance(tests, CodeTests) and not apart else None
+        if isinstance(together, Rejected):
+            return together
         return Command(
-            argv=(self._mono, str(self._driver), str(assembly)),
-            env=(("MONO_GC_PARAMS", f"max-heap-size={limits.memory_mb}m"),),
+            argv=(self._mono, str(self._driver)),
+            env=(("MONO_GC_PARAMS", f"max-heap-size={limits.memory_mb}m"), ("MONO_DISABLE_SHARED_AREA", "1")),
             data_bytes=limits.memory_mb * 2**20 + _OUTSIDE_HEAP_BYTES,
+            program=program,
+            tests=together,
         )
 
+    def open_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
+        """Compile tests against stubs, to be run in the warm process."""
+        return self._server.open_judge(tests, preamble=preamble)
+
     def close(self) -> None:
-        """End the compiler."""
+        """End the warm process."""
         self._server.close()
 
 
-__all__ = ["CSharpRuntime"]
+__all__ = ["NEEDS_PROC", "CSharpRuntime", "readable_paths"]

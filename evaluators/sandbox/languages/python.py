@@ -1,40 +1,52 @@
-"""Python: nothing to compile; the driver loads the program itself.
+"""Python: candidates are forks of a warm interpreter; nothing to compile, nothing to execute.
 
-One decision: candidates get the interpreter without `site`, hence the standard library alone, and a
-fixed hash seed, so that a verdict depends neither on what this machine has installed nor on chance.
+One decision: candidates get the interpreter without `site`, hence the standard library, and NumPy
+where it is installed, because models use it and published harnesses offer it; nothing else of what
+this machine happens to have. The hash seed is fixed, so that no verdict depends on chance.
 """
 
+import importlib.metadata
 import os
-import shutil
+import sys
+import sysconfig
 from pathlib import Path
 
-from evaluators.sandbox.confinement import PYTHON
-from evaluators.sandbox.languages import Command
-from evaluators.sandbox.records import Limits
-
-_DRIVER = Path(__file__).with_name("python_driver.py")
+PYTHON = os.path.realpath(sys.executable)  # past the virtual environment
+_OFFERED = ("numpy",)
 
 
-class PythonRuntime:
-    """Runs programs under the interpreter that runs Polytune."""
-
-    def __init__(self, tools: Path) -> None:
-        """Put the driver into `tools`."""
-        self._driver = tools / _DRIVER.name
-        shutil.copyfile(_DRIVER, self._driver)  # the package may lie where the candidate's user cannot read
-        os.chmod(self._driver, 0o644)
-
-    def prepare(self, source: str, *, folder: Path, mode: str, limits: Limits) -> Command:
-        """Put the program where the driver looks for it."""
-        (folder / "program").write_text(source, encoding="utf-8", errors="surrogatepass", newline="")
-        return Command(
-            argv=(PYTHON, "-s", "-S", "-P", "-B", str(self._driver), mode),
-            env=(("PYTHONHASHSEED", "0"),),
-            address_space_bytes=limits.memory_mb * 2**20,
-        )
-
-    def close(self) -> None:
-        """Nothing is kept warm."""
+def readable_paths() -> tuple[str, ...]:
+    """What the interpreter reads while it runs: its library and the shared ones that its modules load."""
+    return (
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+        *shared_libraries(),
+        "/usr/share/zoneinfo",
+    )
 
 
-__all__ = ["PythonRuntime"]
+def shared_libraries() -> tuple[str, ...]:
+    """The folders in which this machine's dynamic linker looks."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    folders = (f"/usr/lib/{multiarch}", f"/lib/{multiarch}") if multiarch else ("/usr/lib", "/lib")
+    return (*folders, "/usr/lib64", "/lib64", "/etc/ld.so.cache")
+
+
+def offer_packages(folder: Path) -> tuple[str, ...]:
+    """Link the offered packages into `folder`; return where they really are."""
+    real = []
+    for name in _OFFERED:
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        tops = {str(file).partition("/")[0] for file in distribution.files or () if not str(file).startswith("..")}
+        for top in sorted(tops):
+            place = Path(str(distribution.locate_file(top))).resolve()
+            if place.is_dir() and not (folder / top).exists():
+                (folder / top).symlink_to(place)
+                real.append(str(place))
+    return tuple(real)
+
+
+__all__ = ["PYTHON", "offer_packages", "readable_paths", "shared_libraries"]

@@ -66,9 +66,9 @@ def wrap(source: str, *, language: Language) -> str:
     head of the file, once each; a `package` line, or a namespace for the whole file, is dropped.
     """
     dialect = _DIALECTS[language]
-    body, imports = _take_imports(source, dialect)
+    body, imports = _take_imports(source, language=language)
     head = " ".join(dict.fromkeys((*dialect.provided, *imports)))
-    pieces = _pieces(_blank(body, dialect))
+    pieces = _pieces(blank(body, language=language))
     if pieces and all(_TYPE.search(piece.header) for piece in pieces):
         return f"{head} {body}\n"
     if dialect.nested_classes_need_static:
@@ -80,13 +80,14 @@ def _spaces(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
-def _blank(source: str, dialect: _Dialect) -> str:
-    return dialect.blanked.sub(_spaces, source)
+def blank(source: str, *, language: Language) -> str:
+    """The source with comments and literals blanked, every character at its place."""
+    return _DIALECTS[language].blanked.sub(_spaces, source)
 
 
-def _take_imports(source: str, dialect: _Dialect) -> tuple[str, list[str]]:
+def _take_imports(source: str, *, language: Language) -> tuple[str, list[str]]:
     """Blank the imports before the first block in place, and return them with normalised spaces."""
-    masked = _blank(source, dialect)
+    dialect, masked = _DIALECTS[language], blank(source, language=language)
     first_block = masked.find("{")
     limit = len(masked) if first_block < 0 else first_block
     imports, body = [], source
@@ -128,4 +129,4 @@ def _nested_static(body: str, pieces: list[_Piece]) -> str:
     return body
 
 
-__all__ = ["CLASS_NAME", "wrap"]
+__all__ = ["CLASS_NAME", "blank", "wrap"]

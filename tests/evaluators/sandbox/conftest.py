@@ -42,6 +42,12 @@ def judge_all(
     return dict(zip(sources, verdicts, strict=True))
 
 
+def judge_problem(problem: Problem, sources: dict[str, str]) -> dict[str, Verdict]:
+    """Judge programs for one whole problem by name."""
+    programs = [Program(problem_id=problem.id, source=source) for source in sources.values()]
+    return dict(zip(sources, execute([problem], programs, limits=QUICK), strict=True))
+
+
 def judge(source: str, *, tests: CallTests | CodeTests = SUM, track: str = "generation/python") -> Verdict:
     """Judge one program."""
     return judge_all({"it": source}, tests=tests, track=track)["it"]
@@ -69,6 +75,7 @@ class Bricks:
     problem = staticmethod(problem)
     judge: Callable[..., Verdict] = staticmethod(judge)
     judge_all = staticmethod(judge_all)
+    judge_problem = staticmethod(judge_problem)
     require_toolchain = staticmethod(require_toolchain)
     real_data = staticmethod(real_data)
     quick = QUICK

@@ -14,15 +14,17 @@ ASSERTS = CodeTests(setup="one = Box(1)", code="assert add(one.value, 2) == 3\na
 ADD = "class Box:\n    def __init__(self, value): self.value = value\ndef add(a, b): return a + b\n"
 
 
-@pytest.mark.parametrize("tests", [CHECK, ASSERTS])
-def test_a_right_program_passes_in_process(bricks: Any, tests: CodeTests) -> None:
+@pytest.mark.parametrize(("tests", "strength"), [(CHECK, "apart"), (ASSERTS, "in-process")])
+def test_a_right_program_passes_apart_where_its_tests_need_functions_alone(
+    bricks: Any, tests: CodeTests, strength: str
+) -> None:
     found = bricks.judge(ADD, tests=tests)
-    assert (found.verdict, found.strength, found.detail) == ("passed", "in-process", "")
+    assert (found.verdict, found.strength, found.detail) == ("passed", strength, "")
 
 
 @pytest.mark.parametrize(
     ("tests", "said"),
-    [(CHECK, "failed: assert candidate(1, 2) == 3"), (ASSERTS, "failed: assert add(one.value, 2) == 3")],
+    [(CHECK, "assert candidate(1, 2) == 3"), (ASSERTS, "assert add(one.value, 2) == 3")],
 )
 def test_a_failed_assertion_is_a_wrong_answer_and_is_quoted(bricks: Any, tests: CodeTests, said: str) -> None:
     found = bricks.judge(ADD.replace("a + b", "a - b"), tests=tests)

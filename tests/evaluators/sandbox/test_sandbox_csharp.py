@@ -57,7 +57,7 @@ EXPECTED = {
     "instance": ("compile_error", "no static method solve(list[int])"),
     "null": ("wrong_answer", "returned None, expected 3"),
     "thread": ("passed", ""),
-    "network": ("exception", "Network is unreachable"),
+    "network": ("exception", "Access denied"),
 }
 
 

@@ -57,8 +57,8 @@ EXPECTED = {
     "instance": ("compile_error", "no static method solve(list[int])"),
     "null": ("wrong_answer", "returned None, expected 3"),
     "thread": ("passed", ""),
-    "secret": ("exception", "AccessDenied"),  # a judge that is root hands candidates to nobody
-    "network": ("exception", "unreachable"),
+    "secret": ("exception", "/etc/shadow"),  # which does not exist, or may not be read
+    "network": ("exception", "Permission denied"),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
         ("def solve(numbers):\n    return numbers[0] + numbers[1]", "exception", "case 2: solve([]) raised IndexError"),
         ("def solve(numbers)\n    return 1", "compile_error", "SyntaxError: expected ':'"),
         ("def solve(numbers):\n    return '\0'", "compile_error", "null byte"),
-        ("def other(numbers):\n    return 1", "exception", "no attribute 'solve'"),
+        ("def other(numbers):\n    return 1", "exception", "name 'solve' is not defined"),
         ("1 / 0\ndef solve(numbers):\n    return 1", "exception", "loading the program raised ZeroDivisionError"),
         ("import sys\nsys.exit(0)", "exception", "SystemExit: 0"),
         ("exit()", "exception", "raised SystemExit"),
@@ -27,7 +27,7 @@ import pytest
         ("def solve(numbers):\n    while True: numbers += [bytearray(10**6)]", "memory", "MemoryError"),
         ("def solve(numbers):\n    while True: print('x' * 1000)", "output_limit", "more than 100000 bytes"),
         ("def solve(numbers):\n    return input()", "exception", "EOFError"),
-        ("import numpy\ndef solve(numbers):\n    return sum(numbers)", "exception", "No module named 'numpy'"),
+        ("import torch\ndef solve(numbers):\n    return sum(numbers)", "exception", "No module named 'torch'"),
         ("class E(Exception):\n    def __str__(self): raise self\ndef solve(numbers):\n    raise E", "exception", "E"),
     ],
 )
@@ -65,13 +65,13 @@ def test_threads_and_exit_handlers_left_behind_do_not_hold_up_the_verdict(bricks
     assert (found.verdict, found.wall_s < 5) == ("passed", True)
 
 
-def test_wall_time_stops_a_program_that_sleeps(bricks: Any) -> None:
+def test_a_program_that_only_waits_is_stopped_and_not_judged(bricks: Any) -> None:
     quick = bricks.quick.model_validate({**dict(bricks.quick), "wall_s": 0.5})
     from evaluators.sandbox import Program, execute
 
     source = "import time\ndef solve(numbers): time.sleep(60)"
     (found,) = execute([bricks.problem()], [Program(problem_id="p", source=source)], limits=quick)
-    assert found.verdict == "timeout"
+    assert found.verdict == "unjudged"
     assert "0.5 s of wall time" in found.detail
 
 

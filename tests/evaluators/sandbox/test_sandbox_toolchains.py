@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluators import sandbox
-from evaluators.sandbox import Toolchain, isolation, missing_toolchain, toolchains
+from evaluators.sandbox import Toolchain, available_isolation, missing_toolchain, toolchains
 from tasks.records import Language
 
 
@@ -29,8 +29,10 @@ def test_what_is_absent_is_looked_up_anew(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert missing_toolchain(Language.JAVA) == f"not judged: {java.reason}"
 
 
-def test_isolation_is_one_of_two_classes() -> None:
-    assert isolation() in ("namespaces+rlimits", "rlimits")
+def test_every_class_is_given_or_its_refusal_told() -> None:
+    found = available_isolation()
+    assert [one.isolation for one in found] == ["strict", "landlock"]
+    assert all(one.available != bool(one.refusal) for one in found)
 
 
 def test_the_public_names_exist() -> None:
