@@ -13,7 +13,21 @@ from collections import Counter
 from pathlib import Path
 from typing import TypeVar
 
-from tasks.readers import codexglue, hub, humaneval, humanevalpack, jsonl, mbpp, micro
+from tasks.readers import (
+    codereval,
+    codexglue,
+    hub,
+    humaneval,
+    humaneval_plus,
+    humaneval_x,
+    humanevalpack,
+    jsonl,
+    mbpp,
+    mbpp_plus,
+    micro,
+    multipl_e,
+    mxeval,
+)
 from tasks.readers.reader import Reader
 from tasks.readers.sampling import first_by_hash
 from tasks.readers.source import Columns, DataError, ReaderName, Source
@@ -24,8 +38,14 @@ READERS: dict[ReaderName, Reader] = {
     "jsonl": jsonl.READER,
     "codexglue-translation": codexglue.READER,
     "humaneval": humaneval.READER,
+    "humaneval-plus": humaneval_plus.READER,
     "mbpp": mbpp.READER,
+    "mbpp-plus": mbpp_plus.READER,
+    "codereval": codereval.READER,
     "humanevalpack": humanevalpack.READER,
+    "humaneval-x": humaneval_x.READER,
+    "mxeval": mxeval.READER,
+    "multipl-e": multipl_e.READER,
     "hub": hub.READER,
 }
 READER_VERSIONS: dict[str, int] = {name: reader.version for name, reader in READERS.items()}

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,12 +74,17 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def read_rows(path: Path, *, row: type[Row]) -> tuple[Row, ...]:
+def read_rows(path: Path, *, row: type[Row], fault: Callable[[Row], str] = lambda _: "") -> tuple[Row, ...]:
     """The rows of a JSON Lines file, plain or gzipped, each checked against `row`; blank lines are skipped.
 
+    Args:
+        path: the file.
+        row: what a line must be.
+        fault: what else is wrong with a row, empty where nothing is.
+
     Raises:
-        DataError: if the file cannot be read, or naming each line that is not UTF-8, not JSON or not a
-            `row` (up to `MAX_FAULTS` of them).
+        DataError: if the file cannot be read, or naming each line that is not UTF-8, not JSON, not a `row`
+            or at fault (up to `MAX_FAULTS` of them).
     """
     rows: list[Row] = []
     faults = []
@@ -88,6 +93,8 @@ def read_rows(path: Path, *, row: type[Row]) -> tuple[Row, ...]:
             text = raw.decode("utf-8")
             if text.strip():
                 rows.append(row.model_validate_json(text))
+                said = fault(rows[-1])
+                faults += [f"line {number}: {said}"] if said else []
         except UnicodeDecodeError as error:
             faults.append(_undecodable(number, error=error))
         except ValidationError as error:

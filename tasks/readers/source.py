@@ -10,7 +10,21 @@ from pydantic import Field, model_validator
 
 from tasks.records import Record
 
-ReaderName = Literal["micro", "jsonl", "codexglue-translation", "humaneval", "mbpp", "humanevalpack", "hub"]
+ReaderName = Literal[
+    "micro",
+    "jsonl",
+    "codexglue-translation",
+    "humaneval",
+    "humaneval-plus",
+    "humaneval-x",
+    "humanevalpack",
+    "mbpp",
+    "mbpp-plus",
+    "mxeval",
+    "multipl-e",
+    "codereval",
+    "hub",
+]
 
 
 class DataError(ValueError):

@@ -1,0 +1,144 @@
+"""CoderEval: functions of real projects as prompts, and its own results as verdicts.
+
+One decision: a function of CoderEval runs inside its project, so no tests are made of it here: what a
+model wrote for it is judged by CoderEval's own environments, whose result files can be read, or it is not
+judged. Nothing else stands in for them.
+
+Source: Yu et al. 2023, https://github.com/CoderEval/CoderEval, CoderEval4Python.json, CoderEval4Java.json.
+"""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.readers.files import content_digest, locate, read_lines
+from tasks.readers.reader import Reader, as_examples
+from tasks.readers.source import DataError, Source
+from tasks.records import Example, Language, Problem, Track
+
+NOT_JUDGED = "not judged: needs CoderEval's project environments; judge there, and give its result file as completions"
+_PYTHON = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
+
+
+class CoderEvalRecord(BaseModel):
+    """One record; its projects, contexts and test places are not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(alias="_id")
+    name: str
+    code: str
+    docstring: str = ""
+    human_label: str = ""
+
+    @property
+    def language(self) -> Language:
+        """The language that the record's code is in; its file says it for all records at once."""
+        return Language.PYTHON if _PYTHON.search(self.code) else Language.JAVA
+
+
+class _File(BaseModel):
+    records: tuple[CoderEvalRecord, ...] = Field(alias="RECORDS")
+
+
+class Generated(BaseModel):
+    """One program in a result file, and whether CoderEval's own run passed it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    generate_code: str
+    is_pass: bool
+    return_code: int | None = None
+
+
+class ResultRow(BaseModel):
+    """One line of a result file: a problem's programs, in the order of their samples."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(validation_alias=AliasChoices("_id", "ques_id"))
+    generate_results: tuple[Generated, ...] = Field(min_length=1)
+
+
+def _header(record: CoderEvalRecord) -> str:
+    """The signature, up to where the body begins."""
+    code = textwrap.dedent(record.code.replace("\t", "    "))
+    if record.language is Language.JAVA:
+        head, brace, _ = code.partition("{")
+        return head.rstrip() + (" {\n" if brace else "\n")
+    try:
+        function = next(
+            node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+    except (SyntaxError, StopIteration):
+        return code.partition(":\n")[0] + ":\n"
+    lines = code.splitlines()[: max(function.lineno, function.body[0].lineno - 1)]
+    return "\n".join(lines) + "\n"
+
+
+def _prompt(record: CoderEvalRecord, header: str) -> str:
+    text = (record.docstring or record.human_label).strip()
+    if record.language is Language.PYTHON:
+        return f'{header}    """{text}"""\n'
+    body = "\n".join(f" * {line}".rstrip() for line in text.splitlines())
+    return f"/**\n{body}\n */\n{header}"
+
+
+def _problem(record: CoderEvalRecord, *, track: Track) -> Problem:
+    prompt = _prompt(record, _header(record))
+    return Problem(
+        id=record.id,
+        track=str(track),
+        dataset="codereval",
+        input=prompt,
+        reference=textwrap.dedent(record.code),
+        preamble=prompt,
+    )
+
+
+def _records(path: Path) -> tuple[CoderEvalRecord, ...]:
+    try:
+        return _File.model_validate_json("\n".join(read_lines(path))).records
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = f"{where}: {first['msg']}" if where else first["msg"]
+        raise DataError(str(path), said, "give CoderEval4Python.json or CoderEval4Java.json") from error
+
+
+def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
+    found = _records(_file(source, root, track.target))
+    return tuple(_problem(record, track=track) for record in found if record.language is track.target)
+
+
+def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
+    return as_examples(_problems(source, track=track, root=root))
+
+
+def _file(source: Source, root: Path, language: Language | None) -> Path:
+    return locate(source, root=root, name=f"CoderEval4{'Java' if language is Language.JAVA else 'Python'}.json")
+
+
+def _content(source: Source, root: Path) -> str:
+    place = root / (source.path or "")
+    languages = (Language.PYTHON, Language.JAVA)
+    return content_digest(
+        (str(language), _file(source, root, language)) for language in (languages if place.is_dir() else languages[:1])
+    )
+
+
+READER = Reader(
+    version=1,
+    tracks=("generation/python", "generation/java"),
+    splits=("test",),
+    examples=_examples,
+    problems=_problems,
+    content=_content,
+    held_out=("test",),
+    held_out_because="CoderEval is for tests alone",
+)
+
+__all__ = ["NOT_JUDGED", "READER", "CoderEvalRecord", "Generated", "ResultRow"]
