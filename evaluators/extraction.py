@@ -1,11 +1,14 @@
 """From what a model wrote to the program that is run and parsed, or the summary that is scored.
 
-One decision: nothing is repaired. What is cut is not code (fences, chat marks, prose after a program
-that is complete without it); what is added is the problem's own preamble and the braces that this
-preamble opened. A program that the model broke stays broken, and is counted as such.
+One decision: nothing is repaired. What is cut is not the answer: fences, chat marks, prose around a
+program, and what a model went on to write after a complete answer but did not finish. What is added is the
+problem's own preamble, the braces that this preamble opened, and in a fenced block, which begins at its own
+margin, the indentation that a body has. A program that the model broke stays broken, and is counted as such.
 """
 
+import ast
 import re
+import textwrap
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,10 +21,15 @@ _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<tag>[^`\n]*)$", re.MULTI
 # Marks of chat templates end an answer; models that were trained without their stop token go on to
 # play the user. DeepSeek's marks are written with full-width bars, U+FF5C.
 _CHAT_MARK = re.compile(
-    r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|end|user|assistant|system|fim_\w+|file_sep)\|>"
-    r"|<\uff5c[^\uff5c\n]{1,40}\uff5c>|<(?:end|start)_of_turn>|</s>\s*\Z"
+    r"<\|(?:im_end|im_start|endoftext|eot_id|EOT|end_of_text|end_of_turn|end|user|assistant|system|fim_\w+|file_sep)\|>"
+    r"|<\uff5c[^\uff5c\n]{1,40}\uff5c>|<(?:end|start)_of_turn>|</s>\s*\Z|<eos>\s*\Z|\[/?INST\]|^\[DONE\]\s*$"
+    r"|^### (?:Instruction|Response):",
+    re.MULTILINE,
 )
-_ANSWER_HEADER = re.compile(r"\A\s*(?:<\|im_start\|>assistant\n|<\|assistant\|>\n?)")
+_ANSWER_HEADER = re.compile(
+    r"\A\s*(?:<\|im_start\|>assistant\n|<\|assistant\|>\n?|<start_of_turn>model\n|\[/INST\]"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>\n*|### Response:[ \t]*\n|\[BEGIN\][ \t]*\n)"
+)
 _THOUGHTS = re.compile(r"\A.*</think>", re.DOTALL)
 
 _IMPORT = {
@@ -32,8 +40,19 @@ _TYPE_DECLARATION = re.compile(r"\b(?:class|interface|enum|record|struct)\s+\w+"
 _NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
-_PROSE_TRIALS = 20
+_TRIALS = 20
 """Lines at which a program's end is looked for; each takes a parse, and endless prose has endless lines."""
+
+# Where code begins in an answer that opens with prose.
+_FIRST_LINE = {
+    Language.PYTHON: re.compile(r"^(?:from\s+[\w.]+\s+import\b|import\s|(?:async\s+)?def\s|class\s|@)", re.MULTILINE),
+    Language.JAVA: re.compile(
+        r"^[ \t]*(?:import|package|public|private|protected|static|final|abstract|class|@)\b", re.MULTILINE
+    ),
+    Language.CSHARP: re.compile(
+        r"^[ \t]*(?:using|namespace|public|private|protected|internal|static|class|\[)", re.MULTILINE
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +66,12 @@ class _Answer:
 def extract_program(text: str, *, problem: Problem) -> str:
     """The program to run and parse, from a raw completion.
 
-    Chat marks and what follows them are cut. The first fenced block is taken, whatever its tag; one
-    that is never closed reaches to the end. A completion that defines the problem's entry point is
-    preceded by what the preamble has before it (imports, helpers, the head of a class); any other
-    follows on from the whole preamble. If the result does not parse, prose at its end is cut,
-    provided that what is before it parses and defines the entry point.
+    Chat marks and what follows them are cut. Of fenced blocks the first that defines the problem's entry
+    point is taken, else the first, whatever its tag; one that is never closed reaches to the end. A
+    completion that defines the entry point is preceded by what the preamble has before it (imports,
+    helpers, the head of a class); any other follows on from the whole preamble. If the result does not
+    parse, prose before and after it is cut, and an unfinished tail, provided that what remains parses and
+    defines the entry point; a program that breaks off within it stays as it is.
 
     Raises:
         ValueError: if the problem's track writes no code.
@@ -59,10 +79,17 @@ def extract_program(text: str, *, problem: Problem) -> str:
     language = problem.parsed_track.target
     if language is None:
         raise ValueError(f"track {problem.track!r} writes prose, not code; use extract_summary for it")
-    text = _cut_chat(text)
-    candidates = [_join(answer, problem, language) for answer in _answers(text)]
-    program = next((candidate for candidate in candidates if parses(candidate, language=language)), candidates[0])
-    return _cut_prose(program, problem, language)
+    name = _entry_point(problem, language)
+    candidates = [
+        candidate
+        for answer in _code_answers(_cut_chat(text), name, language)
+        for candidate in _joined(answer, problem, language)
+    ]
+    for candidate in candidates:
+        if parses(candidate, language=language):
+            return candidate
+    cut = (_cut_end(candidate, problem, language) for candidate in candidates)
+    return next((kept for kept in cut if kept is not None), candidates[0])
 
 
 def extract_summary(text: str) -> str:
@@ -79,11 +106,25 @@ def _cut_chat(text: str) -> str:
     return text[: mark.start()] if mark else text
 
 
-def _answers(text: str) -> list[_Answer]:
-    """What may be the code, the likelier reading first; there are two only around a lone bare fence."""
+def _code_answers(text: str, name: str | None, language: Language) -> list[_Answer]:
+    """What may be the code, the likelier reading first; a bare answer may open with prose."""
+    answers = _answers(text, name, language)
+    if answers[0].fenced:
+        return answers
+    code = answers[0].code
+    first = next((match for match in _FIRST_LINE[language].finditer(code) if code[: match.start()].strip()), None)
+    if first is None:
+        return answers
+    return [*answers, _Answer(code=code[first.start() :], fenced=True)]
+
+
+def _answers(text: str, name: str | None = None, language: Language = Language.PYTHON) -> list[_Answer]:
+    """What may be the answer, the likelier reading first; there are two only around a lone bare fence."""
     fences = list(_FENCE.finditer(text))
     if not fences:
         return [_Answer(code=text, fenced=False)]
+    if name is not None and len(fences) > 2:
+        fences = _defining(text, fences, name, language)
     opening = fences[0]
     end = fences[1].start() if len(fences) > 1 else len(text)
     inside = _Answer(code=_dedent(text[opening.end() + 1 : end], opening["indent"]), fenced=True)
@@ -94,9 +135,42 @@ def _answers(text: str) -> list[_Answer]:
     return [_Answer(code=before, fenced=False), inside]
 
 
+def _defining(text: str, fences: list[re.Match[str]], name: str, language: Language) -> list[re.Match[str]]:
+    """The fences from the first block on that defines the name; all of them where none does."""
+    for index in range(0, len(fences), 2):
+        end = fences[index + 1].start() if index + 1 < len(fences) else len(text)
+        if _definition(_dedent(text[fences[index].end() + 1 : end], fences[index]["indent"]), name, language):
+            return fences[index:]
+    return fences
+
+
 def _dedent(code: str, indent: str) -> str:
     """Take off the fence's own indentation, which a block in a list has."""
     return re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) if indent else code
+
+
+def _joined(answer: _Answer, problem: Problem, language: Language) -> list[str]:
+    """The answer as a program; a body that begins at the margin of its own block is indented first."""
+    program = _join(answer, problem, language)
+    depth = re.findall(r"^([ \t]+)\S", problem.preamble, re.MULTILINE)
+    if language is not Language.PYTHON or not answer.fenced or not depth or not _returns_outside(answer.code):
+        return [program]
+    return [_join(_Answer(code=textwrap.indent(answer.code, depth[-1]), fenced=True), problem, language), program]
+
+
+def _returns_outside(code: str) -> bool:
+    """Whether Python code returns where there is no function: then it is a function's body."""
+    try:
+        waiting: list[ast.AST] = [ast.parse(code)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return | ast.Yield):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _join(answer: _Answer, problem: Problem, language: Language) -> str:
@@ -168,22 +242,45 @@ def _mask(code: str) -> str:
     return _NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), code)
 
 
-def _cut_prose(program: str, problem: Problem, language: Language) -> str:
-    """Cut prose that follows a complete program; code that breaks off is not prose."""
-    if parses(program, language=language):
-        return program
+def _cut_end(program: str, problem: Problem, language: Language) -> str | None:
+    """A program without the prose or the unfinished tail after it; None if nothing of the answer remains."""
     name = _entry_point(problem, language)
+    given = len(problem.preamble.rstrip()) if program.startswith(problem.preamble) else 0
     definition = _definition(program, name, language) if name else None
     if name and definition is None:
-        return program
+        return None
     end = definition.end() if definition else 0
-    starts = (match.start() for match in re.finditer(r"^.+$", program[end:], re.MULTILINE) if match.start() > 0)
-    places = (end + start for start in starts if _reads_as_prose(program[end + start :].partition("\n")[0], language))
-    for place in islice(places, _PROSE_TRIALS):
+    if definition is not None and language is not Language.PYTHON:
+        whole = _whole_method(program, definition)
+        if whole is not None and parses(whole, language=language):
+            return whole
+    for place in _ends(program, end, language, defined=definition is not None):
         kept = program[:place].rstrip()
-        if parses(kept, language=language):
+        if len(kept) > given and parses(kept, language=language):
             return kept + "\n"
-    return program
+    return None
+
+
+def _ends(program: str, start: int, language: Language, *, defined: bool) -> list[int]:
+    """Where a program may end: before prose, and in Python before the last things at the margin."""
+    lines = [match for match in re.finditer(r"^.+$", program[start:], re.MULTILINE) if match.start() > 0]
+    prose = (line for line in lines if _reads_as_prose(line[0], language))
+    places = [start + line.start() for line in islice(prose, _TRIALS)]
+    if defined and language is Language.PYTHON:
+        margin = [start + line.start() for line in lines if not line[0][0].isspace() and line[0][0] not in ")]}"]
+        places += margin[: -_TRIALS - 1 : -1]
+    return places
+
+
+def _whole_method(program: str, definition: re.Match[str]) -> str | None:
+    """The program up to the end of the method, and what closes around it; None if the method has no end."""
+    masked, depth = _mask(program), 1
+    for brace in re.finditer(r"[{}]", masked[definition.end() :]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            kept = program[: definition.end() + brace.end()]
+            return kept + "\n" + "}" * _open_braces(kept)
+    return None
 
 
 def _reads_as_prose(line: str, language: Language) -> bool:

@@ -1,9 +1,10 @@
 """pass@k: how likely one of k samples is to pass, estimated from n of them.
 
-One decision: too few samples is an error, never a number; averaging over problems is left to the
-statistics, which need the values one by one.
+One decision: too few samples is an error, never a number; a mean over problems whose sample counts differ
+takes each problem's own estimate, and is refused where one of them has none.
 """
 
+from collections.abc import Iterable
 from math import prod
 
 
@@ -23,3 +24,23 @@ def pass_at_k(num_samples: int, num_correct: int, *, k: int) -> float:
     if num_samples - num_correct < k:
         return 1.0
     return 1.0 - prod(1.0 - k / i for i in range(num_samples - num_correct + 1, num_samples + 1))
+
+
+def mean_pass_at_k(counts: Iterable[tuple[int, int]], *, k: int) -> float:
+    """The mean of `pass_at_k` over problems, each with its own (number of samples, number correct).
+
+    Raises:
+        ValueError: if there is no problem, or one of them has fewer than `k` samples.
+    """
+    problems = list(counts)
+    if not problems:
+        raise ValueError("no problem has a judged sample")
+    fewest = min(num_samples for num_samples, _ in problems)
+    short = sum(num_samples < k for num_samples, _ in problems)
+    if short:
+        noun = "problem has" if short == 1 else "problems have"
+        raise ValueError(f"{short} {noun} fewer than {k} judged samples, the fewest {fewest}")
+    return sum(pass_at_k(n, c, k=k) for n, c in problems) / len(problems)
+
+
+__all__ = ["mean_pass_at_k", "pass_at_k"]

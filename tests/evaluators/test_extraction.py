@@ -66,7 +66,6 @@ def test_first_of_several_blocks_is_taken() -> None:
     [
         "def f(x:\n    return 1\n",
         "ef f(x):\n    return 1\n",
-        "def f(x):\n    return 1\n\ndef g(",
         "def f(x):\n    return (1\n\nThis function returns one.",
         " def f(x):\nreturn 1\n",
     ],
@@ -75,6 +74,51 @@ def test_broken_code_is_not_repaired(text: str) -> None:
     program = extract_program(text, problem=problem())
     assert program == text
     assert not parses(program, language=Language.PYTHON)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "\ndef g(",
+        "\n\nprint(f(1)\n",
+        "\nif __name__ == '__main__':\n    main(",
+        "\n# Test\nassert f(1) == 2\nassert f(",
+    ],
+)
+def test_unfinished_tail_after_a_complete_answer_is_cut(tail: str) -> None:
+    assert run(extract_program(WHOLE.replace("helper(x)", "x + 1") + tail, problem=problem())) == 2
+    assert run(extract_program(BODY + tail, problem=problem(PREAMBLE))) == 2
+
+
+@pytest.mark.parametrize("text", ["I cannot write this function.", "return helper(x", "    return helper(x"])
+def test_preamble_alone_is_no_answer(text: str) -> None:
+    program = extract_program(text, problem=problem(PREAMBLE))
+    assert program == PREAMBLE + text
+    assert not parses(program, language=Language.PYTHON)
+
+
+def test_block_that_defines_the_function_is_taken_before_one_that_installs_things() -> None:
+    text = f"First:\n```bash\npip install numpy\n```\nThen:\n```python\n{WHOLE}```\nCall it:\n```python\nf(1)\n```"
+    assert run(extract_program(text, problem=problem(PREAMBLE))) == 2
+
+
+def test_block_at_its_own_margin_is_a_body_once_indented() -> None:
+    assert run(extract_program("```python\ny = helper(x)\nreturn y\n```", problem=problem(PREAMBLE))) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Sure! Here is the function:\n\n{WHOLE}",
+        f"Sure! Here is the function:\n\nimport math\n{WHOLE}\nThis function adds one.",
+        f"[BEGIN]\n{WHOLE}\n[DONE]\nAnd then?",
+        f"[/INST]\n{WHOLE}[INST] Thanks [/INST]",
+        f"### Response:\n{WHOLE}\n### Instruction:\nNow in C",
+        f"<start_of_turn>model\n```python\n{WHOLE}```<end_of_turn>",
+    ],
+)
+def test_prose_before_bare_code_and_chat_marks_are_cut(text: str) -> None:
+    assert run(extract_program(text, problem=problem(PREAMBLE))) == 2
 
 
 def test_prose_alone_is_not_cut_down_to_a_program() -> None:
@@ -124,6 +168,29 @@ def test_csharp_method_is_put_into_the_class_and_namespace_that_the_preamble_ope
         program = extract_program(text, problem=problem(preamble, track="generation/csharp", entry_point=None))
         assert parses(program, language=Language.CSHARP)
         assert program.count("{") == program.count("}") == 3
+
+
+CSHARP_PREAMBLE = (
+    "using System;\n\nnamespace N\n{\n    public class P\n    {\n        public static int F (int x) \n        {"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```csharp\npublic static int F(int x)\n{\n    return x;\n}\n```\nThat is all.",
+        "Here you are:\n\npublic static int F(int x)\n{\n    return x;\n}\n\nIt gives x back.\n",
+        "\n            return x;\n        }\n    }\n}\n\nNote that it gives x back.\n",
+        "\n            return x;\n        }\n\n        public static void Main(string[] args)\n        {\n  Consol",
+        "using System;\nnamespace N\n{\n class P\n {\n  public static int F(int x) { return x; }\n }\n}<|im_end|>",
+    ],
+)
+def test_csharp_answers_lose_what_is_around_them(text: str) -> None:
+    asked = problem(CSHARP_PREAMBLE, track="generation/csharp", entry_point="F")
+    program = extract_program(text, problem=asked)
+    assert parses(program, language=Language.CSHARP)
+    assert program.count("class P") == program.count("return x;") == 1
+    assert program.count("using System;") == 1
 
 
 @pytest.mark.timeout(30)

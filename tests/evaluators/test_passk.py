@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.passk import pass_at_k
+from evaluators.passk import mean_pass_at_k, pass_at_k
 
 
 def test_one_draw_passes_as_often_as_samples_do() -> None:
@@ -37,3 +37,17 @@ def test_estimate_agrees_with_the_binomial_formula(num_samples: int, data: st.Da
 def test_undefined_estimates_are_refused(num_samples: int, num_correct: int, k: int) -> None:
     with pytest.raises(ValueError, match="must be from"):
         pass_at_k(num_samples, num_correct, k=k)
+
+
+def test_mean_takes_each_problem_s_own_number_of_samples() -> None:
+    # By hand for k = 2: of (3, 2) it is 1 - C(1,2)/C(3,2) = 1, of (4, 2) 1 - C(2,2)/C(4,2) = 5/6, of (2, 0) 0.
+    assert mean_pass_at_k([(3, 2), (4, 2), (2, 0)], k=2) == pytest.approx((1 + 5 / 6 + 0) / 3)
+    # For k = 1 it is the mean of shares, not the share of all samples (4 of 9).
+    assert mean_pass_at_k([(3, 2), (4, 2), (2, 0)], k=1) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_mean_is_refused_where_a_problem_has_too_few_samples_or_there_is_none() -> None:
+    with pytest.raises(ValueError, match="2 problems have fewer than 3 judged samples, the fewest 1"):
+        mean_pass_at_k([(3, 2), (2, 2), (1, 0)], k=3)
+    with pytest.raises(ValueError, match="no problem has a judged sample"):
+        mean_pass_at_k([], k=1)

@@ -1,0 +1,103 @@
+"""Extraction over every reference solution of the published files, wrapped as models wrap their answers."""
+
+import ast
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evaluators.extraction import extract_program
+from evaluators.similarity import parses
+from tasks.readers import Source, read_problems
+from tasks.records import Language, Problem, Track
+
+DATA = Path(os.environ.get("POLYTUNE_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no published data at {DATA}; set POLYTUNE_DATA")
+
+Wrap = Callable[[Problem, str], str]
+"""From a problem and the part of its reference that follows the prompt to what a model might write."""
+
+WRAPS: dict[str, Wrap] = {
+    "body": lambda p, body: body,
+    "whole": lambda p, body: p.reference,
+    "fenced body": lambda p, body: f"```\n{body}```",
+    "fenced whole": lambda p, body: f"```{p.parsed_track.target}\n{p.reference}\n```",
+    "prose around a fence": lambda p, body: f"Here is how:\n\n```\n{p.reference}\n```\n\nIt handles `None`: see above.",
+    "open fence": lambda p, body: f"Sure!\n```\n{p.reference}",
+    "prose after": lambda p, body: f"{body}\n\nThis function works as follows: it looks at each item.\n",
+    "chat mark": lambda p, body: f"{body}<|im_end|>\n<|im_start|>user\nThanks! def f(",
+    "assistant header": lambda p, body: f"<|im_start|>assistant\n{p.reference}<|im_end|>",
+    "thoughts": lambda p, body: f"<think>\ndef no(:\n</think>\n{p.reference}",
+}
+PYTHON_WRAPS: dict[str, Wrap] = {
+    **WRAPS,
+    "prose before": lambda p, body: f"Certainly, here it is:\n\n{p.reference}",
+    "unfinished tail": lambda p, body: f'{body}\n\ndef check_it(values):\n    print("',
+    "fenced at its margin": lambda p, body: f"```python\n{_dedented(body)}```",
+}
+JAVA_WRAPS: dict[str, Wrap] = {
+    **WRAPS,
+    "prose before": lambda p, body: f"Certainly, here it is:\n\n{p.reference}",
+    "unfinished tail": lambda p, body: (
+        f"{_without_class_end(body)}\n\n    public static void main(String[] args) {{\n  Sys"
+    ),
+    "without class end": lambda p, body: _without_class_end(body),
+}
+
+
+def _dedented(body: str) -> str:
+    # Lines within a string keep their place; none of the 164 bodies has such a line.
+    return re.sub(r"^    ", "", body, flags=re.MULTILINE)
+
+
+def _without_class_end(body: str) -> str:
+    return body.rstrip().removesuffix("}").rstrip() + "\n"
+
+
+def _problems(folder: str, track: str) -> tuple[Problem, ...]:
+    reader = "humaneval" if folder == "humaneval" else "humanevalpack"
+    return read_problems(Source(reader=reader, path=folder, split="test"), track=Track.parse(track), root=DATA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrap", PYTHON_WRAPS)
+def test_all_164_python_references_survive_their_wrapping(wrap: str) -> None:
+    problems = _problems("humaneval", "generation/python")
+    damaged = []
+    for problem in problems:
+        text = PYTHON_WRAPS[wrap](problem, problem.reference.removeprefix(problem.preamble))
+        found = extract_program(text, problem=problem)
+        if not parses(found, language=Language.PYTHON) or not _same_code(found, problem.reference):
+            damaged.append(problem.id)
+    assert (len(problems), damaged) == (164, [])
+
+
+def _same_code(found: str, reference: str) -> bool:
+    """Whether a program ends in the reference's statements; a whole answer may repeat what the prompt imports."""
+    ours, theirs = (list(map(ast.dump, ast.parse(code).body)) for code in (found, reference))
+    return ours[-len(theirs) :] == theirs and set(ours) == set(theirs)
+
+
+def test_raw_python_bodies_follow_their_prompts_to_the_letter() -> None:
+    for problem in _problems("humaneval", "generation/python"):
+        body = problem.reference.removeprefix(problem.preamble)
+        assert extract_program(body, problem=problem) == problem.preamble + body
+
+
+@pytest.mark.parametrize("wrap", JAVA_WRAPS)
+def test_all_164_java_references_survive_their_wrapping(wrap: str) -> None:
+    problems = _problems("humanevalpack", "generation/java")
+    damaged = []
+    for problem in problems:
+        text = JAVA_WRAPS[wrap](problem, problem.reference.removeprefix(problem.preamble))
+        found = extract_program(text, problem=problem)
+        if _tokens(found) != _tokens(problem.reference):
+            damaged.append(problem.id)
+    assert (len(problems), damaged) == (164, [])
+
+
+def _tokens(code: str) -> str:
+    """Java without comments and white space, in which the same program is the same text."""
+    return re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", code, flags=re.DOTALL))
