@@ -13,6 +13,7 @@ from orchestrator.ledger import Ledger, StageRecord, read_lines
 from orchestrator.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.stages import ScoredCell
 from orchestrator.study import Study
+from orchestrator.tally import how_it_ran
 from orchestrator.trial import StageName, TrialSpec
 from tasks.records import Completion, Verdict
 
@@ -36,9 +37,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         rows += trial_rows
         cells += trial_cells
     any_record = next((r for found in records.values() for r in found.values()), None)
-    isolation = {
-        str(r.facts["isolation"]) for found in records.values() for r in found.values() if "isolation" in r.facts
-    }
+    judged = [v for found in records.values() if "execute" in found for v in verdicts_of(ledger, found["execute"])]
     return StudyResults(
         study=study.study,
         question=study.question,
@@ -46,7 +45,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         rows=tuple(rows),
         cells=tuple(cells),
         provenance=dict(any_record.provenance) if any_record else {},
-        isolation=", ".join(sorted(isolation)),
+        isolation=how_it_ran(judged),
     )
 
 

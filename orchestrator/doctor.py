@@ -16,9 +16,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tasks.records import Language, Record
+
+if TYPE_CHECKING:
+    from evaluators.sandbox import Availability
 
 PACKAGES = ("orchestrator", "trainers", "evaluators", "tasks")
 _OLDEST_PYTHON = (3, 11)
@@ -202,19 +205,22 @@ def _languages() -> tuple[Check, ...]:
 
 
 def _isolation() -> tuple[Check, ...]:
-    from evaluators.sandbox import isolation
+    from evaluators.sandbox import available_isolation
 
-    found = isolation()
-    if "namespaces" in found:
-        return (Check(name="isolation", state="ok", detail=found),)
-    return (
-        Check(
-            name="isolation",
-            state="limited",
-            detail=f"{found}: namespaces are refused, so generated code can reach the network",
-            remedy="sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 user.max_user_namespaces=15000",
-        ),
-    )
+    return (check_isolation(available_isolation()),)
+
+
+def check_isolation(found: "tuple[Availability, ...]") -> Check:
+    """Which classes confine generated code here, and what a stronger one was refused for."""
+    given = ", ".join(one.isolation for one in found if one.available)
+    refused = "; ".join(f"{one.isolation} is refused: {one.refusal}" for one in found if not one.available)
+    if not refused:
+        return Check(name="isolation", state="ok", detail=given)
+    if not given:
+        detail = f"{refused}; generated code is not run unless --isolation none asks for it by name"
+        return Check(name="isolation", state="missing", detail=detail, remedy="run on Linux 5.13 or later")
+    remedy = "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 user.max_user_namespaces=15000"
+    return Check(name="isolation", state="limited", detail=f"{given}; {refused}", remedy=remedy)
 
 
 def _analyzers() -> tuple[Check, ...]:
@@ -260,4 +266,13 @@ def _boto3() -> Check:
     return Check(name="boto3", state="missing", detail=lost, remedy=install_command("boto3"))
 
 
-__all__ = ["PACKAGES", "Check", "check_compilers", "check_roots", "check_size", "examine", "install_command"]
+__all__ = [
+    "PACKAGES",
+    "Check",
+    "check_compilers",
+    "check_isolation",
+    "check_roots",
+    "check_size",
+    "examine",
+    "install_command",
+]

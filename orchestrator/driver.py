@@ -195,14 +195,14 @@ def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list
 
 
 def _execute(run: _Run) -> None:
-    from evaluators.sandbox import isolation, missing_toolchain
+    from evaluators.sandbox import missing_toolchain
     from orchestrator.pipelines import run_execution
 
     due = run.due("execute")
     facts: dict[str, Any] = {}
     if due:
         absent = [language.value for language in Language if missing_toolchain(language)]
-        facts = {"isolation": isolation(), **({"absent_toolchains": absent} if absent else {})}
+        facts = {"absent_toolchains": absent} if absent else {}
     _pipeline(
         run, "execute", due, lambda: run_execution(_judging_jobs(run, due, "execute")), "verdicts.jsonl", facts=facts
     )

@@ -2,6 +2,7 @@
 
 PolytuneError
 ├── StudyError        a study file is at fault; holds every fault with its line
+├── InputError        what a command was given cannot be used; the message says what and what to do
 ├── LedgerError       the ledger cannot be read or written
 └── StageFailed       a stage ended without a result; holds its cause and where its log lies
 """
@@ -37,6 +38,10 @@ class StudyError(PolytuneError):
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         return "\n".join([f"{self.source}: {count}", *(f"  {fault}" for fault in self.faults)])
+
+
+class InputError(PolytuneError):
+    """An option or a file that a command cannot use; the message holds the value, the rule and the remedy."""
 
 
 class LedgerError(PolytuneError):

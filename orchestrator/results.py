@@ -96,7 +96,8 @@ class TrialOutcome:
 class StudyResults:
     """All that a report may speak of.
 
-    `provenance` holds versions, hardware and git state; `isolation` is how generated code was run.
+    `provenance` holds versions, hardware and git state; `isolation` is the class that generated code ran
+    under, with the shares of it that ran apart from its tests and in their process.
     """
 
     study: str

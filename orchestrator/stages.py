@@ -5,7 +5,7 @@ are a few lines elsewhere, so a test or a debugger calls exactly what a cluster 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from tasks.records import Completion, Example, Language, Problem, Record, Task, 
 from trainers.spec import MethodKind, ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    from evaluators.sandbox.records import Isolation, Limits, Program
     from trainers.train import Row, TrainingSummary, Validate
 
 TEXT_METRICS = ("bleu", "chrf", "rouge_l", "exact_match")
@@ -24,6 +25,9 @@ CODE_METRICS = (
     "codebleu", "codebleu_ngram", "codebleu_weighted", "codebleu_syntax", "codebleu_dataflow",
     "bleu", "chrf", "exact_match",
 )  # fmt: skip
+
+_JUDGING_ATTEMPTS = 2
+_HARNESS_FAILED = "not judged: the harness failed"  # as the sandbox says it
 
 
 class Weights(Record):
@@ -110,39 +114,62 @@ def _validator(trial: TrialSpec, *, root: Path) -> "Validate":
     return judge
 
 
-def programs_of(problems: Mapping[str, Problem], completions: Sequence[Completion]) -> "list[Any]":
-    """The programs to run: extracted from the completions whose problems carry tests."""
+def program_of(problem: Problem, text: str, *, sample: int) -> "Program":
+    """The program to run: extracted from what a model wrote, empty where it wrote nothing."""
     from evaluators.extraction import extract_program
     from evaluators.sandbox.records import Program
 
-    return [
-        Program(
-            problem_id=c.problem_id,
-            sample=c.sample,
-            source=extract_program(c.text, problem=problems[c.problem_id]) if c.text.strip() else "",
-        )
-        for c in completions
-        if problems[c.problem_id].tests is not None
-    ]
+    source = extract_program(text, problem=problem) if text.strip() else ""
+    return Program(problem_id=problem.id, sample=sample, source=source)
+
+
+def judge_programs(
+    problems: Sequence[Problem],
+    programs: "Sequence[Program]",
+    *,
+    limits: "Limits",
+    workers: int = 1,
+    isolation: "Isolation" = "auto",
+) -> "Iterator[Verdict]":
+    """Each program's verdict as soon as it is known.
+
+    An empty program is given no process: its verdict is `compile_error`, with the reason. What the
+    harness failed to judge is tried once more at the end, with everything started afresh.
+
+    Raises:
+        ValueError, IsolationError: as `evaluators.sandbox.execute` does.
+    """
+    from evaluators.sandbox import judged_programs
+
+    due = [program for program in programs if program.source.strip()]
+    for program in programs:
+        if not program.source.strip():
+            yield Verdict(
+                task_id=program.problem_id,
+                sample=program.sample,
+                verdict="compile_error",
+                detail="the completion is empty",
+                strength="none",
+            )
+    for attempt in range(_JUDGING_ATTEMPTS):
+        faulty = []
+        for program, verdict in judged_programs(problems, due, limits=limits, workers=workers, isolation=isolation):
+            if verdict.detail.startswith(_HARNESS_FAILED) and attempt + 1 < _JUDGING_ATTEMPTS:
+                faulty.append(program)
+            else:
+                yield verdict
+        due = faulty
+        if not due:
+            return
 
 
 def execute(problems: Sequence[Problem], completions: Sequence[Completion], *, trial: TrialSpec) -> tuple[Verdict, ...]:
-    """Verdicts for the completions whose problems carry tests.
-
-    An empty completion is given no process: its verdict is `compile_error`, with the reason.
-    """
-    from evaluators.sandbox import execute as run_programs
-
+    """Verdicts for the completions whose problems carry tests, in their order."""
     by_id = {problem.id: problem for problem in problems}
-    programs = programs_of(by_id, completions)
-    written = [program for program in programs if program.source.strip()]
-    judged = run_programs(problems, written, limits=trial.limits) if written else ()
-    found = {(v.task_id, v.sample): v for v in judged}
-    return tuple(
-        found.get((p.problem_id, p.sample))
-        or Verdict(task_id=p.problem_id, sample=p.sample, verdict="compile_error", detail="the completion is empty")
-        for p in programs
-    )
+    testable = [c for c in completions if by_id[c.problem_id].tests is not None]
+    programs = [program_of(by_id[c.problem_id], c.text, sample=c.sample) for c in testable]
+    found = {(v.task_id, v.sample): v for v in judge_programs(problems, programs, limits=trial.limits)}
+    return tuple(found[c.problem_id, c.sample] for c in testable)
 
 
 def cells_of(

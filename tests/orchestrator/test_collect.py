@@ -52,8 +52,7 @@ class Room:
         return written
 
     def execute(self, method: str, verdicts: list[Verdict]) -> None:
-        facts = {"isolation": "landlock"}
-        commit(self.ledger, self.trial(method), "execute", files={"verdicts.jsonl": lines(verdicts)}, facts=facts)
+        commit(self.ledger, self.trial(method), "execute", files={"verdicts.jsonl": lines(verdicts)})
 
     def score(self, method: str, written: tuple[Completion, ...]) -> None:
         cells = [score_cell(*cell, quality=False).model_dump(mode="json") for cell in cells_of(self.problems, written)]
@@ -122,10 +121,19 @@ def test_outcome_says_what_a_trial_is_and_took(room: Room) -> None:
     ]
 
 
-def test_provenance_and_isolation_come_from_the_records(room: Room) -> None:
+def test_provenance_comes_from_the_records(room: Room) -> None:
     room.finish("frozen")
-    results = room.collect()
-    assert (results.provenance, results.isolation) == ({"git": "0123456"}, "landlock")
+    assert room.collect().provenance == {"git": "0123456"}
+
+
+def test_isolation_and_shares_come_from_the_verdicts(room: Room) -> None:
+    room.generate("frozen", WRITTEN)
+    assert room.collect().isolation == ""
+    run = [("small/1", "apart"), ("small/2", "in-process"), ("small/3", "apart")]
+    verdicts = [Verdict(task_id=i, verdict="passed", strength=s, isolation="landlock") for i, s in run]
+    again = [*verdicts, Verdict(task_id="small/4", verdict="unjudged", strength="none")]
+    room.execute("frozen", again)
+    assert room.collect().isolation == "landlock (66.7 % apart, 33.3 % in-process)"
 
 
 def test_curve_is_the_training_s_rows_in_order(room: Room) -> None:

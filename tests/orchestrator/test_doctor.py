@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor import Check, check_compilers, check_roots, check_size, examine, install_command
+from evaluators.sandbox import Availability
+from orchestrator.doctor import (
+    Check,
+    check_compilers,
+    check_isolation,
+    check_roots,
+    check_size,
+    examine,
+    install_command,
+)
 
 OPTIONAL = {"pmd", "chromium", "boto3"}
 
@@ -83,6 +92,19 @@ def test_packages_from_two_places_are_not_one_project() -> None:
 def test_little_room_is_a_limit_and_no_refusal() -> None:
     assert check_size("disk", 3.0, least=10.0, remedy="free some").state == "limited"
     assert check_size("disk", 10.0, least=10.0, remedy="free some").remedy == ""
+
+
+def test_isolation_names_the_classes_given_and_why_a_stronger_one_is_not() -> None:
+    strict = Availability(isolation="strict", available=True)
+    landlock = Availability(isolation="landlock", available=True)
+    refused = Availability(isolation="strict", available=False, refusal="unshare: Operation not permitted")
+    assert check_isolation((strict, landlock)).detail == "strict, landlock"
+    limited = check_isolation((refused, landlock))
+    assert limited.state == "limited"
+    assert limited.detail == "landlock; strict is refused: unshare: Operation not permitted"
+    none = check_isolation((refused, Availability(isolation="landlock", available=False, refusal="no Landlock")))
+    assert none.state == "missing"
+    assert "strict is refused: unshare: Operation not permitted; landlock is refused: no Landlock" in none.detail
 
 
 def test_install_commands_name_the_versions_that_the_project_asks_for() -> None:

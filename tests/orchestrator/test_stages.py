@@ -15,7 +15,6 @@ from orchestrator.stages import (
     ScoredCell,
     cells_of,
     execute,
-    programs_of,
     read_all_examples,
     read_all_problems,
     score_cell,
@@ -143,10 +142,22 @@ def test_samples_of_a_problem_share_a_cell_each_with_its_problem() -> None:
     assert [c.sample for c in completions] == [0, 1, 2]
 
 
-def test_only_problems_with_tests_have_programs() -> None:
-    problems = {p.id: p for p in (problem(1), prose_problem(1))}
-    programs = programs_of(problems, [complete(p, p.reference) for p in problems.values()])
-    assert [(p.problem_id, p.source.strip()) for p in programs] == [("small/1", reference(1).strip())]
+def test_only_problems_with_tests_are_executed(trial: TrialSpec) -> None:
+    asked = (problem(1), prose_problem(1))
+    verdicts = execute(asked, [complete(p, p.reference) for p in asked], trial=trial)
+    assert [(v.task_id, v.verdict) for v in verdicts] == [("small/1", "passed")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_verdicts_do_not_depend_on_how_completions_are_chunked(trial: TrialSpec, size: int) -> None:
+    asked = [problem(number) for number in (1, 2, 3)]
+    texts = [reference(1), "", reference(2), "def f(:", reference(3)]
+    written = [complete(p, text, sample=i) for i, text in enumerate(texts) for p in asked]
+    whole = execute(asked, written, trial=trial)
+    parts = [v for i in range(0, len(written), size) for v in execute(asked, written[i : i + size], trial=trial)]
+    used = {"cpu_s": 0.0, "wall_s": 0.0}
+    assert [v.model_copy(update=used) for v in parts] == [v.model_copy(update=used) for v in whole]
+    assert {v.verdict for v in whole} == {"passed", "wrong_answer", "compile_error"}
 
 
 def test_verdicts_follow_the_completions(trial: TrialSpec) -> None:
