@@ -44,7 +44,8 @@ ROOTS: Mapping[StageName, Roots] = {
         apart=("tasks.readers", "evaluators", "orchestrator.stages.score_cell", "orchestrator.stages.cells_of"),
     ),
     "generate": Roots(modules=("evaluators.generation", "trainers.model")),
-    "execute": Roots(bodies=("execute",)),
+    # The warm processes around and in candidates are started by name.
+    "execute": Roots(modules=("evaluators.isolation.keeper", "evaluators.isolation.zygote"), bodies=("execute",)),
     "score": Roots(bodies=("score_cell", "cells_of")),
 }
 

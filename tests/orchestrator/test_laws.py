@@ -52,7 +52,7 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
         ("generate", ("evaluators/generation.py", "trainers/model.py", "tasks/prompts.py"), ("trainers/train.py",)),
         (
             "execute",
-            ("evaluators/sandbox/launcher.py", "evaluators/sandbox/languages/PolytuneDriver.java",
+            ("evaluators/isolation/python_candidate.py", "evaluators/sandbox/languages/PolytuneDriver.java",
              "evaluators/sandbox/languages/CompileServer.cs", "evaluators/extraction.py"),
             ("trainers", "evaluators/quality"),
         ),

@@ -21,8 +21,8 @@ from tasks.records import CallTests, CodeTests, Language
 NEEDS_PROC = True
 _HERE = Path(__file__).parent
 _LIBRARY, _CODEC, _DRIVER, _BRIDGE, _SERVER = (
-    _HERE / f"{name}.cs"
-    for name in ("CompareLogic", "PolytuneCodec", "PolytuneDriver", "PolytuneBridge", "CompileServer")
+    _HERE / name
+    for name in ("CompareLogic.cs", "PolytuneCodec.cs", "PolytuneDriver.cs", "PolytuneBridge.cs", "CompileServer.cs")
 )
 _REFERENCES = ("-r:System.dll", "-r:System.Core.dll", "-r:System.Numerics.dll")
 _OUTSIDE_HEAP_BYTES = 512 * 2**20

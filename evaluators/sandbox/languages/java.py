@@ -25,7 +25,10 @@ NEEDS_PROC = False
 _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.glob("javatuples/*.java")),
-    *(_HERE / f"{name}.java" for name in ("PolytuneCodec", "PolytuneDriver", "PolytuneBridge", "CompileServer")),
+    _HERE / "PolytuneCodec.java",
+    _HERE / "PolytuneDriver.java",
+    _HERE / "PolytuneBridge.java",
+    _HERE / "CompileServer.java",
 )
 _SHORT_LIVED = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 _CANDIDATE = (

@@ -367,7 +367,7 @@ FILES = (
         "system files",
         "the files that every program of this machine reads",
         """
-        for path in ("/etc/ld.so.preload", "/etc/cron.d/x", "/usr/lib/x", "/root/.bashrc", os.__file__, "/proc/sys/kernel/core_pattern"):
+        for path in ("/etc/ld.so.preload", "/etc/cron.d/x", "/usr/lib/x", "/var/lib/x", os.__file__, "/proc/sys/kernel/core_pattern"):
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)); return True
             except OSError: pass

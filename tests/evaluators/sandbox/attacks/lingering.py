@@ -87,12 +87,12 @@ ATTACKS: tuple[Attack, ...] = (
         "file beside the work folder",
         "a file one folder up",
         """
-        for path in ("../left", "/work/left", "/tmp/left", "/dev/shm/left", "/var/tmp/left-polytune", "@OUTSIDE@/left"):
+        for path in ("../left", "/candidate/left", "/tmp/left", "/dev/shm/left", "/var/tmp/left-polytune", "@OUTSIDE@/left"):
             try: open(path, "w").write("x")
             except OSError: pass
         """,
         follower="""
-        paths = ("../left", "/work/left", "/tmp/left", "/dev/shm/left", "/var/tmp/left-polytune", "@OUTSIDE@/left")
+        paths = ("../left", "/candidate/left", "/tmp/left", "/dev/shm/left", "/var/tmp/left-polytune", "@OUTSIDE@/left")
         found = [p for p in paths if os.path.exists(p)]
         for p in found: os.unlink(p)
         return found
