@@ -1,9 +1,20 @@
-"""Similarity of outputs to references: text metrics, CodeBLEU, and the reading of code behind it.
+"""Similarity of outputs to references: text metrics, CodeBLEU, encoders, a judge, and the reading of code.
 
 One decision: `score_pairs` is the only way in, so that every score leaves with its signature.
 """
 
-from evaluators.similarity.scores import METRICS, Scores, score_pairs
+from evaluators.similarity.judge import JudgeSettings
+from evaluators.similarity.scored import MissingError
+from evaluators.similarity.scores import METRICS, Scores, faults_of, missing, score_pairs
 from evaluators.similarity.syntax import parses
 
-__all__ = ["METRICS", "Scores", "parses", "score_pairs"]
+__all__ = [
+    "METRICS",
+    "JudgeSettings",
+    "MissingError",
+    "Scores",
+    "faults_of",
+    "missing",
+    "parses",
+    "score_pairs",
+]

@@ -1,291 +1,359 @@
 """Which values flow into which names: the edges that CodeBLEU's dataflow match compares.
 
-After GraphCodeBERT's extraction, which CodeBLEU's reference implementation uses, with one decision
-of our own: a loop's body is read once, and what its end hands to its beginning is settled afterwards.
-The reference reads it twice, hence 2**depth times when loops nest. Edges of a name to itself at the
-same place are dropped, and sources keep the order of the text instead of a set's.
+After GraphCodeBERT's extraction (Guo et al. 2021), as CodeBLEU's reference implementation has it, with
+one decision of our own: what a name's value may be at a place is kept as a tree of origins that is
+marked when read, so that a program of a million branches costs a million steps and not their square.
+
+A loop is read twice, which shows what its end hands to its beginning; one inside of `_LOOPS_READ_TWICE`
+others is read once, since reading all twice takes 2**depth readings. Sources keep the order of the text.
 """
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluators.similarity.syntax import SyntaxTree
+from tasks.records import Language
 
 Flow = tuple[int, str, tuple[int, ...]]
 """A name, how its value arises, and the names it arises from; names are numbered as they appear."""
 
-_DEFINITIONS = frozenset({"variable_declarator", "default_parameter", "typed_default_parameter", "named_expression"})
-_ASSIGNMENTS = frozenset({"assignment_expression", "assignment", "augmented_assignment", "for_in_clause"})
-_UPDATES = frozenset({"update_expression", "prefix_unary_expression", "postfix_unary_expression"})
-_BRANCHES = frozenset({"if_statement"})
-_LOOPS = frozenset({"for_statement", "while_statement", "do_statement", "enhanced_for_statement", "foreach_statement"})
-_COMPREHENSIONS = frozenset(
-    {"list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression"}
-)
+_LOOPS_READ_TWICE = 4
 _TUPLES = frozenset({"pattern_list", "tuple_pattern", "expression_list", "tuple"})
 
-_DEEPEST_LOOP = 16
-"""Loops nested deeper are read like straight lines: 3,000 of them would take minutes to settle."""
 
-_Sources = frozenset[int]
-_State = dict[str, _Sources]
-_Walk = Generator[tuple[int, _State], None, None]
+@dataclass(slots=True)
+class _Origin:
+    """Where a value may come from: a place, or whatever several origins hold."""
+
+    place: int = -1
+    parts: "tuple[_Origin, ...]" = ()
+    read: bool = False
 
 
 @dataclass(slots=True)
 class _Edge:
     relation: str
     names: list[str]
-    sources: set[int]
+    has_source: bool
 
 
 @dataclass(slots=True)
 class _Reading:
     """What one tree has shown so far.
 
-    `joins` stand for values that meet at the head of a loop: a source -1-k means whatever reaches
-    `joins[k]`. `heads` are the loops being read, outermost first, each with the joins that it has
-    made for names never seen before it.
+    `used` are the places that a value was read from, `values` the origin of each name's value here,
+    `branches` what the names held before each branch that is being read, outermost first.
     """
 
     tree: SyntaxTree
+    rules: "Mapping[str, _Rule]"
     edges: dict[int, _Edge] = field(default_factory=dict)
-    joins: list[set[int]] = field(default_factory=list)
-    heads: list[dict[str, int]] = field(default_factory=list)
+    used: set[int] = field(default_factory=set)
+    values: dict[str, _Origin] = field(default_factory=dict)
+    branches: list[dict[str, _Origin | None]] = field(default_factory=list)
+    loops: int = 0
 
-    def join(self, sources: _Sources) -> int:
-        self.joins.append(set(sources))
-        return -len(self.joins)
+    def assign(self, name: str, origin: _Origin) -> None:
+        """Give a name a value; the branch that is being read remembers the one before."""
+        if self.branches and name not in self.branches[-1]:
+            self.branches[-1][name] = self.values.get(name)
+        self.values[name] = origin
 
-    def reaching(self, name: str, state: _State) -> _Sources:
-        """The places whose value `name` may hold here."""
-        if name in state:
-            return state[name]
-        outer: _Sources = frozenset()
-        for head in self.heads:
-            if name not in head:
-                head[name] = self.join(outer)
-            outer = frozenset({head[name]})
-        return outer
+    def leave_branch(self) -> dict[str, _Origin]:
+        """Undo what the innermost branch assigned, and say what it was."""
+        before = self.branches.pop()
+        after = {name: self.values[name] for name in before}
+        for name, origin in before.items():
+            if origin is None:
+                del self.values[name]
+            else:
+                self.values[name] = origin
+        return after
 
-    def settle(self, sources: set[int]) -> set[int]:
-        """The places behind `sources`, with every join followed."""
-        places, seen, todo = set(), set(sources), list(sources)
-        while todo:
-            source = todo.pop()
-            if source >= 0:
-                places.add(source)
-                continue
-            fresh = self.joins[-1 - source] - seen
-            seen |= fresh
-            todo += fresh
-        return places
+    def mark(self, origin: _Origin) -> None:
+        """Note that the value of `origin` is read."""
+        waiting = [origin]
+        while waiting:
+            origin = waiting.pop()
+            if not origin.read:
+                origin.read = True
+                waiting += origin.parts
+                if origin.place >= 0:
+                    self.used.add(origin.place)
+
+    def record(self, place: int, relation: str, names: Sequence[str], *, has_source: bool) -> None:
+        """Add to what is known of a place; names met again are not repeated."""
+        edge = self.edges.get(place)
+        if edge is None:
+            self.edges[place] = _Edge(relation=relation, names=list(names), has_source=has_source)
+            return
+        edge.relation = relation
+        edge.names = list(dict.fromkeys((*edge.names, *names)))
+        edge.has_source = edge.has_source or has_source
 
 
-def extract_flows(tree: SyntaxTree) -> Counter[Flow]:
+_Walk = Generator["_Walk", None, None]
+"""A part of the walk; what it yields is walked before it goes on."""
+_Rule = Callable[[_Reading, int], _Walk]
+
+
+def extract_flows(tree: SyntaxTree, *, language: Language) -> Counter[Flow]:
     """The flows of a program, with names numbered in the order in which the flows bring them up.
 
     Empty where no value flows from one place to another.
     """
-    reading = _Reading(tree=tree)
-    _run(reading)
-    for place, edge in reading.edges.items():
-        edge.sources = reading.settle(edge.sources) - {place}
-    used = {source for edge in reading.edges.values() for source in edge.sources}
-    numbers: dict[str, int] = {}
-    flows: Counter[Flow] = Counter()
-    for place in sorted(reading.edges):
-        edge = reading.edges[place]
-        if not edge.sources and place not in used:
-            continue
-        names = edge.names if edge.sources else []
-        origins = tuple(numbers.setdefault(name, len(numbers)) for name in names)
-        flows[(numbers.setdefault(tree.texts[place], len(numbers)), edge.relation, origins)] += 1
-    return flows
-
-
-def _run(reading: _Reading) -> None:
-    """Drive the walk by a stack of our own: code nests deeper than Python's stack allows."""
-    stack = [_walk(reading, 0, {})]
+    reading = _Reading(tree=tree, rules=_RULES[language])
+    # The walk is driven by a stack of our own: code nests deeper than Python's stack allows.
+    stack = [_walk(reading, 0, tree.ends[0])]
     while stack:
-        request = next(stack[-1], None)
-        if request is None:
+        inner = next(stack[-1], None)
+        if inner is None:
             stack.pop()
         else:
-            stack.append(_walk(reading, *request))
+            stack.append(inner)
+    numbers: dict[str, int] = {}
+    flows: list[Flow] = []
+    for place in sorted(reading.edges):
+        edge = reading.edges[place]
+        if edge.has_source or place in reading.used:
+            origins = tuple(numbers.setdefault(name, len(numbers)) for name in edge.names)
+            flows.append((numbers.setdefault(tree.names[place], len(numbers)), edge.relation, origins))
+    return Counter(flows)
 
 
-def _walk(reading: _Reading, node: int, state: _State) -> _Walk:
-    """Read one node; a yielded (node, state) is read before the walk goes on. `state` is changed."""
-    tree = reading.tree
-    kind = tree.kinds[node]
-    if not tree.children[node]:
-        _read_leaf(reading, node, state)
-    elif kind in _DEFINITIONS:
-        yield from _define(reading, node, state)
-    elif kind in _ASSIGNMENTS and tree.child(node, "right") is not None:
-        yield from _assign(reading, node, state)
-    elif kind in _UPDATES and any(tree.texts[child] in {"++", "--"} for child in tree.children[node]):
-        _update(reading, node, state)
-    elif kind in _BRANCHES:
-        yield from _branch(reading, node, state)
-    elif kind in _LOOPS and len(reading.heads) < _DEEPEST_LOOP:
-        yield from _loop(reading, node, state)
-    else:
-        yield from _read_all(reading, _in_order_of_evaluation(tree, node), state)
-
-
-def _read_all(reading: _Reading, nodes: Sequence[int], state: _State) -> _Walk:
-    for node in nodes:
-        if reading.tree.children[node]:
-            yield node, state
+def _walk(reading: _Reading, start: int, stop: int) -> _Walk:
+    """Read the nodes from `start` to `stop`."""
+    tree, rules = reading.tree, reading.rules
+    kinds, names, ends = tree.kinds, tree.names, tree.ends
+    node = start
+    while node < stop:
+        rule = rules.get(kinds[node])
+        if names[node]:
+            _read(reading, node)
+            node = ends[node]
+        elif rule is None:
+            node += 1
         else:
-            _read_leaf(reading, node, state)
+            yield rule(reading, node)
+            node = ends[node]
 
 
-def _in_order_of_evaluation(tree: SyntaxTree, node: int) -> Sequence[int]:
-    """The children of `node`, a comprehension's clauses before the expression that uses their names."""
-    children = tree.children[node]
-    if tree.kinds[node] not in _COMPREHENSIONS:
-        return children
-    return sorted(children, key=lambda child: tree.kinds[child] != "for_in_clause")
-
-
-def _read_leaf(reading: _Reading, place: int, state: _State) -> None:
-    tree = reading.tree
-    if not _is_value(tree, place):
+def _read(reading: _Reading, place: int) -> None:
+    name = reading.tree.names[place]
+    origin = reading.values.get(name)
+    if origin is not None:
+        reading.mark(origin)
+        reading.record(place, "comesFrom", (name,), has_source=True)
         return
-    name = tree.texts[place]
-    sources = reading.reaching(name, state)
-    _record(reading, place, "comesFrom", [name], sources)
-    if name not in state and tree.kinds[place] == "identifier":
-        state[name] = sources | {place}
+    reading.record(place, "comesFrom", (), has_source=False)
+    if reading.tree.kinds[place] == "identifier":
+        reading.assign(name, _Origin(place))
 
 
-def _define(reading: _Reading, node: int, state: _State) -> _Walk:
-    tree = reading.tree
-    name = tree.child(node, "name")
-    value = tree.child(node, "value")
-    if value is None:
-        # C#'s grammar gives a declarator's value no field name: it follows the "=".
-        signs = [child for child in tree.children[node] if tree.texts[child] == "="]
-        value = next((child for child in tree.children[node] if signs and child > signs[0]), None)
-    if value is not None:
-        yield value, state
-    written = [] if name is None else _places(tree, name)
-    _write(reading, written, [] if value is None else _places(tree, value), state, relation="comesFrom")
-
-
-def _assign(reading: _Reading, node: int, state: _State) -> _Walk:
-    tree = reading.tree
-    left, right = tree.child(node, "left"), tree.child(node, "right")
-    assert right is not None
-    yield right, state
-    for target, value in [] if left is None else _pairs(tree, left, right):
-        _write(reading, _places(tree, target), _places(tree, value), state)
-
-
-def _update(reading: _Reading, node: int, state: _State) -> None:
-    for place in _places(reading.tree, node):
-        name = reading.tree.texts[place]
-        _record(reading, place, "computedFrom", [name], reading.reaching(name, state))
-        state[name] = frozenset({place})
-
-
-def _branch(reading: _Reading, node: int, state: _State) -> _Walk:
-    """Each branch starts from what its condition leaves; after it, the values of all are possible."""
-    tree = reading.tree
-    ends: list[_State] = []
-    exhaustive = False
-    for part in tree.children[node]:
-        # Python's elif is a clause beside the others, with a condition and a consequence of its own.
-        for child in tree.children[part] if tree.kinds[part] == "elif_clause" else (part,):
-            if tree.fields[child] in {"consequence", "alternative"}:
-                exhaustive = exhaustive or tree.fields[child] == "alternative"
-                ends.append(dict(state))
-                yield child, ends[-1]
-            else:
-                yield child, state
-    _replace(state, _merge(ends if exhaustive else [*ends, state]))
-
-
-def _loop(reading: _Reading, node: int, state: _State) -> _Walk:
-    tree = reading.tree
-    parts = tree.children[node]
-    first = [child for child in parts if tree.fields[child] in {"init", "initializer"}]
-    yield from _read_all(reading, first, state)
-    entry = dict(state)
-    joins = {name: reading.join(sources) for name, sources in entry.items()}
-    reading.heads.append({})
-    state.update({name: frozenset({join}) for name, join in joins.items()})
-    each = _iteration(tree, node)
-    if each is not None:
-        yield each[1], state
-        for target, value in _pairs(tree, *each):
-            _write(reading, _places(tree, target), _places(tree, value), state)
-    yield from _read_all(reading, [part for part in parts if part not in (*first, *(each or ()))], state)
-    for name, join in {**joins, **reading.heads.pop()}.items():
-        reading.joins[-1 - join] |= state.get(name, frozenset())
-    # A loop may not run at all.
-    _replace(state, _merge([state, entry]))
-
-
-def _iteration(tree: SyntaxTree, node: int) -> tuple[int, int] | None:
-    """What a for-each loop assigns to, and what it iterates over; None for other loops."""
-    target = tree.child(node, "left") or tree.child(node, "name")
-    iterated = tree.child(node, "right") or tree.child(node, "value")
-    return None if target is None or iterated is None else (target, iterated)
-
-
-def _replace(state: _State, other: _State) -> None:
-    state.clear()
-    state.update(other)
-
-
-def _merge(states: Sequence[_State]) -> _State:
-    merged: dict[str, set[int]] = {}
-    for state in states:
-        for name, sources in state.items():
-            merged.setdefault(name, set()).update(sources)
-    return {name: frozenset(sources) for name, sources in merged.items()}
-
-
-def _pairs(tree: SyntaxTree, left: int, right: int) -> list[tuple[int, int]]:
-    """Targets with their values: `a, b = c, d` is two assignments."""
-    if tree.kinds[left] in _TUPLES and tree.kinds[right] in _TUPLES:
-        targets, values = ([child for child in tree.children[side] if tree.named[child]] for side in (left, right))
-        if len(targets) == len(values):
-            return list(zip(targets, values, strict=True))
-    return [(left, right)]
-
-
-def _write(
-    reading: _Reading, targets: list[int], values: list[int], state: _State, *, relation: str = "computedFrom"
-) -> None:
-    names = [reading.tree.texts[value] for value in values]
+def _write(reading: _Reading, targets: Sequence[int], values: Sequence[int], relation: str) -> None:
+    """`targets` get their value from `values`, all of them places."""
+    names = [reading.tree.names[value] for value in values]
+    reading.used.update(values if targets else ())
     for place in targets:
-        _record(reading, place, relation, names, frozenset(values))
-        state[reading.tree.texts[place]] = frozenset({place})
+        reading.record(place, relation, names, has_source=bool(values))
+        reading.assign(reading.tree.names[place], _Origin(place))
 
 
-def _record(reading: _Reading, place: int, relation: str, names: list[str], sources: _Sources) -> None:
-    edge = reading.edges.setdefault(place, _Edge(relation=relation, names=[], sources=set()))
-    edge.names += [name for name in names if name not in edge.names]
-    edge.sources |= sources
+def _write_in_c(reading: _Reading, target: int, value: int, relation: str) -> None:
+    """As `_write` for the nodes of a Java or C# assignment: a name counts once, and no value is no edge."""
+    tree = reading.tree
+    targets, values = _places(tree, target), _places(tree, value)
+    names = list(dict.fromkeys(tree.names[place] for place in values))
+    reading.used.update(values if targets else ())
+    for place in targets:
+        if names:
+            reading.record(place, relation, names, has_source=True)
+        reading.assign(tree.names[place], _Origin(place))
 
 
 def _places(tree: SyntaxTree, node: int) -> list[int]:
-    """The leaves below `node` that can hold a value, in order of the text."""
-    found, todo = [], [node]
-    while todo:
-        current = todo.pop()
-        todo += reversed(tree.children[current])
-        if _is_value(tree, current):
-            found.append(current)
+    """The leaves of `node` that can hold a value, in order of the text."""
+    found, stop = [], tree.ends[node]
+    while node < stop:
+        if tree.names[node]:
+            found.append(node)
+            node = tree.ends[node]
+        else:
+            node += 1
     return found
 
 
-def _is_value(tree: SyntaxTree, node: int) -> bool:
-    """Names and literals; keywords and punctuation are leaves whose kind is their text."""
-    return not tree.children[node] and tree.named[node] and tree.texts[node] not in {"", tree.kinds[node]}
+def _visit(reading: _Reading, node: int) -> _Walk:
+    return _walk(reading, node, reading.tree.ends[node])
+
+
+def _inside(reading: _Reading, node: int) -> _Walk:
+    """The walk over all children of a node that has a rule of its own."""
+    return _walk(reading, node + 1, reading.tree.ends[node])
+
+
+def _define(reading: _Reading, node: int) -> _Walk:
+    """A declaration; C#'s grammar gives its value no field: it follows the "="."""
+    tree = reading.tree
+    name, value = tree.child(node, "name"), tree.child(node, "value")
+    children = tree.children(node)
+    if value is None:
+        signs = [child for child in children if tree.kinds[child] == "="]
+        # What follows may be a keyword (`this`), which holds no value of a name; then the mark stands for it.
+        value = next((child for child in children if signs and child > signs[0]), *signs[:1] or (None,))
+    if value is not None:
+        yield _visit(reading, value)
+    target = children[0] if name is None else name
+    if value is None:
+        _write(reading, _places(tree, target), (), "comesFrom")
+    else:
+        _write_in_c(reading, target, value, "comesFrom")
+
+
+def _assign_in_c(reading: _Reading, node: int) -> _Walk:
+    left, right = reading.tree.child(node, "left"), reading.tree.child(node, "right")
+    if left is None or right is None:
+        yield _inside(reading, node)
+        return
+    yield _visit(reading, right)
+    _write_in_c(reading, left, right, "computedFrom")
+
+
+def _update(reading: _Reading, node: int) -> _Walk:
+    """`i++`: what is updated is computed from itself."""
+    _write_in_c(reading, node, node, "computedFrom")
+    yield from ()
+
+
+def _assign_in_python(reading: _Reading, node: int) -> _Walk:
+    """An annotation without a value (`x: int`) is none; in `for x in y`, y comes last."""
+    tree = reading.tree
+    left, right = tree.child(node, "left"), tree.child(node, "right")
+    if left is not None and right is not None:
+        yield _visit(reading, right)
+        _unpack(reading, left, right)
+
+
+def _unpack(reading: _Reading, left: int, right: int) -> None:
+    """`a, b = c, d` is two assignments."""
+    tree = reading.tree
+    pairs = [(left, right)]
+    if tree.kinds[left] in _TUPLES and tree.kinds[right] in _TUPLES:
+        marks = {",", "(", ")"}
+        sides = [[c for c in tree.children(side) if tree.kinds[c] not in marks] for side in (left, right)]
+        if len(sides[0]) == len(sides[1]):
+            pairs = list(zip(*sides, strict=True))
+    for target, value in pairs:
+        _write(reading, _places(tree, target), _places(tree, value), "computedFrom")
+
+
+def _branch_in_c(reading: _Reading, node: int) -> _Walk:
+    """Condition and consequence, then the alternative, which begins anew; all ends are possible."""
+    children, kinds = reading.tree.children(node), reading.tree.kinds
+    split = next((i for i, child in enumerate(children) if kinds[child] in {"if_statement", "else"}), len(children))
+    # With an alternative too, what was before stays possible, as in the reference implementation.
+    yield _fork(reading, [children[:split], *([child] for child in children[split:])], exhaustive=False)
+
+
+def _branch_in_python(reading: _Reading, node: int) -> _Walk:
+    children, kinds = reading.tree.children(node), reading.tree.kinds
+    clauses = [child for child in children if kinds[child] in {"elif_clause", "else_clause"}]
+    first = [child for child in children if kinds[child] not in {"elif_clause", "else_clause"}]
+    exhaustive = any(kinds[child] == "else_clause" for child in clauses)
+    yield _fork(reading, [first, *([child] for child in clauses)], exhaustive=exhaustive)
+
+
+def _fork(reading: _Reading, branches: Sequence[Sequence[int]], *, exhaustive: bool) -> _Walk:
+    """Read branches, each from here; a name's value is then that of any, and of none unless `exhaustive`."""
+    ends: list[dict[str, _Origin]] = []
+    for nodes in branches:
+        reading.branches.append({})
+        for node in nodes:
+            yield _visit(reading, node)
+        ends.append(reading.leave_branch())
+    for name in dict.fromkeys(name for end in ends for name in end):
+        before = reading.values.get(name)
+        origins = [end.get(name, before) for end in ends] + ([] if exhaustive else [before])
+        parts = tuple({id(origin): origin for origin in origins if origin is not None}.values())
+        reading.assign(name, parts[0] if len(parts) == 1 else _Origin(parts=parts))
+
+
+def _repeat(reading: _Reading, once: Callable[[], _Walk]) -> _Walk:
+    """Read a loop's part twice, unless it lies too deep."""
+    reading.loops += 1
+    for _ in range(2 if reading.loops <= _LOOPS_READ_TWICE else 1):
+        yield once()
+    reading.loops -= 1
+
+
+def _while(reading: _Reading, node: int) -> _Walk:
+    yield _repeat(reading, lambda: _inside(reading, node))
+
+
+def _for(reading: _Reading, node: int) -> _Walk:
+    """Read as it stands, then again what follows the declaration of the loop's variable, if it has one."""
+    tree = reading.tree
+    declared = {"local_variable_declaration", "variable_declaration"}
+    heads = [child for child in tree.children(node) if tree.kinds[child] in declared]
+    if not heads:
+        yield _inside(reading, node)
+        return
+    rest, stop = tree.ends[heads[0]], tree.ends[node]
+    yield _walk(reading, node + 1, rest)
+    yield _repeat(reading, lambda: _walk(reading, rest, stop))
+
+
+def _for_each(reading: _Reading, node: int) -> _Walk:
+    yield _repeat(reading, lambda: _iterate(reading, node))
+
+
+def _iterate(reading: _Reading, node: int) -> _Walk:
+    """One round of a for-each loop: what is iterated, the loop's variable, the body."""
+    tree = reading.tree
+    target = tree.child(node, "left") or tree.child(node, "name")
+    value = tree.child(node, "right") or tree.child(node, "value")
+    if target is None or value is None:
+        yield _inside(reading, node)
+        return
+    yield _visit(reading, value)
+    if tree.kinds[node] == "for_statement":
+        _unpack(reading, target, value)
+    else:
+        _write_in_c(reading, target, value, "computedFrom")
+    for child in tree.children(node):
+        if tree.fields[child] in {"body", "alternative"}:
+            yield _visit(reading, child)
+
+
+def _comprehend(reading: _Reading, node: int) -> _Walk:
+    """A comprehension's clauses come before the expression that uses their names."""
+    kinds = reading.tree.kinds
+    for child in sorted(reading.tree.children(node), key=lambda child: kinds[child] != "for_in_clause"):
+        yield _visit(reading, child)
+
+
+_IN_C: Mapping[str, _Rule] = {
+    "variable_declarator": _define,
+    "assignment_expression": _assign_in_c,
+    "if_statement": _branch_in_c,
+    "for_statement": _for,
+    "while_statement": _while,
+}
+_RULES: Mapping[Language, Mapping[str, _Rule]] = {
+    Language.JAVA: {**_IN_C, "update_expression": _update, "enhanced_for_statement": _for_each},
+    Language.CSHARP: {**_IN_C, "postfix_unary_expression": _update, "foreach_statement": _for_each},
+    Language.PYTHON: {
+        "default_parameter": _define,
+        "assignment": _assign_in_python,
+        "augmented_assignment": _assign_in_python,
+        "for_in_clause": _assign_in_python,
+        "if_statement": _branch_in_python,
+        "for_statement": _for_each,
+        "while_statement": _while,
+        "list_comprehension": _comprehend,
+        "set_comprehension": _comprehend,
+        "dictionary_comprehension": _comprehend,
+        "generator_expression": _comprehend,
+    },
+}

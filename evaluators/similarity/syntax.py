@@ -1,14 +1,13 @@
-"""Reading code: one flat tree of a program for all who compare or judge its shape, and whether it parses.
+"""Reading code: one flat tree of a program for all who compare its shape, and whether it parses.
 
-One decision: a tree-sitter tree is copied at once, by a cursor, into flat tuples in reading order.
+One decision: a tree-sitter tree is copied at once, by a cursor, into flat lists in reading order.
 Nothing walks a tree by recursion, so an output of 3,000 nested brackets is scored like any other.
 """
 
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import tree_sitter
@@ -24,37 +23,65 @@ _GRAMMARS = {
     Language.CSHARP: tree_sitter_c_sharp.language,
 }
 
-# A literal is one token, as in the reference implementation of CodeBLEU.
-_LITERALS = frozenset(
-    {"string", "string_literal", "character_literal", "verbatim_string_literal", "raw_string_literal", "text_block"}
-)
+# A literal is one value, as in the reference implementation of CodeBLEU.
+_LITERALS = frozenset({"string", "string_literal", "character_literal"})
 _COMMENTS = frozenset({"comment", "line_comment", "block_comment", "line_continuation"})
 _BODIES = frozenset({"class_body", "declaration_list"})
+_KEPT_MARKS = frozenset({"=", "else"})
+"""Of keywords and punctuation, what the reading of dataflow looks for."""
+_ERROR = 65535
+"""tree-sitter's symbol of text that fits no rule."""
 
 # Problems ask for bare methods; a constructor is only grammatical inside a class.
 _WRAPPER_HEAD, _WRAPPER_TAIL = b"class Wrapper {\n", b"\n}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyntaxTree:
-    """A syntax tree without comments and docstrings, as parallel tuples over its nodes.
+class Grammar:
+    """A language's grammar with its names by number, which spares a string for each node.
 
-    Nodes stand in reading order, the root first, so a child's number exceeds its parent's. `texts`
-    is empty for inner nodes. `tokens` are the leaves' texts in order, together with whatever text
-    the grammar skipped over, so that broken code does not lose its unreadable parts.
+    `kept` are the kinds that a `SyntaxTree` holds even as leaves without a field, `remarks` those that may be
+    comments or docstrings.
     """
 
+    language: tree_sitter.Language
     kinds: tuple[str, ...]
-    fields: tuple[str, ...]
     named: tuple[bool, ...]
-    texts: tuple[str, ...]
-    children: tuple[tuple[int, ...], ...]
-    tokens: tuple[str, ...]
-    has_error: bool
+    kept: tuple[bool, ...]
+    remarks: frozenset[int]
+    fields: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class SyntaxTree:
+    """A syntax tree without comments, docstrings and most punctuation, as parallel lists over its nodes.
+
+    Nodes stand in reading order, the root first: a node's descendants are the nodes between it and
+    its end. `names` holds the text of leaves that can hold a value (names and literals), and is empty
+    elsewhere. `shapes` counts the subtrees by a hash that means something in this process only.
+
+    A shape is what tree-sitter prints of a node with children: kinds and fields of named nodes,
+    neither names nor operators (Ren et al. 2020, section 3.2: the leaves' names are left out). Shapes
+    are hashed from the leaves up, so that a deep tree costs no more than a wide one.
+    """
+
+    kinds: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    shapes: Counter[int] = field(default_factory=Counter)
+
+    def children(self, node: int) -> list[int]:
+        """The children of `node` in order."""
+        found, child, stop = [], node + 1, self.ends[node]
+        while child < stop:
+            found.append(child)
+            child = self.ends[child]
+        return found
 
     def child(self, node: int, field: str) -> int | None:
         """The first child of `node` in the grammar's `field`."""
-        return next((child for child in self.children[node] if self.fields[child] == field), None)
+        return next((child for child in self.children(node) if self.fields[child] == field), None)
 
 
 def parses(code: str, *, language: Language) -> bool:
@@ -66,41 +93,42 @@ def parses(code: str, *, language: Language) -> bool:
     """
     if language is Language.PYTHON:
         return _python_parses(code)
-    tree = read_tree(code, language=language)
-    return bool(tree.tokens) and not tree.has_error
+    source = code.encode("utf-8", errors="replace")
+    root: tree_sitter.Node | None = parse(source, language=language)
+    if root is not None and root.has_error:
+        root = _wrapper_body(parse(_WRAPPER_HEAD + source + _WRAPPER_TAIL, language=language))
+    return root is not None and any(c.type not in _COMMENTS and c.type not in {"{", "}"} for c in root.children)
+
+
+def parse(source: bytes, *, language: Language) -> tree_sitter.Node:
+    """The root of tree-sitter's own tree."""
+    return parser(language).parse(source).root_node
 
 
 def read_tree(code: str, *, language: Language) -> SyntaxTree:
-    """The tree of `code`, which may be broken: as it stands, or else as the members of a class.
-
-    The second reading is taken only where it removes every error of the first.
-    """
+    """The tree of `code` as it stands, broken or not."""
     source = code.encode("utf-8", errors="replace")
-    parser = tree_sitter.Parser(_grammar(language))
-    root = parser.parse(source).root_node
-    if root.has_error and language is not Language.PYTHON:
-        wrapped = _WRAPPER_HEAD + source + _WRAPPER_TAIL
-        body = _wrapper_body(parser.parse(wrapped).root_node)
-        if body is not None:
-            return _flatten(body, wrapped, inside=True)
-    return _flatten(root, source, inside=False)
+    return _flatten(parse(source, language=language), source, grammar_of(language))
 
 
-def count_subtrees(tree: SyntaxTree) -> Counter[int]:
-    """How often each shape of subtree occurs, by a hash that means something in this process only.
+@cache
+def grammar_of(language: Language) -> Grammar:
+    """The grammar of a language."""
+    made = tree_sitter.Language(_GRAMMARS[language]())
+    kinds = range(made.node_kind_count)
+    return Grammar(
+        language=made,
+        kinds=tuple(made.node_kind_for_id(number) or "" for number in kinds),
+        named=tuple(made.node_kind_is_named(number) for number in kinds),
+        kept=tuple(made.node_kind_is_named(n) or made.node_kind_for_id(n) in _KEPT_MARKS for n in kinds),
+        remarks=frozenset(n for n in kinds if made.node_kind_for_id(n) in {*_COMMENTS, "expression_statement"}),
+        fields=tuple(made.field_name_for_id(number) or "" for number in range(made.field_count + 1)),
+    )
 
-    A shape is what tree-sitter prints of a node: kinds and fields of named nodes, neither names nor
-    operators (Ren et al. 2020, section 3.2: the leaves' names are left out). Shapes are hashed from
-    the leaves up, 64 bits each, so that a deep tree costs no more than a wide one.
-    """
-    shapes: list[int] = [0] * len(tree.kinds)
-    counts: Counter[int] = Counter()
-    for node in reversed(range(len(tree.kinds))):
-        inner = tuple((tree.fields[child], shapes[child]) for child in tree.children[node] if tree.named[child])
-        shapes[node] = hash((tree.kinds[node], inner))
-        if tree.children[node]:
-            counts[shapes[node]] += 1
-    return counts
+
+def parser(language: Language) -> tree_sitter.Parser:
+    """A parser of the language's grammar."""
+    return tree_sitter.Parser(grammar_of(language).language)
 
 
 def _python_parses(code: str) -> bool:
@@ -113,11 +141,6 @@ def _python_parses(code: str) -> bool:
             return False
 
 
-@cache
-def _grammar(language: Language) -> tree_sitter.Language:
-    return tree_sitter.Language(_GRAMMARS[language]())
-
-
 def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
     """The body of the wrapper class, unless the code breaks out of it (`} class Other {`)."""
     if root.has_error or root.named_child_count != 1:
@@ -126,73 +149,71 @@ def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
     return next((child for child in declaration.children if child.type in _BODIES), None)
 
 
-def _visit(root: tree_sitter.Node) -> Iterator[tuple[int, tree_sitter.Node, str]]:
-    """Depth, node and field of every node in reading order; leaves and remarks are not entered."""
-    cursor = root.walk()
-    depth = 0
+def _flatten(root: tree_sitter.Node, source: bytes, grammar: Grammar) -> SyntaxTree:
+    """Copy the tree below `root`, hashing the shape of every node as it is left."""
+    tree = SyntaxTree()
+    kinds, fields, names, ends = tree.kinds, tree.fields, tree.names, tree.ends
+    cursor, has_error = root.walk(), root.has_error
+    # Of each open node its place in the lists, field and kind; and what has been printed inside of it.
+    opened: list[tuple[int, int, int]] = []
+    printed: list[list[int | str]] = [[]]
+    shapes: list[int] = []
     while True:
         node = cursor.node
         assert node is not None
-        yield depth, node, cursor.field_name or ""
-        if not _is_leaf(node) and not _is_remark(node) and cursor.goto_first_child():
-            depth += 1
-            continue
+        number = node.kind_id
+        if number not in grammar.remarks or not _is_remark(node):
+            place = cursor.field_id or 0
+            inner = cursor.goto_first_child()
+            broken = number == _ERROR
+            if inner or broken or place or grammar.kept[number]:
+                kind = "ERROR" if broken else grammar.kinds[number]
+                kinds.append(kind)
+                fields.append(grammar.fields[place])
+                ends.append(len(ends) + 1)
+                if inner:
+                    names.append(_text(node, source) if kind in _LITERALS and _is_whole(node) else "")
+                    opened.append((len(ends) - 1, place, number))
+                    printed.append([])
+                    continue
+                text = _text(node, source) if broken or grammar.named[number] else kind
+                names.append("" if text == kind else text)
+            if broken or grammar.named[number] or (has_error and node.is_missing):
+                printed[-1] += (place, _print_leaf(node, number) if has_error else number)
         while not cursor.goto_next_sibling():
-            if depth == 0:
-                return
+            if not opened:
+                tree.shapes = Counter(shapes)
+                return tree
             cursor.goto_parent()
-            depth -= 1
+            left, place, number = opened.pop()
+            ends[left] = len(ends)
+            # A name that is also a keyword has a child of which nothing is printed.
+            shape = hash((number, *printed[-1])) if printed[-1] else number
+            printed.pop()
+            shapes.append(shape)
+            if number == _ERROR or grammar.named[number]:
+                printed[-1] += (place, shape)
 
 
-def _flatten(root: tree_sitter.Node, source: bytes, *, inside: bool) -> SyntaxTree:
-    """Copy the tree below `root`; `inside` says that it is the wrapper's body, whose braces are ours."""
-    rows: list[tuple[str, str, bool, str]] = []
-    children: list[list[int]] = []
-    path: list[int] = []
-    tokens: list[str] = []
-    covered, stop = (root.start_byte, root.end_byte) if inside else (0, len(source))
-    for depth, node, field in _visit(root):
-        ours = inside and depth == 1 and node.type in {"{", "}"}
-        dropped = ours or _is_remark(node)
-        text = ""
-        if dropped or _is_leaf(node):
-            tokens += _text(source, covered, node.start_byte).split()
-            covered = max(covered, node.end_byte)
-            text = "" if dropped else _text(source, node.start_byte, node.end_byte)
-            tokens += [text] if text else []
-        if dropped:
-            continue
-        del path[depth:]
-        if path:
-            children[path[-1]].append(len(rows))
-        path.append(len(rows))
-        children.append([])
-        rows.append((f"MISSING {node.type}" if node.is_missing else node.type, field, node.is_named, text))
-    tokens += _text(source, covered, stop).split()
-    kinds, fields, named, texts = zip(*rows, strict=True)
-    return SyntaxTree(
-        kinds=kinds,
-        fields=fields,
-        named=named,
-        texts=texts,
-        children=tuple(map(tuple, children)),
-        tokens=tuple(tokens),
-        has_error=root.has_error,
-    )
+def _print_leaf(node: tree_sitter.Node, number: int) -> int | str:
+    """A leaf's shape: its kind, but with what stands there where the parser gave up or made it up."""
+    if number != _ERROR and node.end_byte > node.start_byte:
+        return number
+    shown = str(node)
+    return number if shown == "(ERROR)" else shown
 
 
-def _text(source: bytes, start: int, end: int) -> str:
-    return source[start:end].decode("utf-8", errors="replace")
+def _text(node: tree_sitter.Node, source: bytes) -> str:
+    return source[node.start_byte : node.end_byte].decode("utf-8", errors="replace")
 
 
-def _is_leaf(node: tree_sitter.Node) -> bool:
-    if node.child_count == 0:
-        return True
-    # The values inside an f-string are code, the rest of a literal is not.
-    return node.type in _LITERALS and all(child.type != "interpolation" for child in node.children)
+def _is_whole(literal: tree_sitter.Node) -> bool:
+    """Whether a literal is one value: those inside an f-string are code of their own."""
+    return all(child.type != "interpolation" for child in literal.children)
 
 
 def _is_remark(node: tree_sitter.Node) -> bool:
-    if node.type in _COMMENTS:
+    """Whether a node is a comment, or a statement that is a string alone."""
+    if node.type != "expression_statement":
         return True
-    return node.type == "expression_statement" and node.child_count == 1 and node.children[0].type == "string"
+    return node.child_count == 1 and node.children[0].type == "string"

@@ -1,14 +1,12 @@
 """Text metrics: handed through from the libraries unchanged, ours by definition."""
 
-from functools import cache
-
 import pytest
 import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
 
 from evaluators.similarity import score_pairs
-from evaluators.similarity.texts import edit_distance
 
 OUTPUTS = ["Returns the sum of two numbers.", "", "Close the stream", "a totally different text"]
 REFERENCES = ["Returns the sum of both numbers.", "Opens a file.", "Close the stream", "Sorts the list."]
@@ -50,25 +48,48 @@ def test_edit_similarity_is_one_minus_the_share_of_edits() -> None:
     assert scores.per_instance["edit_similarity"] == pytest.approx((100 * (1 - 3 / 7),))
 
 
-@given(st.text("abc", max_size=12), st.text("abcd", max_size=12))
-def test_edit_distance_agrees_with_its_recursive_definition(left: str, right: str) -> None:
-    @cache
-    def distance(i: int, j: int) -> int:
-        if not i or not j:
-            return i + j
-        replaced = distance(i - 1, j - 1) + (left[i - 1] != right[j - 1])
-        return min(replaced, distance(i - 1, j) + 1, distance(i, j - 1) + 1)
-
-    assert edit_distance(left, right) == distance(len(left), len(right))
+WORDS = st.lists(st.sampled_from(["the", "sum", "of", "x", "y", "Two", "(", "1"]), max_size=12).map(" ".join)
 
 
-@pytest.mark.parametrize("metric", ["bleu", "chrf", "rouge_l", "exact_match", "edit_similarity"])
+@given(WORDS, WORDS)
+def test_rouge_is_what_rouge_score_itself_computes(output: str, reference: str) -> None:
+    names = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+    scores = score_pairs([output], [reference], metrics=list(names))
+    expected = RougeScorer(list(names.values()), use_stemmer=False).score(reference, output)
+    for ours, theirs in names.items():
+        assert scores.per_instance[ours][0] == pytest.approx(100 * expected[theirs].fmeasure)
+
+
+@given(WORDS, WORDS)
+def test_symmetric_metrics_are_symmetric(left: str, right: str) -> None:
+    metrics = ["rouge_1", "rouge_l", "exact_match", "edit_similarity"]
+    forth = score_pairs([left], [right], metrics=metrics)
+    back = score_pairs([right], [left], metrics=metrics)
+    for metric in metrics:
+        assert forth.per_instance[metric][0] == pytest.approx(back.per_instance[metric][0])
+
+
+@pytest.mark.parametrize("metric", ["bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "meteor_exact_stem"])
+def test_texts_that_share_no_word_score_zero(metric: str) -> None:
+    scores = score_pairs(["alpha beta gamma delta"], ["one two three four"], metrics=[metric])
+    assert scores.per_instance[metric][0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_pair_that_is_too_long_is_not_scored_and_says_so() -> None:
+    left, right = "a b " * 250_000, "b c " * 250_000
+    scores = score_pairs([left, "a"], [right, "a"], metrics=["edit_similarity", "rouge_l"])
+    assert scores.per_instance["edit_similarity"] == (None, 100.0)
+    assert scores.notes["edit_similarity"][0].startswith("pair 1: ")
+    assert scores.mean("edit_similarity") == 100.0
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match", "edit_similarity"])
 def test_empty_output_scores_zero_against_any_reference(metric: str) -> None:
     scores = score_pairs(["", " \n", ""], ["some words", "some words", ""], metrics=[metric])
     assert scores.per_instance[metric] == (0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("metric", ["bleu", "chrf", "rouge_l", "exact_match", "edit_similarity"])
+@pytest.mark.parametrize("metric", ["bleu", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match", "edit_similarity"])
 def test_identical_texts_score_a_hundred(metric: str) -> None:
     text = "Returns the sum of two numbers."
     scores = score_pairs([text], [text], metrics=[metric])
