@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from orchestrator.commands import execute
+from orchestrator.commands import compare, execute, quality, score
 
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome
@@ -330,6 +330,9 @@ def doctor(json_: JsonOption = False) -> None:
 
 
 app.command("execute", epilog=execute.EPILOG)(execute.execute)
+app.command(epilog=score.EPILOG)(score.score)
+app.command(epilog=compare.EPILOG)(compare.compare)
+app.command(epilog=quality.EPILOG)(quality.quality)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

@@ -18,7 +18,7 @@ from orchestrator.doctor import (
     install_command,
 )
 
-OPTIONAL = {"pmd", "chromium", "boto3"}
+OPTIONAL = {"wordnet", "pmd", "chromium", "boto3"}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,8 @@ def test_every_part_that_a_study_leans_on_is_examined(findings: dict[str, Check]
         "isolation",
         "pylint",
         "radon",
+        "complexipy",
+        "bandit",
         "lizard",
     }
     assert findings.keys() == needed | OPTIONAL

@@ -63,9 +63,11 @@ def score(problems: Sequence[Problem], write: Callable[[Problem], str], **fields
 def test_references_score_in_full(track: str) -> None:
     problems = problems_of(track)
     cell = score(problems, lambda p: p.reference)
+    # METEOR takes half a chunk off even from equal texts: 1 - 0.5 / words**3.
+    assert cell.corpus.pop("meteor_exact_stem", 100.0) > 99.0
     assert cell.corpus == pytest.approx(dict.fromkeys(cell.corpus, 100.0))
     assert {"bleu", "chrf", "exact_match", "codebleu" if track in CODE_TRACKS else "rouge_l"} <= cell.corpus.keys()
-    assert cell.corpus.keys() == cell.signatures.keys()
+    assert cell.corpus.keys() == cell.signatures.keys() - {"meteor_exact_stem"}
     assert (cell.track, cell.dataset) == (track, "micro")
     assert [row["problem_id"] for row in cell.rows] == [p.id for p in problems]
     assert {row["parses"] for row in cell.rows} == {True if track in CODE_TRACKS else None}
@@ -114,8 +116,10 @@ def test_quality_counts_stand_beside_those_of_the_references() -> None:
     assert isinstance(right, dict) and isinstance(untidy, dict)
     assert (right["pylint.warning"], untidy["pylint.warning"]) == (0.0, 1.0)
     assert empty == {}
-    assert cell.reference_counts["lizard.nloc"] == 3.0
-    assert cell.reference_counts.keys() == right.keys()
+    assert cell.rows[1]["rules"]["pylint.unused-variable"] == 1  # type: ignore[index, call-overload]
+    assert cell.reference_counts.keys() == {p.id for p in problems}
+    assert all(counts["lizard.nloc"] == 3.0 for counts in cell.reference_counts.values())
+    assert all(counts.keys() == right.keys() for counts in cell.reference_counts.values())
 
 
 def test_scored_cell_survives_a_file() -> None:
