@@ -59,7 +59,9 @@ def _quieten() -> None:
 
 
 def _fail(message: str, *, status: int) -> NoReturn:
-    sys.stderr.write(f"polytune: {message}\n")
+    from orchestrator.redaction import without_secrets
+
+    sys.stderr.write(f"polytune: {without_secrets(message)}\n")
     raise SystemExit(status)
 
 
@@ -154,7 +156,9 @@ def _report(study: "Study") -> tuple[Any, Path]:
 
     ledger = ledger_of(study)
     results = collect(study, trials_of(study), ledger)
-    return results, write_report(results, folder=ledger.study_folder(study.study))
+    page = write_report(results, folder=ledger.study_folder(study.study))
+    ledger.keep_study_file(study.study, page)
+    return results, page
 
 
 def _print_tables(results: Any, page: Path, *, brief: bool = False) -> None:

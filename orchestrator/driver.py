@@ -5,17 +5,20 @@ It holds no state of its own, so running again after any end is the same as goin
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from orchestrator.collect import completions_of
-from orchestrator.ledger import JUDGED_AGAIN, Ledger
+from orchestrator.errors import LedgerError
+from orchestrator.lease import Lease
+from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger
+from orchestrator.named import write_named
 from orchestrator.plan import judgeable_since
 from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
 from orchestrator.study import Resources, Study
@@ -27,10 +30,14 @@ _Item = TypeVar("_Item")
 
 @dataclass(slots=True, kw_only=True)
 class Listener:
-    """What a run tells whoever watches it. `stage(name, due)` opens a stage; `done(label, cause)` closes a trial's."""
+    """What a run tells whoever watches it.
+
+    `stage(name, due)` opens a stage; `done(label, cause)` closes a trial's; `note(text)` is to be read by a person.
+    """
 
     stage: Callable[[StageName, int], None] = lambda stage, due: None
     done: Callable[[str, str], None] = lambda label, cause: None
+    note: Callable[[str], None] = lambda text: None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class _Run:
     study: Study
     trials: tuple[TrialSpec, ...]
     ledger: Ledger
+    lease: Lease
     listener: Listener
     outcome: Outcome
 
@@ -74,53 +82,61 @@ class _Run:
 
 def ledger_of(study: Study) -> Ledger:
     """The ledger that a study's storage setting names."""
-    return Ledger(Path(study.storage))
+    return Ledger(study.storage)
 
 
 def store_study(study: Study, ledger: Ledger) -> None:
-    """Keep the resolved study under its name, for commands that are given the name alone."""
-    path = ledger.study_folder(study.study) / "study.json"
-    private = path.with_name(f".{path.name}.{os.getpid()}")
-    private.write_text(study.model_dump_json(indent=1), encoding="utf-8")
-    private.replace(path)
+    """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
+    ledger.write_study_file(study.study, "study.json", study.model_dump_json(indent=1))
+    write_named(ledger, study.study, trials_of(study))
 
 
 def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
     """Run whatever of a study is not in the ledger yet.
 
     Raises:
-        DataError, ModelError: if local data or a local model is not there; nothing was run then.
+        DataError, ModelError: if local data or a local model is not there.
+        LedgerError: if the ledger cannot be written, or another process runs the study.
+        In each case nothing was run.
     """
-    ledger = ledger_of(study)
-    run = _Run(
-        study=study,
-        trials=trials_of(study),
-        ledger=ledger,
-        listener=listener or Listener(),
-        outcome=Outcome(),
-    )
-    check_data(run.trials, root=Path(study.data.root))
-    store_study(study, ledger)
-    if not any(run.due(stage) for stage in ("train", "generate", "execute", "score")):
-        return run.outcome
-    with local_ray(study.resources):
-        _train(run)
-        _generate(run)
-        _execute(run)
-        _score(run)
+    ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
+    check_data(trials, root=Path(study.data.root))
+    with ledger.lease(study.study) as lease:
+        run = _Run(study=study, trials=trials, ledger=ledger, lease=lease, listener=told, outcome=Outcome())
+        _go_on_from(run)
+        store_study(study, ledger)
+        if any(run.due(stage) for stage in _BODIES):
+            with local_ray(study.resources):
+                for body in _BODIES.values():
+                    lease.check()
+                    body(run)
     return run.outcome
+
+
+def _go_on_from(run: _Run) -> None:
+    """Condemn what is damaged of the study's finished stages, so that it runs again, and say so."""
+    seen: dict[str, str] = {}
+    for trial in run.trials:
+        found = run.ledger.find(trial, hash_up_to=float("inf"), condemn=True)
+        for stage, fault in found.damaged.items():
+            seen.setdefault(trial.key(stage), f"{trial.label} {stage} runs again, artifact damaged: {fault}")
+    for text in seen.values():
+        run.listener.note(text)
 
 
 def run_one_here(study: Study, label: str) -> str:
     """Train one trial in this process, for a debugger; returns the cause of a failure, or nothing."""
     trial = next(t for t in trials_of(study) if t.label == label)
     resources = Resources.model_validate({**study.resources.model_dump(), "full_workers": 1})
-    return train_trial(
-        trial.model_dump_json(),
-        storage=study.storage,
-        root=study.data.root,
-        resources_json=resources.model_dump_json(),
-    )
+    ledger = ledger_of(study)
+    with ledger.lease(study.study):
+        store_study(study, ledger)
+        return train_trial(
+            trial.model_dump_json(),
+            storage=ledger.address,
+            root=study.data.root,
+            resources_json=resources.model_dump_json(),
+        )
 
 
 def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
@@ -147,10 +163,15 @@ def _train(run: _Run) -> None:
     if not due:
         return
     run.listener.stage("train", len(due))
-    scratch = (run.ledger.storage / ".ray-tune").resolve()
-    causes = run_trainings(
-        due, ledger=run.ledger, root=Path(run.study.data.root), resources=run.study.resources, scratch=scratch
-    )
+    # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
+    with TemporaryDirectory(prefix="polytune-tune-") as scratch:
+        causes = run_trainings(
+            due,
+            ledger=run.ledger,
+            root=Path(run.study.data.root),
+            resources=run.study.resources,
+            scratch=Path(scratch),
+        )
     for trial in due:
         # The ledger decides, whatever Tune says: a trial may have been recorded before its actor died.
         recorded = "train" in run.ledger.records_of(trial)
@@ -169,8 +190,7 @@ def _generate(run: _Run) -> None:
 
     def weights(trial: TrialSpec) -> Weights:
         record = run.ledger.records_of(trial).get("train")
-        folder = str((run.ledger.folder(record) / str(record.facts["weights"])).resolve()) if record else None
-        return Weights(model=trial.model, kind=trial.kind, folder=folder)
+        return Weights(model=trial.model, kind=trial.kind, storage=run.ledger.address, record=record)
 
     due = run.due("generate")
     jobs = [
@@ -229,24 +249,29 @@ def _pipeline(
         return
     run.listener.stage(stage, len(due))
     trials = {trial.key(stage): trial for trial in due}
-    attempts = {key: run.ledger.begin(key) for key in trials}
     inputs = {key: run.inputs(trial, stage) for key, trial in trials.items()}
+    attempts: dict[str, Attempt] = {}
     started = time.monotonic()
+    error: Exception
     try:
-        for key, results in _timed(stream()):
-            attempt, (seconds, records) = attempts.pop(key), results
-            _write(attempt.folder / file, records)
-            record_success(run.ledger, attempt, stage, inputs=inputs[key], seconds=seconds, facts=facts or {})
-            run.finished(trials[key], stage)
-    except Exception as error:
-        for key, attempt in attempts.items():
-            path = record_failure(run.ledger, attempt, stage, error)
-            run.finished(trials[key], stage, f"{type(error).__name__}: {error} (log: {path})")
-        return
-    for key, attempt in attempts.items():
-        missing = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
-        record_failure(run.ledger, attempt, stage, missing)
-        run.finished(trials[key], stage, str(missing))
+        attempts.update({key: run.ledger.begin(key) for key in trials})
+        for key, (seconds, records) in _timed(stream()):
+            attempt, trial = attempts.pop(key), trials.pop(key)
+            try:
+                _write(attempt.folder / file, records)
+                record_success(
+                    run.ledger, attempt, trial, stage, inputs=inputs[key], seconds=seconds, facts=facts or {}
+                )
+            except (OSError, LedgerError) as unwritable:
+                run.finished(trial, stage, str(record_failure(run.ledger, attempt, stage, unwritable)))
+            else:
+                run.finished(trial, stage)
+        error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
+    except Exception as broken:
+        error = broken
+    for key, trial in trials.items():
+        told = record_failure(run.ledger, attempts[key], stage, error) if key in attempts else error
+        run.finished(trial, stage, str(told))
 
 
 def _timed(
@@ -258,6 +283,14 @@ def _timed(
         now = time.monotonic()
         yield key, (now - since, records)
         since = time.monotonic()
+
+
+_BODIES: dict[StageName, Callable[[_Run], None]] = {
+    "train": _train,
+    "generate": _generate,
+    "execute": _execute,
+    "score": _score,
+}
 
 
 def _write(path: Path, records: Sequence[BaseModel]) -> None:

@@ -3,6 +3,8 @@
 PolytuneError
 ├── StudyError        a study file is at fault; holds every fault with its line
 ├── LedgerError       the ledger cannot be read or written
+│   ├── ArtifactDamaged   a file of a finished stage is not what was recorded
+│   └── StudyHeld         another process runs the study
 └── StageFailed       a stage ended without a result; holds its cause and where its log lies
 """
 
@@ -40,7 +42,19 @@ class StudyError(PolytuneError):
 
 
 class LedgerError(PolytuneError):
-    """The ledger cannot be read or written; the message says what and what to do."""
+    """The ledger cannot be read or written; the message says what and what to do. `errno` is the system's, if any."""
+
+    def __init__(self, message: str, *, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class ArtifactDamaged(LedgerError):
+    """A file of a finished stage is not what was recorded; running the study again makes it anew."""
+
+
+class StudyHeld(LedgerError):
+    """Another process runs the study, or held it last and was heard of a moment ago."""
 
 
 class StageFailed(PolytuneError):

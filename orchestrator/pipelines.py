@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from evaluators.generation import GenerationSettings
@@ -85,8 +84,7 @@ class Generator:
         if self._loaded is None or self._loaded[0] != key:
             weights = order.weights
             self._loaded = None  # frees the previous model before the next is loaded
-            folder = Path(weights.folder) if weights.folder else None
-            model = load_trained(weights.model, kind=weights.kind, weights=folder, runtime=order.runtime)
+            model = load_trained(weights.model, kind=weights.kind, weights=weights.folder(), runtime=order.runtime)
             self._loaded = (key, model, load_tokenizer(weights.model))
         return self._loaded[1], self._loaded[2]
 

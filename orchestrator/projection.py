@@ -6,7 +6,6 @@ One decision: this half knows no MLflow. A run's whole content is one value, a `
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.redaction import without_secrets
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from orchestrator.study import Study
 from orchestrator.trial import StageName, TrialSpec
@@ -250,21 +250,14 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterat
     train = records.get("train")
     if train is None:
         return
-    yield Upload(name="summary.json", mark=train.attempt, source=ledger.folder(train) / "summary.json")
+    yield Upload(
+        name="summary.json", mark=train.attempt, source=ledger.folder(train, under="summary.json") / "summary.json"
+    )
     weights = f"{train.facts['weights']}/"
     size = sum(file.size_bytes for name, file in train.outputs.items() if name.startswith(weights))
     if trial.kind != "full" or size < _FULL_WEIGHTS_LIMIT_BYTES:
         name = "model" if trial.kind == "full" else "adapter"
-        yield Upload(name=name, mark=train.attempt, source=ledger.folder(train) / weights)
-
-
-def without_secrets(text: str) -> str:
-    """The text without passwords in addresses and without values of this environment's secrets."""
-    text = re.sub(r"://[^/\s@]+@", "://***@", text)
-    named = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY)$", re.IGNORECASE)
-    for secret in (value for name, value in os.environ.items() if named.search(name) and len(value) >= 8):
-        text = text.replace(secret, "***")
-    return text
+        yield Upload(name=name, mark=train.attempt, source=ledger.folder(train, under=weights) / weights)
 
 
 def _number(value: object, default: float) -> float:

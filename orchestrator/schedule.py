@@ -11,6 +11,8 @@ resources, and a coordinator that held CPUs would starve its own workers on a sm
 
 import json
 import os
+import re
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,9 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import StageFailed
+from orchestrator.errors import LedgerError, PolytuneError, StageFailed
 from orchestrator.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
 from orchestrator.provenance import provenance
+from orchestrator.redaction import without_secrets
+from orchestrator.storage import FULL
 from orchestrator.study import Resources
 from orchestrator.trial import StageName, TrialSpec
 from trainers.spec import Runtime
@@ -83,28 +87,30 @@ def run_stage(
     stage: StageName,
     *,
     inputs: dict[str, str],
-    body: Callable[[Path], dict[str, Any]],
+    body: Callable[[Attempt], dict[str, Any]],
 ) -> StageRecord:
     """Run a stage's body in a fresh attempt and record it.
 
-    `body` is given the attempt's folder and returns facts for the record.
+    `body` is given the attempt, writes into its folder and returns facts for the record.
 
     Raises:
         StageFailed: if the body raised; the attempt keeps the traceback.
+        LedgerError: if no attempt could be begun.
     """
     attempt = ledger.begin(trial.key(stage))
     started = time.monotonic()
     try:
-        facts = body(attempt.folder)
+        facts = body(attempt)
+        seconds = time.monotonic() - started
+        return record_success(ledger, attempt, trial, stage, inputs=inputs, seconds=seconds, facts=facts)
     except Exception as error:
-        path = record_failure(ledger, attempt, stage, error)
-        raise StageFailed(f"{type(error).__name__}: {error}", str(path)) from error
-    return record_success(ledger, attempt, stage, inputs=inputs, seconds=time.monotonic() - started, facts=facts)
+        raise record_failure(ledger, attempt, stage, error) from error
 
 
 def record_success(
     ledger: Ledger,
     attempt: Attempt,
+    trial: TrialSpec,
     stage: StageName,
     *,
     inputs: dict[str, str],
@@ -122,24 +128,37 @@ def record_success(
         finished_at=time.time(),
         facts=facts,
         provenance=provenance(),
+        spec=trial.identity(stage),
     )
     return ledger.commit(attempt, record)
 
 
-def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: BaseException) -> Path:
-    """Leave an error's cause and traceback with its attempt."""
+def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: BaseException) -> StageFailed:
+    """Leave an error's cause and traceback with its attempt; returns what to tell of it, without secrets."""
+    kind = _kind(error)
+    cause = without_secrets(str(error) if isinstance(error, PolytuneError) else f"{type(error).__name__}: {error}")
+    if kind == "disk":
+        cause = f"the disk is full: {cause}; free some space (`polytune gc` lists what no study names), then run again"
+        # What this attempt wrote is of no use, and word of its failure needs the room.
+        shutil.rmtree(attempt.folder, ignore_errors=True)
     failure = Failure(
         stage=stage,
-        cause=f"{type(error).__name__}: {error}",
-        kind=_kind(error),
-        traceback="".join(traceback.format_exception(error)),
+        cause=cause,
+        kind=kind,
+        traceback=without_secrets("".join(traceback.format_exception(error))),
         failed_at=time.time(),
     )
-    return ledger.fail(attempt, failure)
+    try:
+        return StageFailed(cause, str(ledger.fail(attempt, failure)))
+    except LedgerError as unwritable:
+        return StageFailed(f"{cause} (and no word of it could be left: {unwritable})")
 
 
 def _kind(error: BaseException) -> str:
     """The sort of cause, which a retry policy would look at."""
+    # Writers in other languages tell of a full disk in words.
+    if getattr(error, "errno", None) in FULL or re.search("no space left|os error 28|disk quota", str(error), re.I):
+        return "disk"
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "memory"
     if type(error).__name__ == "TrainingDiverged":
@@ -151,21 +170,21 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
     """Train one trial and record it; returns the cause of a failure, or nothing. Runs anywhere."""
     trial = TrialSpec.model_validate_json(trial_json)
     resources = Resources.model_validate_json(resources_json)
-    ledger = Ledger(Path(storage))
 
-    def body(folder: Path) -> dict[str, Any]:
+    def body(attempt: Attempt) -> dict[str, Any]:
         if trial.kind == "full":
-            return _train_full(trial, folder, root=root, resources=resources)
+            return _train_full(trial, attempt, storage=storage, root=root, resources=resources)
         from orchestrator.stages import train
 
+        folder = attempt.folder
         summary = train(
             trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(trial, folder)
         )
         return summary.model_dump(mode="json")
 
     try:
-        run_stage(ledger, trial, "train", inputs={}, body=body)
-    except StageFailed as error:
+        run_stage(Ledger(storage), trial, "train", inputs={}, body=body)
+    except (StageFailed, LedgerError) as error:
         return str(error)
     return ""
 
@@ -180,8 +199,8 @@ def _progress(trial: TrialSpec, folder: Path) -> "Callable[[Row], None]":
     return report
 
 
-def _train_full(trial: TrialSpec, folder: Path, *, root: str, resources: Resources) -> dict[str, Any]:
-    """Full fine-tuning by Ray Train, from the trial's coordinator."""
+def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, resources: Resources) -> dict[str, Any]:
+    """Full fine-tuning by Ray Train, from the trial's coordinator, which may run on another node than its workers."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -191,11 +210,14 @@ def _train_full(trial: TrialSpec, folder: Path, *, root: str, resources: Resourc
     if missing:
         raise StageFailed(missing)
     on_gpu = resources.trial_gpus > 0
+    ledger = Ledger(storage)
     trainer = TorchTrainer(
         _full_worker,
         train_loop_config={
             "trial": trial.model_dump_json(),
-            "folder": str(folder),
+            "key": attempt.key,
+            "attempt": attempt.id,
+            "storage": storage,
             "root": root,
             "runtime": runtime_of(trial, resources).model_dump_json(),
         },
@@ -207,12 +229,13 @@ def _train_full(trial: TrialSpec, folder: Path, *, root: str, resources: Resourc
         ),
         # Train restores any snapshot under a run's name, so the name is the attempt's alone.
         run_config=ray.train.RunConfig(
-            name=f"{folder.parent.parent.name[:16]}-{folder.name}",
-            storage_path=str(folder.parent.parent.parent.parent / ".ray-train"),
+            name=f"{attempt.key[:16]}-{attempt.id}",
+            storage_path=str(ledger.storage / ".ray-train"),
         ),
     )
     trainer.fit()
-    facts: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    ledger.download(attempt)
+    facts: dict[str, Any] = json.loads((attempt.folder / "summary.json").read_text(encoding="utf-8"))
     return facts
 
 
@@ -220,15 +243,17 @@ def _full_worker(config: dict[str, str]) -> None:
     """One process of a full fine-tuning, in Ray Train's process group."""
     from orchestrator.stages import train
 
-    folder = Path(config["folder"])
+    ledger = Ledger(config["storage"])
+    attempt = ledger.attempt(config["key"], config["attempt"])
     trial = TrialSpec.model_validate_json(config["trial"])
     train(
         trial,
-        folder,
+        attempt.folder,
         root=Path(config["root"]),
         runtime=Runtime.model_validate_json(config["runtime"]),
-        report=_progress(trial, folder),
+        report=_progress(trial, attempt.folder),
     )
+    ledger.upload(attempt)
 
 
 def run_trainings(
@@ -238,7 +263,7 @@ def run_trainings(
     from ray import tune
 
     fixed = {
-        "storage": str(ledger.storage.resolve()),
+        "storage": ledger.address,
         "root": str(root.resolve()),
         "resources_json": resources.model_dump_json(),
     }

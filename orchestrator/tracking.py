@@ -25,7 +25,7 @@ from urllib.parse import quote, urlsplit
 
 from orchestrator.collect import collect
 from orchestrator.errors import PolytuneError
-from orchestrator.ledger import Ledger, create_only
+from orchestrator.ledger import Ledger
 from orchestrator.projection import (
     Picture,
     Point,
@@ -34,8 +34,8 @@ from orchestrator.projection import (
     study_picture,
     trial_digest,
     trial_picture,
-    without_secrets,
 )
+from orchestrator.redaction import without_secrets
 from orchestrator.study import Study
 from orchestrator.trial import TrialSpec
 
@@ -159,10 +159,8 @@ def _pages(experiment_id: str, run_ids: Sequence[str]) -> tuple[str, ...]:
 
 def _ledger_id(study: Study, ledger: Ledger) -> str:
     """What tells this ledger's runs from those that another sends to the same server; moves with it."""
-    path = ledger.study_folder(study.study) / "tracking.json"
-    if not path.exists():
-        create_only(path, json.dumps({"ledger": uuid.uuid4().hex}))
-    return str(json.loads(path.read_text(encoding="utf-8"))["ledger"])
+    text = ledger.create_study_file(study.study, "tracking.json", json.dumps({"ledger": uuid.uuid4().hex}))
+    return str(json.loads(text)["ledger"])
 
 
 def _is_server(uri: str) -> bool:

@@ -6,11 +6,13 @@ before anything runs, and a changed setting changes the keys of exactly what dep
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
+
+from pydantic import JsonValue
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
-from orchestrator.fingerprint import fingerprint
+from orchestrator.fingerprint import canonical, fingerprint
 from orchestrator.study import Method, Study, short_name
 from tasks import prompts
 from tasks.readers import Source, digest
@@ -91,6 +93,13 @@ class TrialSpec(Record):
 
     def key(self, stage: StageName) -> str:
         """The stage's key."""
+        return fingerprint(self._identity(stage))
+
+    def identity(self, stage: StageName) -> dict[str, JsonValue]:
+        """What the stage's key is the hash of, as plain data."""
+        return cast("dict[str, JsonValue]", canonical(self._identity(stage)))
+
+    def _identity(self, stage: StageName) -> dict[str, object]:
         spec: dict[str, object] = {
             "stage": stage,
             "version": CODE_VERSIONS[stage],
@@ -114,7 +123,7 @@ class TrialSpec(Record):
             spec |= {"limits": self.limits}
         else:
             spec |= {"quality": self.quality}
-        return fingerprint(spec)
+        return spec
 
     def _judge(self) -> dict[str, object]:
         """What else decides a training that keeps the checkpoint whose greedy output scores best."""

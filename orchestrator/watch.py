@@ -34,7 +34,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._left = 0
         self._stage: StageName | None = None
-        self.listener = Listener(stage=self._open, done=self._close)
+        self.listener = Listener(stage=self._open, done=self._close, note=self._note)
 
     def __enter__(self) -> "Watcher":
         self._thread.start()
@@ -59,6 +59,10 @@ class Watcher:
         self._left -= 1
         shown = "" if self._left <= 0 else f" ({self._left} left)"
         self._say(f"  [red]{escape(label)}: {escape(cause)}[/red]" if cause else f"  {escape(label)}{shown}")
+
+    def _note(self, text: str) -> None:
+        # Not even a quiet run hides what a person ought to know; it goes to standard error.
+        self._console.print(f"note: {escape(text)}", soft_wrap=True)
 
     def _watch(self) -> None:
         last = ""
