@@ -135,7 +135,7 @@ def test_run_and_clean_up_exclude_each_other(ledger: Ledger) -> None:
 def test_lease_of_a_ledger_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the ledger should be")
     with (
-        pytest.raises(LedgerError, match="cannot be (read|written)"),
+        pytest.raises(LedgerError, match=r"cannot be (read|written)"),
         Ledger(tmp_path / "runs" / "deeper").lease("small"),
     ):
         raise AssertionError
