@@ -1,10 +1,12 @@
 """Run a study: bring every due stage into the ledger, and go on where some cannot.
 
-One decision: the driver asks the ledger what is missing, runs that, and asks again at the next stage.
-It holds no state of its own, so running again after any end is the same as going on.
+One decision: each kind of stage has a thread that runs whatever of it has become due, and sleeps until the
+stage before it has made more so. Trainings go on while the trials that are trained already write, and while
+what those wrote is judged. All that a run knows is in the ledger, so running again is the same as going on.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,25 +16,37 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from orchestrator.attempts import record_failure, record_success
+from orchestrator.causes import kind_of, wait_before
 from orchestrator.collect import completions_of
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, StageFailed
 from orchestrator.lease import Lease
-from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger
+from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger, StageRecord
+from orchestrator.limits import Limits, Meter
 from orchestrator.named import write_named
 from orchestrator.plan import judgeable_since
-from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
+from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.study import Resources, Study
+from orchestrator.training import leave_progress, train_trial
+from orchestrator.trainings import TrainingQueue
 from orchestrator.trial import StageName, TrialSpec, trials_of
 from tasks.records import Language, Problem
 
+_STAGES: tuple[StageName, ...] = ("train", "generate", "execute", "score")
+_UPSTREAM: dict[StageName, StageName] = {"generate": "train", "execute": "generate", "score": "generate"}
+# How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
+_TICK_S = 1.0
+_PARTING_S = 10.0
 _Item = TypeVar("_Item")
+_Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 
 
 @dataclass(slots=True, kw_only=True)
 class Listener:
     """What a run tells whoever watches it.
 
-    `stage(name, due)` opens a stage; `done(label, cause)` closes a trial's; `note(text)` is to be read by a person.
+    `stage(name, due)` opens a stage for some trials; `done(label, cause)` closes a trial's; `note(text)` says
+    what went otherwise than planned.
     """
 
     stage: Callable[[StageName, int], None] = lambda stage, due: None
@@ -42,42 +56,102 @@ class Listener:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What a run did: how many stages it ran, and the causes of those that failed, by trial and stage."""
+    """What a run did.
+
+    `ran` counts stages; `failed` says how those failed that did, by trial and stage; `retried` what was begun
+    again; `stopped` why the run ended before its study was finished, or nothing.
+    """
 
     ran: dict[StageName, int] = field(default_factory=dict)
-    failed: dict[tuple[str, StageName], str] = field(default_factory=dict)
+    failed: dict[tuple[str, StageName], StageFailed] = field(default_factory=dict)
+    retried: list[str] = field(default_factory=list)
+    stopped: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
 class _Run:
-    study: Study
-    trials: tuple[TrialSpec, ...]
-    ledger: Ledger
-    lease: Lease
-    listener: Listener
-    outcome: Outcome
+    """A study under way: what is done, what is due, and what the threads tell each other."""
+
+    def __init__(self, study: Study, ledger: Ledger, *, lease: Lease, listener: Listener, limits: Limits) -> None:
+        self.study, self.ledger, self.lease, self.listener = study, ledger, lease, listener
+        self.trials = trials_of(study)
+        self.root = Path(study.data.root)
+        self.outcome = Outcome()
+        self.meter = Meter(study, ledger, limits)
+        self.changed = threading.Condition()
+        self.stopping = False
+        self.working: set[StageName] = set()
+        self.queue: TrainingQueue | None = None
+        self._done: dict[str, dict[StageName, StageRecord]] = {}
+        self._broken: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._lost: dict[str, int] = {}
+
+    def look(self) -> None:
+        """Read what is done of every trial."""
+        self._done = {trial.label: self.ledger.records_of(trial) for trial in self.trials}
 
     def due(self, stage: StageName) -> list[TrialSpec]:
         """Trials whose `stage` can run now: its inputs are there and its record is not; once by key."""
         found: dict[str, TrialSpec] = {}
         for trial in self.trials:
-            done = self.ledger.records_of(trial)
+            done = self._done[trial.label]
             ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
             if ready and (stage not in done or judgeable_since(done[stage], trial)):
                 found.setdefault(trial.key(stage), trial)
-        return list(found.values())
+        return [trial for key, trial in found.items() if key not in self._broken]
+
+    def record(self, trial: TrialSpec, stage: StageName) -> StageRecord:
+        return self._done[trial.label][stage]
+
+    def facts(self, trial: TrialSpec, stage: StageName) -> dict[str, Any]:
+        done = self._done[trial.label]
+        return dict(done[stage].facts) if stage in done else {}
 
     def inputs(self, trial: TrialSpec, stage: StageName) -> dict[str, str]:
-        done = self.ledger.records_of(trial)
+        done = self._done[trial.label]
         again = JUDGED_AGAIN if stage in done else {}
         return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)} | again
 
-    def finished(self, trial: TrialSpec, stage: StageName, cause: str = "") -> None:
-        if cause:
-            self.outcome.failed[(trial.label, stage)] = cause
-        else:
-            self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
-        self.listener.done(trial.label, cause)
+    def finished(self, trial: TrialSpec, stage: StageName, failed: StageFailed | None = None) -> None:
+        """Take note of a stage's end, for every trial that shares it."""
+        key = trial.key(stage)
+        with self.changed:
+            if failed is not None:
+                self._broken.add(key)
+                self.outcome.failed[(trial.label, stage)] = failed
+            else:
+                self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
+                for other in self.trials:
+                    if stage in other.stages and other.key(stage) == key:
+                        self._done[other.label] = self.ledger.records_of(other)
+            self.changed.notify_all()
+        self.listener.done(trial.label, str(failed) if failed else "")
+
+    def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
+        """Take note of a try that is followed by another."""
+        text = f"{trial.label} {stage} {how}: {failed.cause}"
+        self.outcome.retried.append(text)
+        self.listener.note(text)
+
+    def lost(self, trial: TrialSpec, stage: StageName, failed: StageFailed) -> None:
+        """A stage whose node or process is gone stays due, for later."""
+        key = trial.key(stage)
+        self._lost[key] = self._lost.get(key, 0) + 1
+        wait = wait_before(self._lost[key])
+        self._not_before[key] = time.monotonic() + wait
+        self.begins_again(trial, stage, failed, f"begins again in {wait:.0f} s")
+
+    def waits(self, trial: TrialSpec, stage: StageName) -> bool:
+        return self._not_before.get(trial.key(stage), 0.0) > time.monotonic()
+
+    def stop(self, why: str) -> None:
+        """Start nothing more and leave what runs."""
+        with self.changed:
+            self.outcome.stopped = self.outcome.stopped or why
+            self.stopping = True
+            if self.queue is not None:
+                self.queue.stop()
+            self.changed.notify_all()
 
 
 def ledger_of(study: Study) -> Ledger:
@@ -91,7 +165,7 @@ def store_study(study: Study, ledger: Ledger) -> None:
     write_named(ledger, study.study, trials_of(study))
 
 
-def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
+def run_study(study: Study, *, listener: Listener | None = None, limits: Limits | None = None) -> Outcome:
     """Run whatever of a study is not in the ledger yet.
 
     Raises:
@@ -99,18 +173,26 @@ def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
         LedgerError: if the ledger cannot be written, or another process runs the study.
         In each case nothing was run.
     """
-    ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
+    ledger, trials = ledger_of(study), trials_of(study)
     check_data(trials, root=Path(study.data.root))
     with ledger.lease(study.study) as lease:
-        run = _Run(study=study, trials=trials, ledger=ledger, lease=lease, listener=told, outcome=Outcome())
+        run = _Run(study, ledger, lease=lease, listener=listener or Listener(), limits=limits or Limits())
         _go_on_from(run)
         store_study(study, ledger)
-        if any(run.due(stage) for stage in _BODIES):
-            with local_ray(study.resources):
-                for body in _BODIES.values():
-                    lease.check()
-                    body(run)
+        run.look()
+        if any(run.due(stage) for stage in _STAGES):
+            _run_due(run)
     return run.outcome
+
+
+def _run_due(run: _Run) -> None:
+    why = run.meter.reached()
+    if why:
+        run.stop(why)
+        return
+    with run.meter, local_ray(run.study.resources):
+        _run_threads(run)
+        run.meter.note_end(run.outcome.stopped)
 
 
 def _go_on_from(run: _Run) -> None:
@@ -124,19 +206,28 @@ def _go_on_from(run: _Run) -> None:
         run.listener.note(text)
 
 
-def run_one_here(study: Study, label: str) -> str:
-    """Train one trial in this process, for a debugger; returns the cause of a failure, or nothing."""
-    trial = next(t for t in trials_of(study) if t.label == label)
+def run_one_here(study: Study, label: str) -> Outcome:
+    """Run one trial's due stages in this process and thread, for a debugger."""
     resources = Resources.model_validate({**study.resources.model_dump(), "full_workers": 1})
+    study = study.model_copy(update={"resources": resources})
     ledger = ledger_of(study)
-    with ledger.lease(study.study):
+    with ledger.lease(study.study) as lease:
+        run = _Run(study, ledger, lease=lease, listener=Listener(), limits=Limits())
+        run.trials = tuple(trial for trial in run.trials if trial.label == label)
         store_study(study, ledger)
-        return train_trial(
-            trial.model_dump_json(),
-            storage=ledger.address,
-            root=study.data.root,
-            resources_json=resources.model_dump_json(),
-        )
+        run.look()
+        for trial in run.due("train"):
+            failed = train_trial(
+                trial.model_dump_json(),
+                storage=ledger.address,
+                root=study.data.root,
+                resources_json=resources.model_dump_json(),
+            )
+            run.finished(trial, "train", failed)
+        for stage, pipeline in _PIPELINES.items():
+            if due := run.due(stage):
+                pipeline(run, due, here=True)
+    return run.outcome
 
 
 def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
@@ -158,46 +249,136 @@ def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
                 (read_all_examples if role == "examples" else read_all_problems)((source,), root=root)
 
 
+def _run_threads(run: _Run) -> None:
+    """A thread for each kind of stage; this one looks after the lease and the limits.
+
+    Raises:
+        StudyHeld: if another process took the study over.
+    """
+    errors: list[BaseException] = []
+
+    def guarded(stage: StageName) -> None:
+        try:
+            if stage == "train":
+                _train(run)
+            else:
+                _whenever_due(run, stage)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            with run.changed:
+                run.working.discard(stage)
+                run.changed.notify_all()
+
+    run.working = set(_STAGES)
+    threads = [threading.Thread(target=guarded, args=(stage,), name=stage, daemon=True) for stage in _STAGES]
+    for thread in threads:
+        thread.start()
+    try:
+        while run.working and not errors and not run.stopping:
+            with run.changed:
+                run.changed.wait(_TICK_S)
+            run.lease.check()
+            why = run.meter.tick(run.queue.running() if run.queue else (), run.working)
+            if why:
+                run.stop(why)
+    except BaseException:
+        run.stop("interrupted")
+        raise
+    finally:
+        for thread in threads:
+            thread.join(_PARTING_S if run.stopping or errors else None)
+    if errors and not run.stopping:
+        raise errors[0]
+
+
 def _train(run: _Run) -> None:
     due = run.due("train")
     if not due:
         return
     run.listener.stage("train", len(due))
+
+    def ended(trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
+        if run.stopping and failed is not None:
+            return
+        if failed is not None and again:
+            run.begins_again(trial, "train", failed, again)
+        else:
+            run.finished(trial, "train", failed)
+
+    queue = TrainingQueue(
+        due,
+        resources=run.study.resources,
+        ended=ended,
+        may_start=lambda trial: run.meter.may_start(trial, "train"),
+        hours=lambda trial: run.meter.hours(trial, "train"),
+    )
+    _recall(run, queue)
+    run.queue = queue
     # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
-    with TemporaryDirectory(prefix="polytune-tune-") as scratch:
-        causes = run_trainings(
-            due,
-            ledger=run.ledger,
-            root=Path(run.study.data.root),
-            resources=run.study.resources,
-            scratch=Path(scratch),
+    with TemporaryDirectory(prefix="polytune-tune-", ignore_cleanup_errors=True) as scratch:
+        run_trainings(
+            queue, ledger=run.ledger, root=run.root, resources=run.study.resources, scratch=Path(scratch)
         )
-    for trial in due:
-        # The ledger decides, whatever Tune says: a trial may have been recorded before its actor died.
-        recorded = "train" in run.ledger.records_of(trial)
-        run.finished(trial, "train", "" if recorded else causes[trial.label])
+
+
+def _recall(run: _Run, queue: TrainingQueue) -> None:
+    """Begin with the micro-batches that earlier runs found to fit."""
+    for trial in run.trials:
+        facts = run.facts(trial, "train")
+        runtime = facts.get("runtime")
+        if isinstance(runtime, dict) and any(str(why).startswith("memory") for why in facts.get("retried", [])):
+            queue.learn(trial, int(str(runtime["micro_batch"])))
+
+
+def _whenever_due(run: _Run, stage: StageName) -> None:
+    """Run a stage for all trials that have become due, again and again until no more can."""
+    while not run.stopping:
+        with run.changed:
+            # What comes in after this look wakes the wait below, or is seen in the next round.
+            more = _UPSTREAM[stage] in run.working
+            due = run.due(stage)
+            ready = [trial for trial in due if not run.waits(trial, stage)]
+            if not ready and (more or due):
+                run.changed.wait(_TICK_S)
+                continue
+        allowed = [trial for trial in ready if run.meter.may_start(trial, stage)]
+        if not allowed:
+            return
+        _PIPELINES[stage](run, allowed)
 
 
 def _problems(run: _Run, trial: TrialSpec) -> tuple[Problem, ...]:
     from orchestrator.stages import read_all_problems
 
-    return read_all_problems(trial.test, root=Path(run.study.data.root))
+    return read_all_problems(trial.test, root=run.root)
 
 
-def _generate(run: _Run) -> None:
+def _generate(run: _Run, due: Sequence[TrialSpec], *, here: bool = False) -> None:
     from orchestrator.pipelines import GenerationJob, run_generation
     from orchestrator.stages import Weights
 
-    def weights(trial: TrialSpec) -> Weights:
-        record = run.ledger.records_of(trial).get("train")
-        return Weights(model=trial.model, kind=trial.kind, storage=run.ledger.address, record=record)
-
-    due = run.due("generate")
     jobs = [
-        GenerationJob(key=t.key("generate"), weights=weights(t), settings=t.generation, problems=_problems(run, t))
-        for t in due
+        GenerationJob(
+            key=trial.key("generate"),
+            weights=Weights(
+                model=trial.model,
+                kind=trial.kind,
+                storage=run.ledger.address,
+                record=None if trial.kind == "frozen" else run.record(trial, "train"),
+            ),
+            settings=trial.generation,
+            problems=_problems(run, trial),
+        )
+        for trial in due
     ]
-    _pipeline(run, "generate", due, lambda: run_generation(jobs, resources=run.study.resources), "completions.jsonl")
+    _pipeline(
+        run,
+        "generate",
+        due,
+        lambda told: run_generation(jobs, resources=run.study.resources, told=told, here=here),
+        "completions.jsonl",
+    )
 
 
 def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list[Any]:
@@ -205,92 +386,110 @@ def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list
 
     return [
         JudgingJob(
-            key=t.key(stage),
-            trial=t,
-            problems=_problems(run, t),
-            completions=completions_of(run.ledger, run.ledger.records_of(t)["generate"]),
+            key=trial.key(stage),
+            trial=trial,
+            problems=_problems(run, trial),
+            completions=completions_of(run.ledger, run.record(trial, "generate")),
         )
-        for t in due
+        for trial in due
     ]
 
 
-def _execute(run: _Run) -> None:
+def _execute(run: _Run, due: Sequence[TrialSpec], *, here: bool = False) -> None:
     from evaluators.sandbox import isolation, missing_toolchain
     from orchestrator.pipelines import run_execution
 
-    due = run.due("execute")
-    facts: dict[str, Any] = {}
-    if due:
-        absent = [language.value for language in Language if missing_toolchain(language)]
-        facts = {"isolation": isolation(), **({"absent_toolchains": absent} if absent else {})}
+    absent = [language.value for language in Language if missing_toolchain(language)]
+    facts = {"isolation": isolation(), **({"absent_toolchains": absent} if absent else {})}
     _pipeline(
-        run, "execute", due, lambda: run_execution(_judging_jobs(run, due, "execute")), "verdicts.jsonl", facts=facts
+        run,
+        "execute",
+        due,
+        lambda told: run_execution(_judging_jobs(run, due, "execute"), told=told, here=here),
+        "verdicts.jsonl",
+        facts=facts,
     )
 
 
-def _score(run: _Run) -> None:
+def _score(run: _Run, due: Sequence[TrialSpec], *, here: bool = False) -> None:
     from orchestrator.pipelines import run_scoring
 
-    due = run.due("score")
-    _pipeline(run, "score", due, lambda: run_scoring(_judging_jobs(run, due, "score")), "cells.json")
+    _pipeline(
+        run,
+        "score",
+        due,
+        lambda told: run_scoring(_judging_jobs(run, due, "score"), told=told, here=here),
+        "cells.json",
+    )
+
+
+_PIPELINES: dict[StageName, Callable[..., None]] = {"generate": _generate, "execute": _execute, "score": _score}
 
 
 def _pipeline(
     run: _Run,
     stage: StageName,
     due: Sequence[TrialSpec],
-    stream: Callable[[], Iterable[tuple[str, Sequence[BaseModel]]]],
+    stream: Callable[[Callable[[str, int, int], None]], _Stream],
     file: str,
     *,
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause."""
-    if not due:
-        return
     run.listener.stage(stage, len(due))
     trials = {trial.key(stage): trial for trial in due}
     inputs = {key: run.inputs(trial, stage) for key, trial in trials.items()}
     attempts: dict[str, Attempt] = {}
     started = time.monotonic()
+
+    def told(key: str, done: int, pieces: int) -> None:
+        now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
+        leave_progress(attempts[key].folder, now)
+
     error: Exception
     try:
         attempts.update({key: run.ledger.begin(key) for key in trials})
-        for key, (seconds, records) in _timed(stream()):
+        for key, (seconds, result) in _timed(stream(told)):
             attempt, trial = attempts.pop(key), trials.pop(key)
             try:
-                _write(attempt.folder / file, records)
+                if isinstance(result, StageFailed):
+                    raise result
+                _write(attempt.folder / file, result)
                 record_success(
                     run.ledger, attempt, trial, stage, inputs=inputs[key], seconds=seconds, facts=facts or {}
                 )
-            except (OSError, LedgerError) as unwritable:
-                run.finished(trial, stage, str(record_failure(run.ledger, attempt, stage, unwritable)))
+            except (OSError, LedgerError, StageFailed) as failed:
+                _failed(run, trial, stage, attempt, failed)
             else:
                 run.finished(trial, stage)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken
     for key, trial in trials.items():
-        told = record_failure(run.ledger, attempts[key], stage, error) if key in attempts else error
-        run.finished(trial, stage, str(told))
+        _failed(run, trial, stage, attempts.get(key), error)
 
 
-def _timed(
-    stream: Iterable[tuple[str, Sequence[BaseModel]]],
-) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel]]]]:
+def _failed(run: _Run, trial: TrialSpec, stage: StageName, attempt: Attempt | None, error: Exception) -> None:
+    """Take note of a stage that failed; what fails because the run is being stopped is no failure."""
+    if run.stopping:
+        return
+    if attempt is None:
+        run.finished(trial, stage, StageFailed(str(error), kind=kind_of(error)))
+        return
+    failed = record_failure(run.ledger, attempt, stage, error)
+    if failed.kind == "lost":
+        run.lost(trial, stage, failed)
+    else:
+        run.finished(trial, stage, failed)
+
+
+def _timed(stream: _Stream) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel] | StageFailed]]]:
     """Add to each result the seconds since the one before: a pipeline's trials share its processes."""
     since = time.monotonic()
     for key, records in stream:
         now = time.monotonic()
         yield key, (now - since, records)
         since = time.monotonic()
-
-
-_BODIES: dict[StageName, Callable[[_Run], None]] = {
-    "train": _train,
-    "generate": _generate,
-    "execute": _execute,
-    "score": _score,
-}
 
 
 def _write(path: Path, records: Sequence[BaseModel]) -> None:

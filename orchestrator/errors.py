@@ -58,12 +58,13 @@ class StudyHeld(LedgerError):
 
 
 class StageFailed(PolytuneError):
-    """A stage ended without a result."""
+    """A stage ended without a result; `kind` is the sort of cause, see `orchestrator.causes`."""
 
-    def __init__(self, cause: str, log_path: str = "") -> None:
-        super().__init__(cause, log_path)
+    def __init__(self, cause: str, log_path: str = "", kind: str = "code") -> None:
+        super().__init__(cause, log_path, kind)
         self.cause = cause
         self.log_path = log_path
+        self.kind = kind
 
     def __str__(self) -> str:
         return f"{self.cause} (log: {self.log_path})" if self.log_path else self.cause

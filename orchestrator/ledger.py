@@ -83,13 +83,14 @@ class StageRecord(Record):
 
 
 class Failure(Record):
-    """How an attempt failed."""
+    """How an attempt failed; `evidence` is what the stage itself kept of it."""
 
     stage: StageName
     cause: str
     kind: str
     traceback: str
     failed_at: float
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

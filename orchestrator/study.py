@@ -70,12 +70,14 @@ class Resources(Record):
 
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
     processes for a full fine-tuning. `generators` actors write completions, each on
-    `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster.
+    `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster. A training process that
+    would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
     """
 
     address: str | None = None
     trial_cpus: int = Field(default=1, ge=1)
     trial_gpus: float = Field(default=0.0, ge=0)
+    trial_memory_mb: int | None = Field(default=None, ge=1)
     full_workers: int = Field(default=1, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     zero_stage: Literal[0, 1, 2, 3] = 2

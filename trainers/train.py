@@ -9,6 +9,7 @@ import json
 import math
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,14 @@ _ROWS_PER_CHUNK = 50
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss or the gradients stopped being finite numbers."""
+    """The loss or the gradients stopped being finite numbers; `evidence` is plain data that shows how."""
+
+    def __init__(self, message: str, evidence: dict[str, Any]) -> None:
+        super().__init__(message, evidence)
+        self.evidence = evidence
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TrainingSummary(Record):
@@ -119,6 +127,7 @@ class _Run:
     log: _MetricLog
     best: _Best
     started: float
+    recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_EVIDENCE_STEPS))
     tokens: int = 0
     first_loss: float = math.nan
     last_loss: float = math.nan
@@ -252,15 +261,24 @@ def _one_step(run: _Run, chosen: tuple[int, ...], step: int) -> Row:
     rate = learning_rate_at(step, settings=run.spec.settings, total_steps=run.total_steps)
     norm = run.engine.step(learning_rate=rate)
     loss = float(sums.sum() / counts.sum())
+    run.recent.append({"step": step + 1, "loss": loss, "gradient_norm": norm, "learning_rate": rate})
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        run.log.flush()
-        raise TrainingDiverged(f"step {step + 1}: loss {loss}, gradient norm {norm}; lower training.learning_rate")
+        names = [example.name for row in rows for example in row]
+        raise _diverged(run, f"step {step + 1}: loss {loss}, gradient norm {norm}", batch=names)
     run.tokens += sum(len(example.ids) for row in rows for example in row)
     run.first_loss, run.last_loss = (loss if step == 0 else run.first_loss), loss
     seconds = time.monotonic() - run.started
     row: Row = {"step": step + 1, "loss": loss, "learning_rate": rate, "gradient_norm": norm}
     row |= {"tokens": run.tokens, "seconds": seconds, "tokens_per_s": run.tokens / seconds}
     return row | _by_track("loss", run.tracks, sums, counts)
+
+
+def _diverged(run: _Run, what: str, *, batch: list[str]) -> TrainingDiverged:
+    """The end of a training that went astray, with its last steps and the examples of the last one."""
+    run.log.flush()
+    # JSON has no word for what is not a number.
+    steps = [{k: v if math.isfinite(v) else str(v) for k, v in row.items()} for row in run.recent]
+    return TrainingDiverged(f"{what}; lower training.learning_rate", {"last_steps": steps, "last_batch": batch})
 
 
 def _by_track(name: str, tracks: tuple[str, ...], sums: torch.Tensor, counts: torch.Tensor) -> Row:
@@ -285,8 +303,7 @@ def _validate(run: _Run, step: int) -> None:
     run.engine.evaluating(False)
     loss = float(sums.sum() / counts.sum()) if counts.sum() > 0 else math.inf
     if counts.sum() > 0 and not math.isfinite(loss):
-        run.log.flush()
-        raise TrainingDiverged(f"validation after step {step}: loss {loss}; lower training.learning_rate")
+        raise _diverged(run, f"validation after step {step}: loss {loss}", batch=[])
     row = {"step": step, "validation/loss": loss, **_by_track("validation/loss", run.tracks, sums, counts)}
     run.log.add(row | {f"validation/{name}": value for name, value in judged.items()})
     value = loss if run.spec.settings.select_by == "loss" else -judged["similarity"]
