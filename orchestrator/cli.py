@@ -189,22 +189,29 @@ def _track(study: "Study", *, strict: bool) -> int:
 
 
 @app.command(epilog="Example: polytune plan studies/paper-2601-15094.yaml --json")
-def plan(study: StudyArg, set_: SetOption = None, json_: JsonOption = False) -> None:
+def plan(
+    study: StudyArg,
+    set_: SetOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file of finished stages, not only files below 64 MiB.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
     """Show what would run and why, with estimates. Needs no network and starts nothing."""
-    _show_plan(_load(study, set_), as_json=json_)
+    _show_plan(_load(study, set_), verify=verify, as_json=json_)
 
 
-def _show_plan(study: "Study", *, as_json: bool) -> None:
-    from orchestrator.driver import ledger_of
-    from orchestrator.plan import plan as make_plan
+def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
+    from orchestrator.driver import plan_study
+    from orchestrator.plan import refuse_what_does_not_fit
     from orchestrator.planview import plan_as_json, print_plan
-    from orchestrator.trial import trials_of
 
-    planned = make_plan(trials_of(study), ledger_of(study), micro_batch=study.resources.micro_batch)
+    planned, notes = plan_study(study, verify=verify)
     if as_json:
-        _print_json(plan_as_json(planned))
+        _print_json(plan_as_json(planned, notes=notes))
     else:
-        print_plan(planned)
+        print_plan(planned, notes=notes)
+    refuse_what_does_not_fit(planned)
 
 
 @app.command(epilog="Example: polytune status quickstart")

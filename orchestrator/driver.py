@@ -18,8 +18,9 @@ from orchestrator.collect import completions_of
 from orchestrator.errors import LedgerError
 from orchestrator.lease import Lease
 from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger
-from orchestrator.named import write_named
-from orchestrator.plan import judgeable_since
+from orchestrator.named import read_named, write_named
+from orchestrator.plan import PlannedTrial, judgeable_since, plan, refuse_what_does_not_fit, version_notes
+from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
 from orchestrator.study import Resources, Study
 from orchestrator.trial import StageName, TrialSpec, trials_of
@@ -91,18 +92,31 @@ def store_study(study: Study, ledger: Ledger) -> None:
     write_named(ledger, study.study, trials_of(study))
 
 
+def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    ledger, trials = ledger_of(study), trials_of(study)
+    before = read_named(ledger, study.study)
+    planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
+    return planned, version_notes(planned, ledger, provenance())
+
+
 def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
     """Run whatever of a study is not in the ledger yet.
 
     Raises:
         DataError, ModelError: if local data or a local model is not there.
+        DoesNotFit: if a training can fit no device.
         LedgerError: if the ledger cannot be written, or another process runs the study.
         In each case nothing was run.
     """
     ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
+    planned, notes = plan_study(study)
+    refuse_what_does_not_fit(planned)
     check_data(trials, root=Path(study.data.root))
     with ledger.lease(study.study) as lease:
         run = _Run(study=study, trials=trials, ledger=ledger, lease=lease, listener=told, outcome=Outcome())
+        for note in notes:
+            told.note(note)
         _go_on_from(run)
         store_study(study, ledger)
         if any(run.due(stage) for stage in _BODIES):

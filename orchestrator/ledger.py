@@ -21,6 +21,7 @@ Stage bodies and readers work on local folders. `Ledger.storage` is one that has
 ledger itself, or this machine's copy of as much of an object store as was made or needed here.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -235,6 +236,17 @@ class Ledger:
                     done[stage] = record
                     break
         return Finding(done=done, damaged={stage: why for stage, why in damaged.items() if stage not in done})
+
+    def all_records(self) -> list[StageRecord]:
+        """Every record that counts, whichever study it belongs to; those of other formats are passed over."""
+        entries = self.store.entries("stages/")
+        condemned = {entry.name.partition("/condemned-")[2].removesuffix(".json") for entry in entries}
+        found = []
+        for entry in entries:
+            if "/record-" in entry.name:
+                with contextlib.suppress(LedgerError):
+                    found.append(self._read(entry))
+        return [record for record in found if record.attempt not in condemned]
 
     def records_of(self, trial: TrialSpec) -> dict[StageName, StageRecord]:
         """The finished stages of a trial, each made from the current outputs upstream."""

@@ -71,6 +71,10 @@ class Resources(Record):
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
     processes for a full fine-tuning. `generators` actors write completions, each on
     `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster.
+
+    `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
+    is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
+    where it can be.
     """
 
     address: str | None = None
@@ -85,6 +89,8 @@ class Resources(Record):
     generator_gpus: float = Field(default=0.0, ge=0)
     generation_batch: int = Field(default=32, ge=1)
     object_store_mb: int = Field(default=256, ge=80)
+    price_per_hour: float | None = Field(default=None, ge=0)
+    device_memory_gib: float | None = Field(default=None, gt=0)
 
 
 class Study(Record):
