@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.commands import gc
+
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome
     from orchestrator.ledger import Ledger
@@ -337,6 +339,8 @@ def doctor(json_: JsonOption = False) -> None:
     else:
         print_checks(checks)
 
+
+app.command("gc", epilog=gc.EPILOG)(gc.gc)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

@@ -237,16 +237,21 @@ class Ledger:
                     break
         return Finding(done=done, damaged={stage: why for stage, why in damaged.items() if stage not in done})
 
-    def all_records(self) -> list[StageRecord]:
-        """Every record that counts, whichever study it belongs to; those of other formats are passed over."""
-        entries = self.store.entries("stages/")
-        condemned = {entry.name.partition("/condemned-")[2].removesuffix(".json") for entry in entries}
-        found = []
-        for entry in entries:
+    def all_records(self) -> dict[str, StageRecord | None]:
+        """Every record by name, whichever study it belongs to, condemned or not; None for one that is unreadable."""
+        found: dict[str, StageRecord | None] = {}
+        for entry in self.store.entries("stages/"):
             if "/record-" in entry.name:
+                found[entry.name] = None
                 with contextlib.suppress(LedgerError):
-                    found.append(self._read(entry))
-        return [record for record in found if record.attempt not in condemned]
+                    found[entry.name] = self._read(entry)
+        return found
+
+    def forget(self, names: Collection[str]) -> None:
+        """Remove names from the ledger, and this machine's copies of them."""
+        self.store.delete(names)
+        if not self.is_local:
+            LocalStore(self.storage).delete(names)
 
     def records_of(self, trial: TrialSpec) -> dict[StageName, StageRecord]:
         """The finished stages of a trial, each made from the current outputs upstream."""

@@ -99,7 +99,7 @@ def plan(
     look = _Look(
         ledger=ledger,
         resources=resources,
-        history=History(ledger.all_records()),
+        history=History(filter(None, ledger.all_records().values())),
         capacity=device_memory(resources),
         before=before,
         hash_up_to=float("inf") if verify else QUICK_BYTES,
