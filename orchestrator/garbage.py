@@ -81,7 +81,7 @@ def find_garbage(ledger: Ledger) -> tuple[Garbage, ...]:
                 found.append(_garbage(stage.key, "", "no study names it", stage.entries))
             continue
         outdated = {name: why for name in stage.counting() if (why := _outdated(name, stage, stages))}
-        found += _attempts(stage, outdated=outdated, running=running)
+        found += _attempts(ledger, stage, outdated=outdated, running=running)
     return tuple(found)
 
 
@@ -95,9 +95,7 @@ def remove(ledger: Ledger) -> tuple[Garbage, ...]:
     with ledger.lease(CLEANING):
         for study, holder in ledger.holders().items():
             if study != CLEANING:
-                raise StudyHeld(
-                    f"{study} is being run by {holder}; what it has begun would be taken for left over: wait"
-                )
+                raise StudyHeld(f"{study} is being run by {holder}; wait, or what it has begun would go")
         garbage = find_garbage(ledger)
         for item in garbage:
             ledger.forget(item.names)
@@ -155,7 +153,7 @@ def _outdated(name: str, stage: _Stage, stages: Mapping[str, _Stage]) -> str:
     return ""
 
 
-def _attempts(stage: _Stage, *, outdated: Mapping[str, str], running: bool) -> Iterator[Garbage]:
+def _attempts(ledger: Ledger, stage: _Stage, *, outdated: Mapping[str, str], running: bool) -> Iterator[Garbage]:
     attempts = stage.attempts()
     kept = {record.attempt for name, record in stage.counting().items() if name not in outdated}
     for name, why in outdated.items():
@@ -163,9 +161,9 @@ def _attempts(stage: _Stage, *, outdated: Mapping[str, str], running: bool) -> I
         family = name.removesuffix(".json").partition(".")[0]
         records = [entry for entry in stage.entries if entry.name.startswith(f"{family}.")]
         yield _garbage(stage.key, made, why, [*records, *attempts.pop(made, [])])
-    failures = {made: _written(files) for made, files in attempts.items() if _has(files, "failure.json")}
-    if not kept and failures:
-        kept.add(max(failures, key=lambda made: failures[made]))
+    failures = {made for made, files in attempts.items() if _has(files, "failure.json")}
+    newest = None if kept else ledger.last_failure(stage.key)
+    kept |= {newest[1].parent.name} if newest else set()
     for made, files in attempts.items():
         if made in kept:
             continue
@@ -180,10 +178,6 @@ def _attempts(stage: _Stage, *, outdated: Mapping[str, str], running: bool) -> I
 
 def _has(files: Sequence[Entry], name: str) -> bool:
     return any(entry.name.endswith(f"/{name}") for entry in files)
-
-
-def _written(files: Sequence[Entry]) -> float:
-    return max(entry.modified_at for entry in files)
 
 
 def _garbage(key: str, made: str, why: str, entries: Collection[Entry]) -> Garbage:

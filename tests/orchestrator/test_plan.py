@@ -226,7 +226,10 @@ def test_plan_says_which_data_changed(ledger: Ledger, tmp_path: Path) -> None:
     data.write_text(data.read_text().replace("Add 1 to x", "Add 1 to y"))
     study = make_study(tmp_path)
     found = plan([trial_of(study, "qlora")], ledger, resources=RESOURCES, before=read_named(ledger, study.study))
-    assert [s.reason for s in found[0].stages][:2] == ["done", "data changed: generation/python"]
+    assert [s.reason for s in found[0].stages][:2] == [
+        "done",
+        "data changed: generation/python, summarization/python",
+    ], "one file serves both tracks"
 
 
 def test_plan_says_which_code_changed(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
