@@ -5,9 +5,9 @@ applied) and then validated once by frozen pydantic models. What runs, and what 
 study's name, is the plain form, so a study means the same wherever it came from.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -16,6 +16,15 @@ from tasks.records import Record, Task, Track
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
 
 ROLES = ("train", "validation", "test")
+
+
+def _known(track: str) -> str:
+    Track.parse(track)
+    return track
+
+
+# Checked by key, so that each unknown track is a fault of its own with its own line.
+_TrackName = Annotated[str, AfterValidator(_known)]
 
 
 class TaskData(Record):
@@ -102,7 +111,7 @@ class Study(Record):
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     data: DataSettings = DataSettings()
-    tasks: dict[str, TaskData] = Field(min_length=1)
+    tasks: dict[_TrackName, TaskData] = Field(min_length=1)
     methods: dict[str, Method] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
@@ -126,13 +135,6 @@ class Study(Record):
     def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"{list(value)} holds a seed twice, which would be one trial; name each seed once")
-        return value
-
-    @field_validator("tasks")
-    @classmethod
-    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
-        for track in value:
-            Track.parse(track)
         return value
 
     @model_validator(mode="after")

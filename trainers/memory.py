@@ -29,7 +29,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A Qwen2-like decoder's sizes."""
+    """A Qwen2-like decoder's sizes; `context` is its longest input in tokens, None where nothing tells it."""
 
     layers: int
     hidden: int
@@ -38,6 +38,7 @@ class Shape:
     key_value_heads: int
     vocabulary: int
     tied: bool
+    context: int | None = None
 
     @property
     def linear_parameters(self) -> int:
@@ -67,16 +68,44 @@ class Shape:
 _CODER = "Qwen/Qwen2.5-Coder-"
 _SHAPES = {
     f"{_CODER}0.5B": Shape(
-        layers=24, hidden=896, intermediate=4864, heads=14, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=24,
+        hidden=896,
+        intermediate=4864,
+        heads=14,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}1.5B": Shape(
-        layers=28, hidden=1536, intermediate=8960, heads=12, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=28,
+        hidden=1536,
+        intermediate=8960,
+        heads=12,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}3B": Shape(
-        layers=36, hidden=2048, intermediate=11_008, heads=16, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=36,
+        hidden=2048,
+        intermediate=11_008,
+        heads=16,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}7B": Shape(
-        layers=28, hidden=3584, intermediate=18_944, heads=28, key_value_heads=4, vocabulary=152_064, tied=False
+        layers=28,
+        hidden=3584,
+        intermediate=18_944,
+        heads=28,
+        key_value_heads=4,
+        vocabulary=152_064,
+        tied=False,
+        context=32_768,
     ),
 }
 
@@ -95,6 +124,7 @@ def shape_of(model: ModelSpec) -> Shape | Unknown:
                 key_value_heads=raw.get("num_key_value_heads", raw["num_attention_heads"]),
                 vocabulary=raw["vocab_size"],
                 tied=bool(raw.get("tie_word_embeddings", False)),
+                context=raw.get("max_position_embeddings"),
             )
         except KeyError as missing:
             return Unknown(reason=f"{config.name} of {model.name} has no {missing}")
