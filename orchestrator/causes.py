@@ -49,7 +49,7 @@ def kind_of(error: BaseException) -> Kind:
 def _own_kind(error: BaseException) -> Kind:
     text = str(error)
     if isinstance(error, StageFailed):
-        return error.kind if error.kind in KINDS else "code"  # type: ignore[return-value]
+        return error.kind if error.kind in KINDS else "code"
     # Writers in other languages tell of a full disk in words.
     if getattr(error, "errno", None) in FULL or _DISK_WORDS.search(text):
         return "disk"

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.commands import gc
+
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome
     from orchestrator.ledger import Ledger
@@ -84,11 +86,27 @@ def run(
     study: StudyArg,
     set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and stop.")] = False,
-    local: Annotated[bool, typer.Option("--local", help="Train one trial in this process, for a debugger.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run one trial in this process, for a debugger.")] = False,
     trial: TrialOption = None,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", metavar="H", min=0, help="Stop when all runs together took H hours.")
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            "--max-cost",
+            metavar="USD",
+            min=0,
+            help="Stop when all runs together cost so much, by resources.price_per_hour.",
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Run what a study still lacks, then show the answer. Run again to finish the rest."""
+    """Run what a study still lacks, then show the answer. Run again to finish the rest.
+
+    A limit is of the study, so what earlier runs used counts. No stage is begun that by its estimate would pass
+    it; what still runs when it is reached is stopped, and begun anew by the next run. Exit status 1 then.
+    """
     loaded = _load(study, set_)
     if dry_run:
         _show_plan(loaded, as_json=json_)
@@ -97,11 +115,15 @@ def run(
         _run_local(loaded, trial)
         return
     _terminate_like_interrupt()
+    if max_cost is not None and loaded.resources.price_per_hour is None:
+        _fail("--max-cost needs resources.price_per_hour, the USD of one GPU (or core) an hour; set it", status=2)
     from orchestrator.driver import ledger_of, run_study
+    from orchestrator.limits import Limits
     from orchestrator.watch import Watcher
 
     with Watcher(ledger_of(loaded), quiet=json_) as watcher:
-        outcome = run_study(loaded, listener=watcher.listener)
+        limits = Limits(max_hours=max_hours, max_cost=max_cost)
+        outcome = run_study(loaded, listener=watcher.listener, limits=limits)
     status = _conclude(loaded, outcome, as_json=json_)
     raise typer.Exit(status)
 
@@ -119,11 +141,12 @@ def _run_local(study: "Study", label: str | None) -> None:
     from orchestrator.driver import run_one_here
     from orchestrator.trial import trials_of
 
-    _choose_trial([t.label for t in trials_of(study) if t.kind != "frozen"], label)
-    cause = run_one_here(study, str(label))
-    if cause:
-        _fail(cause, status=1)
-    sys.stdout.write(f"{label}: trained\n")
+    _choose_trial([t.label for t in trials_of(study)], label)
+    outcome = run_one_here(study, str(label))
+    _print_causes(outcome)
+    if outcome.failed:
+        raise typer.Exit(1)
+    sys.stdout.write(f"{label}: {', '.join(outcome.ran) or 'nothing was due'}\n")
 
 
 def _choose_trial(labels: list[str], label: str | None) -> None:
@@ -138,14 +161,30 @@ def _conclude(study: "Study", outcome: "Outcome", *, as_json: bool) -> int:
     _track(study, strict=False)
     results, page = _report(study)
     if as_json:
-        failed = [{"trial": t, "stage": s, "cause": c} for (t, s), c in outcome.failed.items()]
-        _print_json({"ran": outcome.ran, "failed": failed, "report": str(page)})
+        failed = [
+            {"trial": t, "stage": s, "kind": f.kind, "cause": f.cause, "log": f.log_path}
+            for (t, s), f in outcome.failed.items()
+        ]
+        did = {"ran": outcome.ran, "failed": failed, "retried": outcome.retried, "stopped": outcome.stopped}
+        _print_json({**did, "report": str(page)})
     else:
         _print_tables(results, page, brief=True)
-        for (label, stage), cause in outcome.failed.items():
-            sys.stderr.write(f"{label} {stage}: {cause}\n")
+        _print_causes(outcome)
     unjudged = any(row.verdict == "unjudged" for row in results.rows)
-    return 1 if outcome.failed or unjudged else 0
+    return 1 if outcome.failed or outcome.stopped or unjudged else 0
+
+
+def _print_causes(outcome: "Outcome") -> None:
+    """A table of what failed and why, and what ended the run before its study was finished."""
+    from rich.console import Console
+
+    from orchestrator.planview import causes_table
+
+    console = Console(stderr=True, highlight=False)
+    if outcome.failed:
+        console.print(causes_table(outcome.failed))
+    if outcome.stopped:
+        console.print(f"stopped: {outcome.stopped}", markup=False)
 
 
 def _report(study: "Study") -> tuple[Any, Path]:
@@ -189,22 +228,29 @@ def _track(study: "Study", *, strict: bool) -> int:
 
 
 @app.command(epilog="Example: polytune plan studies/paper-2601-15094.yaml --json")
-def plan(study: StudyArg, set_: SetOption = None, json_: JsonOption = False) -> None:
+def plan(
+    study: StudyArg,
+    set_: SetOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file of finished stages, not only files below 64 MiB.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
     """Show what would run and why, with estimates. Needs no network and starts nothing."""
-    _show_plan(_load(study, set_), as_json=json_)
+    _show_plan(_load(study, set_), verify=verify, as_json=json_)
 
 
-def _show_plan(study: "Study", *, as_json: bool) -> None:
-    from orchestrator.driver import ledger_of
-    from orchestrator.plan import plan as make_plan
+def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
+    from orchestrator.driver import plan_study
+    from orchestrator.plan import refuse_what_does_not_fit
     from orchestrator.planview import plan_as_json, print_plan
-    from orchestrator.trial import trials_of
 
-    planned = make_plan(trials_of(study), ledger_of(study), micro_batch=study.resources.micro_batch)
+    planned, notes = plan_study(study, verify=verify)
     if as_json:
-        _print_json(plan_as_json(planned))
+        _print_json(plan_as_json(planned, notes=notes))
     else:
-        print_plan(planned)
+        print_plan(planned, notes=notes)
+    refuse_what_does_not_fit(planned)
 
 
 @app.command(epilog="Example: polytune status quickstart")
@@ -330,6 +376,8 @@ def doctor(json_: JsonOption = False) -> None:
     else:
         print_checks(checks)
 
+
+app.command("gc", epilog=gc.EPILOG)(gc.gc)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

@@ -22,9 +22,10 @@ from orchestrator.collect import completions_of
 from orchestrator.errors import LedgerError, StageFailed
 from orchestrator.lease import Lease
 from orchestrator.ledger import JUDGED_AGAIN, Attempt, Ledger, StageRecord
-from orchestrator.limits import Limits, Meter
-from orchestrator.named import write_named
-from orchestrator.plan import judgeable_since
+from orchestrator.limits import Limits, Meter, leave_stopped
+from orchestrator.named import read_named, write_named
+from orchestrator.plan import PlannedTrial, judgeable_since, plan, refuse_what_does_not_fit, version_notes
+from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.study import Resources, Study
 from orchestrator.training import leave_progress, train_trial
@@ -80,6 +81,7 @@ class _Run:
         self.changed = threading.Condition()
         self.stopping = False
         self.working: set[StageName] = set()
+        self.piping: dict[StageName, Sequence[TrialSpec]] = {}
         self.queue: TrainingQueue | None = None
         self._done: dict[str, dict[StageName, StageRecord]] = {}
         self._broken: set[str] = set()
@@ -144,6 +146,13 @@ class _Run:
     def waits(self, trial: TrialSpec, stage: StageName) -> bool:
         return self._not_before.get(trial.key(stage), 0.0) > time.monotonic()
 
+    def active(self) -> list[tuple[TrialSpec, StageName]]:
+        """What holds cores or GPUs now: each training, and each pipeline as often as it runs side by side."""
+        trained = [(trial, "train") for trial in self.queue.running()] if self.queue else []
+        pools = {"generate": self.study.resources.generators}
+        piped = [(due[0], stage) for stage, due in list(self.piping.items()) for _ in range(pools.get(stage, 1))]
+        return [*trained, *piped]  # type: ignore[list-item]
+
     def stop(self, why: str) -> None:
         """Start nothing more and leave what runs."""
         with self.changed:
@@ -165,18 +174,31 @@ def store_study(study: Study, ledger: Ledger) -> None:
     write_named(ledger, study.study, trials_of(study))
 
 
+def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    ledger, trials = ledger_of(study), trials_of(study)
+    before = read_named(ledger, study.study)
+    planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
+    return planned, version_notes(planned, ledger, provenance())
+
+
 def run_study(study: Study, *, listener: Listener | None = None, limits: Limits | None = None) -> Outcome:
     """Run whatever of a study is not in the ledger yet.
 
     Raises:
         DataError, ModelError: if local data or a local model is not there.
+        DoesNotFit: if a training can fit no device.
         LedgerError: if the ledger cannot be written, or another process runs the study.
         In each case nothing was run.
     """
-    ledger, trials = ledger_of(study), trials_of(study)
+    ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
+    planned, notes = plan_study(study)
+    refuse_what_does_not_fit(planned)
     check_data(trials, root=Path(study.data.root))
     with ledger.lease(study.study) as lease:
-        run = _Run(study, ledger, lease=lease, listener=listener or Listener(), limits=limits or Limits())
+        run = _Run(study, ledger, lease=lease, listener=told, limits=limits or Limits())
+        for note in notes:
+            told.note(note)
         _go_on_from(run)
         store_study(study, ledger)
         run.look()
@@ -186,13 +208,21 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
 
 
 def _run_due(run: _Run) -> None:
+    """Run what is due on a Ray cluster, within the limits, and leave word of an end before the study's.
+
+    Raises:
+        StudyHeld: if another process took the study over.
+    """
     why = run.meter.reached()
     if why:
         run.stop(why)
-        return
-    with run.meter, local_ray(run.study.resources):
-        _run_threads(run)
-        run.meter.note_end(run.outcome.stopped)
+    try:
+        if not why:
+            with run.meter, local_ray(run.study.resources):
+                _run_threads(run)
+        run.outcome.stopped = run.outcome.stopped or run.meter.left_out()
+    finally:
+        leave_stopped(run.study.study, run.ledger, run.outcome.stopped)
 
 
 def _go_on_from(run: _Run) -> None:
@@ -279,7 +309,7 @@ def _run_threads(run: _Run) -> None:
             with run.changed:
                 run.changed.wait(_TICK_S)
             run.lease.check()
-            why = run.meter.tick(run.queue.running() if run.queue else (), run.working)
+            why = run.meter.tick(run.active())
             if why:
                 run.stop(why)
     except BaseException:
@@ -317,9 +347,7 @@ def _train(run: _Run) -> None:
     run.queue = queue
     # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
     with TemporaryDirectory(prefix="polytune-tune-", ignore_cleanup_errors=True) as scratch:
-        run_trainings(
-            queue, ledger=run.ledger, root=run.root, resources=run.study.resources, scratch=Path(scratch)
-        )
+        run_trainings(queue, ledger=run.ledger, root=run.root, resources=run.study.resources, scratch=Path(scratch))
 
 
 def _recall(run: _Run, queue: TrainingQueue) -> None:
@@ -345,7 +373,11 @@ def _whenever_due(run: _Run, stage: StageName) -> None:
         allowed = [trial for trial in ready if run.meter.may_start(trial, stage)]
         if not allowed:
             return
-        _PIPELINES[stage](run, allowed)
+        run.piping[stage] = allowed
+        try:
+            _PIPELINES[stage](run, allowed)
+        finally:
+            del run.piping[stage]
 
 
 def _problems(run: _Run, trial: TrialSpec) -> tuple[Problem, ...]:

@@ -21,6 +21,7 @@ Stage bodies and readers work on local folders. `Ledger.storage` is one that has
 ledger itself, or this machine's copy of as much of an object store as was made or needed here.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -236,6 +237,22 @@ class Ledger:
                     done[stage] = record
                     break
         return Finding(done=done, damaged={stage: why for stage, why in damaged.items() if stage not in done})
+
+    def all_records(self) -> dict[str, StageRecord | None]:
+        """Every record by name, whichever study it belongs to, condemned or not; None for one that is unreadable."""
+        found: dict[str, StageRecord | None] = {}
+        for entry in self.store.entries("stages/"):
+            if "/record-" in entry.name:
+                found[entry.name] = None
+                with contextlib.suppress(LedgerError):
+                    found[entry.name] = self._read(entry)
+        return found
+
+    def forget(self, names: Collection[str]) -> None:
+        """Remove names from the ledger, and this machine's copies of them."""
+        self.store.delete(names)
+        if not self.is_local:
+            LocalStore(self.storage).delete(names)
 
     def records_of(self, trial: TrialSpec) -> dict[StageName, StageRecord]:
         """The finished stages of a trial, each made from the current outputs upstream."""

@@ -153,9 +153,7 @@ def run_generation(
 ) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
     """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
     runtime = Runtime(threads=resources.generator_cpus, device="auto")
-    pool = Pool(
-        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, here=here
-    )
+    pool = Pool(size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, here=here)
     pieces = []
     for job in jobs:
         order = _Order(

@@ -83,7 +83,7 @@ def run_trainings(queue: TrainingQueue, *, ledger: Ledger, root: Path, resources
     from ray import tune
     from ray.tune.stopper import Stopper
 
-    class Stopped(_Here, Stopper):  # type: ignore[misc]
+    class Stopped(_Here, Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
             return False
 
@@ -125,7 +125,7 @@ def _searcher(queue: TrainingQueue) -> Any:
     """The queue in the form in which Tune asks for trials."""
     from ray.tune.search import Searcher
 
-    class Asked(_Here, Searcher):  # type: ignore[misc]
+    class Asked(_Here, Searcher):
         def suggest(self, trial_id: str) -> Any:
             order = queue.next(room=_room(queue.resources) if queue.has_full else None)
             if order is None:
@@ -145,14 +145,14 @@ def _searcher(queue: TrainingQueue) -> Any:
         def restore(self, checkpoint_path: str) -> None:
             """Nothing was saved."""
 
-    return Asked(metric="ended", mode="max")
+    return Asked()
 
 
 def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
     """Tells the queue how each Tune trial ended."""
     from ray import tune
 
-    class Ends(_Here, tune.Callback):  # type: ignore[misc]
+    class Ends(_Here, tune.Callback):
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             result = trial.last_result or {}
             if "cause" not in result:
@@ -216,7 +216,11 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
     from ray import tune
 
     failed = train_trial(
-        config["trial"], resources_json=config["resources"], retried=json.loads(config["retried"]), **fixed
+        config["trial"],
+        storage=fixed["storage"],
+        root=fixed["root"],
+        resources_json=config["resources"],
+        retried=json.loads(config["retried"]),
     )
     tune.report({"cause": str(failed) if failed else "", "kind": failed.kind if failed else ""})
 

@@ -5,9 +5,9 @@ applied) and then validated once by frozen pydantic models. What runs, and what 
 study's name, is the plain form, so a study means the same wherever it came from.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -16,6 +16,15 @@ from tasks.records import Record, Task, Track
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
 
 ROLES = ("train", "validation", "test")
+
+
+def _known(track: str) -> str:
+    Track.parse(track)
+    return track
+
+
+# Checked by key, so that each unknown track is a fault of its own with its own line.
+_TrackName = Annotated[str, AfterValidator(_known)]
 
 
 class TaskData(Record):
@@ -72,6 +81,10 @@ class Resources(Record):
     processes for a full fine-tuning. `generators` actors write completions, each on
     `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster. A training process that
     would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
+
+    `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
+    is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
+    where it can be.
     """
 
     address: str | None = None
@@ -87,6 +100,8 @@ class Resources(Record):
     generator_gpus: float = Field(default=0.0, ge=0)
     generation_batch: int = Field(default=32, ge=1)
     object_store_mb: int = Field(default=256, ge=80)
+    price_per_hour: float | None = Field(default=None, ge=0)
+    device_memory_gib: float | None = Field(default=None, gt=0)
 
 
 class Study(Record):
@@ -98,7 +113,7 @@ class Study(Record):
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     data: DataSettings = DataSettings()
-    tasks: dict[str, TaskData] = Field(min_length=1)
+    tasks: dict[_TrackName, TaskData] = Field(min_length=1)
     methods: dict[str, Method] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
@@ -122,13 +137,6 @@ class Study(Record):
     def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"{list(value)} holds a seed twice, which would be one trial; name each seed once")
-        return value
-
-    @field_validator("tasks")
-    @classmethod
-    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
-        for track in value:
-            Track.parse(track)
         return value
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ that a message names the line a person has to change, with the nearest name for 
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
+from orchestrator.conflicts import conflicts
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study import DataSettings, Evaluation, Method, Resources, Study, TaskData, plain_form, validate
 from tasks.readers import Source
@@ -36,10 +38,14 @@ def load_study(path: Path, *, changes: Sequence[str] = ()) -> Study:
     for change in changes:
         _apply(raw, change, source=str(path))
     try:
-        return validate(plain_form(raw))
+        study = validate(plain_form(raw))
     except ValidationError as error:
         faults = tuple(_fault(dict(entry), lines) for entry in error.errors())
         raise StudyError(str(path), tuple(dict.fromkeys(faults))) from None
+    found = tuple(replace(fault, line=_line(tuple(fault.where.split(".")), lines)) for fault in conflicts(study))
+    if found:
+        raise StudyError(str(path), tuple(dict.fromkeys(found)))
+    return study
 
 
 def _read(path: Path) -> str:
@@ -113,7 +119,8 @@ def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
 
 
 def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
-    location: _Path = tuple(error["loc"])
+    # pydantic marks a mapping's key that is at fault so.
+    location: _Path = tuple(part for part in error["loc"] if part != "[key]")
     where = ".".join(str(part) for part in location)
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":

@@ -72,10 +72,13 @@ def train_trial(
                 from orchestrator.stages import train
 
                 told = _progress(attempt.folder)
+
+                def report(row: "Row") -> None:
+                    told(row)
+                    listen(row)
+
                 with memory_limit(resources.trial_memory_mb):
-                    summary = train(
-                        trial, attempt.folder, root=Path(root), runtime=runtime, report=lambda row: (told(row), listen(row))
-                    )
+                    summary = train(trial, attempt.folder, root=Path(root), runtime=runtime, report=report)
                 facts = summary.model_dump(mode="json")
         processes = resources.full_workers if trial.kind == "full" else 1
         how = {**runtime.model_dump(mode="json"), "processes": processes}

@@ -29,6 +29,10 @@ Validate = Callable[[Any], Row]  # judges the model as it stands; higher `simila
 _ROWS_PER_CHUNK = 50
 
 
+# How many steps before its end a training that diverged is to be seen.
+_EVIDENCE_STEPS = 20
+
+
 class TrainingDiverged(RuntimeError):
     """The loss or the gradients stopped being finite numbers; `evidence` is plain data that shows how."""
 

@@ -1,0 +1,1 @@
+"""The commands that have a module of their own; `orchestrator.cli` registers each by a line."""
