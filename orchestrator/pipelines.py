@@ -25,8 +25,6 @@ from tasks.records import Completion, Problem, Record, Verdict
 from trainers.spec import Runtime
 
 _PROGRAMS_PER_TASK = 50
-# A piece whose process keeps dying is a fault of its own; a node that is lost takes several pieces once.
-_TRIES_OF_A_PIECE = 5
 
 # Is told a job's key, how many of its pieces are done, and how many there are.
 Told = Callable[[str, int, int], None]
@@ -265,7 +263,6 @@ def _rows(body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool) 
         compute=ray.data.TaskPoolStrategy(size=pool.size),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
-        max_retries=_TRIES_OF_A_PIECE - 1,
     )
     yield from dataset.iter_rows()
 
