@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluators.generation import GenerationSettings
+from orchestrator import credentials
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
 from orchestrator.study import Resources
 from orchestrator.trial import TrialSpec
@@ -58,6 +59,7 @@ class Generator:
     """
 
     def __init__(self) -> None:
+        credentials.take()
         self._loaded: tuple[str, Any, Any] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import credentials
 from orchestrator.errors import LedgerError, PolytuneError, StageFailed
 from orchestrator.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
 from orchestrator.provenance import provenance
@@ -57,6 +58,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if resources.address:
         ray.init(address=resources.address, **common)
+        credentials.share()
     else:
         ray.init(
             num_cpus=num_cpus or len(os.sched_getaffinity(0)),
@@ -243,6 +245,7 @@ def _full_worker(config: dict[str, str]) -> None:
     """One process of a full fine-tuning, in Ray Train's process group."""
     from orchestrator.stages import train
 
+    credentials.take()
     ledger = Ledger(config["storage"])
     attempt = ledger.attempt(config["key"], config["attempt"])
     trial = TrialSpec.model_validate_json(config["trial"])
@@ -314,6 +317,7 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
     """A Tune trial: whatever becomes of the training is data."""
     from ray import tune
 
+    credentials.take()
     tune.report({"cause": train_trial(config["trial"], **fixed)})
 
 
