@@ -176,7 +176,12 @@ def store_study(study: Study, ledger: Ledger) -> None:
 
 def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
-    ledger, trials = ledger_of(study), trials_of(study)
+    return _plan(study, trials_of(study), ledger_of(study), verify=verify)
+
+
+def _plan(
+    study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, verify: bool
+) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     before = read_named(ledger, study.study)
     planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
     return planned, version_notes(planned, ledger, provenance())
@@ -192,7 +197,7 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
         In each case nothing was run.
     """
     ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
-    planned, notes = plan_study(study)
+    planned, notes = _plan(study, trials, ledger, verify=False)
     refuse_what_does_not_fit(planned)
     check_data(trials, root=Path(study.data.root))
     with ledger.lease(study.study) as lease:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluators.generation import GenerationSettings
+from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import PolytuneError, StageFailed
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
@@ -274,6 +275,7 @@ class _Guarded:
     body: Callable[[Piece], str]
 
     def __call__(self, piece: Piece) -> dict[str, str]:
+        credentials.take()
         return guarded(self.body, piece)
 
 

@@ -76,7 +76,7 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
 
 def _estimates(p: PlannedTrial) -> str:
     """What a trial's due stages are estimated to need; a dash is explained below the plan."""
-    memory = _amount(p.memory_bytes, _bytes) if p.trial.training else ""
+    memory = _amount(p.memory_bytes, _bytes) if "train" in p.due else ""
     parts = {
         "memory": memory,
         "disk": _amount(p.disk_bytes, _bytes),
@@ -91,7 +91,8 @@ def _amount(value: Estimate | Unknown, show: Callable[[float], str]) -> str:
 
 
 def _bytes(value: float) -> str:
-    return f"{value / _GIB:.1f} GiB" if value >= _GIB / 10 else f"{value / 2**20:.1f} MiB"
+    unit, name = next(((u, n) for u, n in ((_GIB, "GiB"), (2**20, "MiB")) if value >= u / 10), (2**10, "KiB"))
+    return f"{value / unit:.1f} {name}"
 
 
 def _hours(value: float) -> str:
@@ -134,7 +135,7 @@ def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
         for p in planned
         if p.due
         for what, value in (
-            *((("memory", p.memory_bytes),) if p.trial.training else ()),
+            *((("memory", p.memory_bytes),) if "train" in p.due else ()),
             ("disk", p.disk_bytes),
             ("time", p.hours),
             *((("cost", p.cost),) if isinstance(p.hours, Estimate) else ()),

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import StageFailed
 from orchestrator.ledger import Ledger
@@ -61,6 +62,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if resources.address:
         ray.init(address=resources.address, **common)
+        credentials.share()
     else:
         ray.init(
             num_cpus=num_cpus or len(os.sched_getaffinity(0)),
@@ -215,6 +217,7 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
     """A Tune trial: whatever becomes of the training is data."""
     from ray import tune
 
+    credentials.take()
     failed = train_trial(
         config["trial"],
         storage=fixed["storage"],

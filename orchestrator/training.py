@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import credentials
 from orchestrator.attempts import run_stage
 from orchestrator.errors import LedgerError, StageFailed
 from orchestrator.ledger import Attempt, Ledger
@@ -197,6 +198,7 @@ def _full_worker(config: dict[str, str]) -> None:
     """One process of a full fine-tuning, in Ray Train's process group."""
     from orchestrator.stages import train
 
+    credentials.take()
     ledger = Ledger(config["storage"])
     attempt = ledger.attempt(config["key"], config["attempt"])
     trial = TrialSpec.model_validate_json(config["trial"])

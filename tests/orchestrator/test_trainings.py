@@ -27,9 +27,7 @@ def study(tmp_path: Path) -> Study:
 
 def queue_of(study: Study, told: list[Any] | None = None, **options: Any) -> TrainingQueue:
     told = [] if told is None else told
-    return TrainingQueue(
-        trials_of(study), resources=study.resources, ended=lambda *end: told.append(end), **options
-    )
+    return TrainingQueue(trials_of(study), resources=study.resources, ended=lambda *end: told.append(end), **options)
 
 
 def take(queue: TrainingQueue, **options: Any) -> Order:
