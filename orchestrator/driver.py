@@ -10,17 +10,28 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from orchestrator.collect import completions_of
 from orchestrator.ledger import JUDGED_AGAIN, Ledger
 from orchestrator.plan import judgeable_since
-from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
+from orchestrator.presence import at_work
+from orchestrator.schedule import (
+    leave_progress,
+    local_ray,
+    record_failure,
+    record_success,
+    run_trainings,
+    train_trial,
+)
 from orchestrator.study import Resources, Study
 from orchestrator.trial import StageName, TrialSpec, trials_of
 from tasks.records import Language, Problem
+
+if TYPE_CHECKING:
+    from orchestrator.pipelines import Told
 
 _Item = TypeVar("_Item")
 
@@ -103,7 +114,7 @@ def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
     store_study(study, ledger)
     if not any(run.due(stage) for stage in ("train", "generate", "execute", "score")):
         return run.outcome
-    with local_ray(study.resources):
+    with at_work(ledger, study.study), local_ray(study.resources):
         _train(run)
         _generate(run)
         _execute(run)
@@ -177,7 +188,13 @@ def _generate(run: _Run) -> None:
         GenerationJob(key=t.key("generate"), weights=weights(t), settings=t.generation, problems=_problems(run, t))
         for t in due
     ]
-    _pipeline(run, "generate", due, lambda: run_generation(jobs, resources=run.study.resources), "completions.jsonl")
+    _pipeline(
+        run,
+        "generate",
+        due,
+        lambda told: run_generation(jobs, resources=run.study.resources, told=told),
+        "completions.jsonl",
+    )
 
 
 def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list[Any]:
@@ -204,7 +221,12 @@ def _execute(run: _Run) -> None:
         absent = [language.value for language in Language if missing_toolchain(language)]
         facts = {"isolation": isolation(), **({"absent_toolchains": absent} if absent else {})}
     _pipeline(
-        run, "execute", due, lambda: run_execution(_judging_jobs(run, due, "execute")), "verdicts.jsonl", facts=facts
+        run,
+        "execute",
+        due,
+        lambda told: run_execution(_judging_jobs(run, due, "execute"), told=told),
+        "verdicts.jsonl",
+        facts=facts,
     )
 
 
@@ -212,14 +234,14 @@ def _score(run: _Run) -> None:
     from orchestrator.pipelines import run_scoring
 
     due = run.due("score")
-    _pipeline(run, "score", due, lambda: run_scoring(_judging_jobs(run, due, "score")), "cells.json")
+    _pipeline(run, "score", due, lambda told: run_scoring(_judging_jobs(run, due, "score"), told=told), "cells.json")
 
 
 def _pipeline(
     run: _Run,
     stage: StageName,
     due: Sequence[TrialSpec],
-    stream: Callable[[], Iterable[tuple[str, Sequence[BaseModel]]]],
+    stream: "Callable[[Told], Iterable[tuple[str, Sequence[BaseModel]]]]",
     file: str,
     *,
     facts: dict[str, Any] | None = None,
@@ -232,8 +254,13 @@ def _pipeline(
     attempts = {key: run.ledger.begin(key) for key in trials}
     inputs = {key: run.inputs(trial, stage) for key, trial in trials.items()}
     started = time.monotonic()
+
+    def told(key: str, done: int, pieces: int) -> None:
+        now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
+        leave_progress(attempts[key].folder, now)
+
     try:
-        for key, results in _timed(stream()):
+        for key, results in _timed(stream(told)):
             attempt, (seconds, records) = attempts.pop(key), results
             _write(attempt.folder / file, records)
             record_success(run.ledger, attempt, stage, inputs=inputs[key], seconds=seconds, facts=facts or {})

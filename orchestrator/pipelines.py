@@ -7,7 +7,7 @@ results stream back, and a trial's stage is recorded as soon as its last row is 
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,13 @@ from tasks.records import Completion, Problem, Record, Verdict
 from trainers.spec import Runtime
 
 _PROGRAMS_PER_TASK = 50
+
+# Is told a job's key, how many of its pieces are done, and how many there are.
+Told = Callable[[str, int, int], None]
+
+
+def _untold(key: str, done: int, due: int) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +109,7 @@ def _quiet() -> None:
 
 
 def run_generation(
-    jobs: Sequence[GenerationJob], *, resources: Resources
+    jobs: Sequence[GenerationJob], *, resources: Resources, told: Told = _untold
 ) -> Iterator[tuple[str, tuple[Completion, ...]]]:
     """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
     import ray.data
@@ -131,6 +138,7 @@ def run_generation(
     for row in dataset.iter_rows():
         key = row["key"]
         found[key].append(Completion.model_validate_json(row["completion"]))
+        told(key, len(found[key]), waiting[key])
         if len(found[key]) == waiting[key]:
             order = orders[key]
             yield key, tuple(sorted(found.pop(key), key=lambda c: (order[c.problem_id], c.sample)))
@@ -144,7 +152,7 @@ def execute_chunk(row: dict[str, str]) -> dict[str, str]:
     return {"key": row["key"], "verdicts": json.dumps([v.model_dump(mode="json") for v in verdicts])}
 
 
-def run_execution(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[Verdict, ...]]]:
+def run_execution(jobs: Sequence[JudgingJob], *, told: Told = _untold) -> Iterator[tuple[str, tuple[Verdict, ...]]]:
     """Execute for all jobs; yields each job's key and verdicts when done.
 
     A job of a data set without tests (CodeXGLUE's pairs) has nothing to run and is done at once.
@@ -162,12 +170,14 @@ def run_execution(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[Verdi
 
     _quiet()
     dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(execute_chunk, num_cpus=1)
-    waiting = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
+    chunks = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
+    waiting = dict(chunks)
     found: dict[str, list[Verdict]] = {job.key: [] for job in jobs}
     for row in dataset.iter_rows():
         key = row["key"]
         found[key] += [Verdict.model_validate(v) for v in json.loads(row["verdicts"])]
         waiting[key] -= 1
+        told(key, chunks[key] - waiting[key], chunks[key])
         if waiting[key] == 0:
             yield key, tuple(sorted(found.pop(key), key=lambda v: (v.task_id, v.sample)))
 
@@ -182,7 +192,7 @@ def score_chunk(row: dict[str, str]) -> dict[str, str]:
     return {"key": row["key"], "cell": cell.model_dump_json()}
 
 
-def run_scoring(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[ScoredCell, ...]]]:
+def run_scoring(jobs: Sequence[JudgingJob], *, told: Told = _untold) -> Iterator[tuple[str, tuple[ScoredCell, ...]]]:
     """Score all jobs; yields each job's key and cells when done."""
     import ray.data
 
@@ -197,12 +207,14 @@ def run_scoring(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[ScoredC
         for problems, completions in cells_of(job.problems, job.completions)
     ]
     dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(score_chunk, num_cpus=1)
-    waiting = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
+    chunks = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
+    waiting = dict(chunks)
     found: dict[str, list[ScoredCell]] = {job.key: [] for job in jobs}
     for row in dataset.iter_rows():
         key = row["key"]
         found[key].append(ScoredCell.model_validate_json(row["cell"]))
         waiting[key] -= 1
+        told(key, chunks[key] - waiting[key], chunks[key])
         if waiting[key] == 0:
             yield key, tuple(sorted(found.pop(key), key=lambda cell: (cell.track, cell.dataset)))
 

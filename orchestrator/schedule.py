@@ -45,6 +45,8 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     if ray.is_initialized():
         yield
         return
+    # Tune takes Ctrl-C for itself: it would end the trainings, and the study would go on without them.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     # Tune's newer output prints a banner even when it is told to be silent.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
@@ -158,9 +160,7 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
             return _train_full(trial, folder, root=root, resources=resources)
         from orchestrator.stages import train
 
-        summary = train(
-            trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(trial, folder)
-        )
+        summary = train(trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(folder))
         return summary.model_dump(mode="json")
 
     try:
@@ -170,14 +170,23 @@ def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str
     return ""
 
 
-def _progress(trial: TrialSpec, folder: Path) -> "Callable[[Row], None]":
+def _progress(folder: Path) -> "Callable[[Row], None]":
     """Leave the newest row where `status` finds it; hidden, so it is no part of the stage's output."""
-    path = folder / ".progress.json"
+    newest: Row = {}
 
     def report(row: "Row") -> None:
-        path.write_text(json.dumps({"trial": trial.label, **row}), encoding="utf-8")
+        # A row of validation lacks the speed and the time that the step before it told.
+        newest.update(row)
+        leave_progress(folder, newest)
 
     return report
+
+
+def leave_progress(folder: Path, row: "Row") -> None:
+    """Say how far an attempt is, for `orchestrator.progress` in whatever process."""
+    private = folder / f".progress.{os.getpid()}"
+    private.write_text(json.dumps(row), encoding="utf-8")
+    private.replace(folder / ".progress.json")
 
 
 def _train_full(trial: TrialSpec, folder: Path, *, root: str, resources: Resources) -> dict[str, Any]:
@@ -227,7 +236,7 @@ def _full_worker(config: dict[str, str]) -> None:
         folder,
         root=Path(config["root"]),
         runtime=Runtime.model_validate_json(config["runtime"]),
-        report=_progress(trial, folder),
+        report=_progress(folder),
     )
 
 
