@@ -1,7 +1,7 @@
 """The runs of one study in MLflow: read what is there, write what is missing. No other code talks to MLflow.
 
 One decision: what a run already shows is read from MLflow itself, never remembered elsewhere, so a write
-may be cut off anywhere and repeated. Each batch of a curve's rows carries, as a tag, the count of rows
+may be cut off anywhere and repeated. The last batch of a curve's rows carries, as a tag, the count of rows
 written so far; MLflow's databases write the tag last and keep one of equal values, so a batch that was
 written but not counted is sent again to no effect.
 """
@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ QUIET = {
     # A client of a server prints two lines for each run that it closes, where a command prints its JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-# MLflow takes at most 1000 entities in a batch, tags among them.
+# MLflow takes at most 1000 entities in a batch, params and tags among them.
 _POINTS_PER_BATCH = 900
 _STATUSES: dict[State, str] = {
     "done": "FINISHED",
@@ -134,14 +135,12 @@ class Store:
         if run is None:
             run = self._create(picture, links=links)
             self._ids[name] = run.info.run_id
-        self._write_facts(run, picture, links=links)
-        rows = self._write_curve(run, picture)
-        missing = [point for point in picture.figures if point.key not in run.data.metrics]
-        for start in range(0, len(missing), _POINTS_PER_BATCH):
-            self._log(run, missing[start : start + _POINTS_PER_BATCH])
+        rows, count = self._due_rows(run, picture)
+        figures = [point for point in picture.figures if point.key not in run.data.metrics]
+        self._log(run, [*chain.from_iterable(rows), *figures], facts=_facts(run, picture, links), count=count)
         self._send(run, picture.uploads)
         self._close(run, status=_STATUSES[picture.state], end_ms=picture.end_ms)
-        return rows
+        return sum(1 for row in rows if row)
 
     def _current(self, name: str) -> "Run | None":
         """A run as MLflow has it now; None if it has none, or somebody deleted it there."""
@@ -163,40 +162,22 @@ class Store:
             run_name=redact(picture.name),
         )
 
-    def _write_facts(self, run: "Run", picture: Picture, *, links: dict[str, str]) -> None:
-        """Tags that differ and params that are missing, in one batch: a picture has some forty in all."""
-        from mlflow.entities import Param, RunTag
-
-        attempts = json.dumps(picture.attempts, sort_keys=True)
-        wanted = {name: redact(value) for name, value in picture.tags.items()} | links
-        wanted |= {"polytune.attempts": attempts, "polytune.current": "true"}
-        tags = [RunTag(key, value) for key, value in wanted.items() if run.data.tags.get(key, "") != value]
-        params = [Param(key, redact(value)) for key, value in picture.params.items() if key not in run.data.params]
-        if tags or params:
-            self._client.log_batch(run.info.run_id, params=params, tags=tags)
-
-    def _write_curve(self, run: "Run", picture: Picture) -> int:
-        """Rows not yet written, whole rows in each batch; returns their number.
+    def _due_rows(self, run: "Run", picture: Picture) -> tuple[Sequence[tuple[Point, ...]], dict[str, str]]:
+        """Rows of the curve that MLflow lacks, and the tag that counts all rows once these are written.
 
         A training that was begun again repeats its first attempt's steps: the same spec, data and seed
         give the same values. A step is shown once, as the attempt that reached it first logged it.
         """
-        attempts, counted = _curve_so_far(run)
-        start = counted if picture.curve_attempt in attempts[-1:] else 0
-        due = picture.curve[start:]
+        before, _, counted = run.data.tags.get("polytune.curve", "").partition(":")
+        attempts = [attempt for attempt in before.split(",") if attempt]
+        start = int(counted) if picture.curve_attempt in attempts[-1:] else 0
+        due: Sequence[tuple[Point, ...]] = picture.curve[start:]
         if not due:
-            return 0
+            return (), {}
         attempts = [*(a for a in attempts if a != picture.curve_attempt), picture.curve_attempt]
         if len(attempts) > 1:
             due = self._without_shown(run, due)
-        batch: list[Point] = []
-        for number, row in enumerate(due, start=start):
-            if len(batch) + len(row) > _POINTS_PER_BATCH:
-                self._log(run, batch, curve=f"{','.join(attempts)}:{number}")
-                batch = []
-            batch.extend(row)
-        self._log(run, batch, curve=f"{','.join(attempts)}:{len(picture.curve)}")
-        return sum(1 for row in due if row)
+        return due, {"polytune.curve": f"{','.join(attempts)}:{len(picture.curve)}"}
 
     def _without_shown(self, run: "Run", rows: Sequence[tuple[Point, ...]]) -> tuple[tuple[Point, ...], ...]:
         """The rows without the points whose step MLflow has; asked of it only where a training was begun again."""
@@ -206,16 +187,28 @@ class Store:
         }
         return tuple(tuple(point for point in row if point.step not in shown[point.key]) for row in rows)
 
-    def _log(self, run: "Run", points: Sequence[Point], *, curve: str | None = None) -> None:
-        from mlflow.entities import Metric, RunTag
+    def _log(self, run: "Run", points: Sequence[Point], *, facts: "_Facts", count: dict[str, str]) -> None:
+        """Write facts with the first batch, and the count of rows with the last, when all of them are there."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
-        tags = [] if curve is None else [RunTag("polytune.curve", curve)]
-        self._client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+        params, tags = facts
+        for start in range(0, max(1, len(points)), _POINTS_PER_BATCH):
+            batch = points[start : start + _POINTS_PER_BATCH]
+            last = start + _POINTS_PER_BATCH >= len(points)
+            first = start == 0
+            told = (tags if first else {}) | (count if last else {})
+            if batch or told or (first and params):
+                self._client.log_batch(
+                    run.info.run_id,
+                    metrics=[Metric(point.key, point.value, point.time_ms, point.step) for point in batch],
+                    params=[Param(*param) for param in params.items()] if first else [],
+                    tags=[RunTag(*tag) for tag in told.items()],
+                )
 
     def _send(self, run: "Run", uploads: Sequence[Upload]) -> None:
-        """Write the artifacts that are not there yet; the mark of each is set after it."""
+        """Write the artifacts that are not there yet; their marks are set after them."""
         marks: dict[str, str] = json.loads(run.data.tags.get("polytune.files", "{}"))
+        sent: dict[str, str] = {}
         for upload in uploads:
             if marks.get(upload.name) == upload.mark:
                 continue
@@ -225,8 +218,9 @@ class Store:
                 self._client.log_artifacts(run.info.run_id, str(upload.source), upload.name)
             else:
                 self._client.log_artifact(run.info.run_id, str(upload.source))
-            marks[upload.name] = upload.mark
-            self._client.set_tag(run.info.run_id, "polytune.files", json.dumps(marks))
+            sent[upload.name] = upload.mark
+        if sent:
+            self._client.set_tag(run.info.run_id, "polytune.files", json.dumps(marks | sent))
 
     def _close(self, run: "Run", *, status: str, end_ms: int) -> None:
         """Give a run its status and, unless it goes on, its end."""
@@ -252,7 +246,12 @@ def _is_outdated(run: "Run", picture: Picture) -> bool:
     return any(picture.attempts.get(stage) != attempt for stage, attempt in shown.items())
 
 
-def _curve_so_far(run: "Run") -> tuple[list[str], int]:
-    """The attempts whose rows a run shows, oldest first, and how many rows of the last one were dealt with."""
-    attempts, _, count = run.data.tags.get("polytune.curve", "").partition(":")
-    return [attempt for attempt in attempts.split(",") if attempt], int(count or 0)
+_Facts = tuple[dict[str, str], dict[str, str]]
+
+
+def _facts(run: "Run", picture: Picture, links: dict[str, str]) -> _Facts:
+    """Params that a run lacks, and tags that differ."""
+    wanted = {name: redact(value) for name, value in picture.tags.items()} | links
+    wanted |= {"polytune.attempts": json.dumps(picture.attempts, sort_keys=True), "polytune.current": "true"}
+    params = {key: redact(value) for key, value in picture.params.items() if key not in run.data.params}
+    return params, {key: value for key, value in wanted.items() if run.data.tags.get(key, "") != value}

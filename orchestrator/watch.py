@@ -86,7 +86,9 @@ class Watcher:
         """A line with the time since the run began; above the table where there is one."""
         if not self._quiet:
             seconds = int(time.monotonic() - self._started)
-            self._console.print(Text(f"{seconds // 60:2d}:{seconds % 60:02d}  ", style="dim").append_text(_text(text)), soft_wrap=True)
+            self._console.print(
+                Text(f"{seconds // 60:2d}:{seconds % 60:02d}  ", style="dim").append_text(_text(text)), soft_wrap=True
+            )
 
     def _open(self, stage: StageName, due: int) -> None:
         if not self._live:
