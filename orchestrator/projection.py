@@ -324,7 +324,8 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterat
     train = records.get("train")
     if train is None:
         return
-    yield Upload(name="summary.json", mark=train.attempt, source=ledger.folder(train) / "summary.json")
+    if "summary.json" in train.outputs:
+        yield Upload(name="summary.json", mark=train.attempt, source=ledger.folder(train) / "summary.json")
     weights = f"{train.facts['weights']}/"
     size = sum(file.size_bytes for name, file in train.outputs.items() if name.startswith(weights))
     if trial.kind != "full" or size < _FULL_WEIGHTS_LIMIT_BYTES:
