@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY_RUN = "study"
+VIEW = "scores"
+_COLUMNS = ("model", "method", "task", "seed")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -87,6 +89,7 @@ class Store:
         self._ledger_id = ledger_id
         self._ids: dict[str, str] = {}
         self._read: dict[str, Run] = {}
+        self._tags: dict[str, str] = {}
         experiment = self._client.get_experiment_by_name(study)
         if experiment is None:
             location = artifacts.resolve().as_uri() if artifacts else None
@@ -94,7 +97,7 @@ class Store:
             kind = {"mlflow.experimentKind": "custom_model_development"}
             self.experiment_id = str(self._client.create_experiment(study, artifact_location=location, tags=kind))
             return
-        self.experiment_id = str(experiment.experiment_id)
+        self.experiment_id, self._tags = str(experiment.experiment_id), dict(experiment.tags)
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(self.experiment_id)
         for run in self._search():
@@ -123,6 +126,23 @@ class Store:
     def run_id(self, name: str) -> str:
         """The MLflow id of a run that was written."""
         return self._ids[name]
+
+    def describe(self, question: str, *, columns: Sequence[str]) -> None:
+        """Let the experiment say what it asks, and offer its runs as a table of what matters.
+
+        A view is what MLflow's pages keep of one that a person saved there: the columns to show, and here the
+        study's run opened, so that its trials stand below it.
+        """
+        state = {
+            "selectedColumns": [*(f"params.`{name}`" for name in _COLUMNS), *(f"metrics.`{name}`" for name in columns)],
+            "runsExpanded": {self.run_id(STUDY_RUN): True},
+        }
+        view = {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+        wanted = {"mlflow.note.content": redact(question), f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
+        for name, value in wanted.items():
+            if self._tags.get(name) != value:
+                self._client.set_experiment_tag(self.experiment_id, name, value)
+                self._tags[name] = value
 
     def write(self, name: str, picture: Picture) -> int:
         """Bring a run up to its picture; returns how many rows of its curve were new."""

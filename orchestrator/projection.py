@@ -7,7 +7,7 @@ One decision: this half knows no MLflow. A run's whole content is one value, a `
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,14 +16,18 @@ from typing import Any, Literal
 from orchestrator.collect import collect, curve_in
 from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.report.layout import format_count
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from orchestrator.study import Study
 from orchestrator.trial import StageName, TrialSpec
+from trainers.memory import Unknown, shape_of
 
 State = Literal["done", "failed", "running", "interrupted", "waiting"]
 _FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
 _LONGEST_CAUSE = 2000
-_COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes", "adapter_changes_outputs")
+_COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes")
+# A track's one figure where there is room for one only: the first of these that it has.
+_HEADLINES = ("pass_at_1", "codebleu", "bleu")
 # What a row of a curve says of itself, not of the training: MLflow has a place of its own for each.
 _NOT_METRICS = ("step", "time", "seconds")
 _Records = dict[StageName, StageRecord]
@@ -134,7 +138,7 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
         "method": trial.method_name,
         "kind": trial.kind,
         "grouping": trial.grouping,
-        "task group": trial.group,
+        "task": trial.group,
         "tracks": ", ".join(trial.tracks),
         "seed": str(trial.seed),
         "git": git,
@@ -142,6 +146,8 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
         "stages": ", ".join(f"{stage.stage} {stage.state}" for stage in outcome.stages),
         "cause": cause[:_LONGEST_CAUSE],
     }
+    figures = (*_costs(outcome, records), *_scores(trial.label, results, records))
+    tags["mlflow.note.content"] = _note(trial, seen, cause, figures)
     commit = {"mlflow.source.git.commit": git.partition("+")[0]} if git not in ("", "none") else {}
     attempt = _curve_attempt(trial, ledger, records)
     return Picture(
@@ -154,7 +160,7 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
         params=_params(trial),
         curve_attempt=attempt.name if attempt else "",
         curve=_curve(attempt) if attempt else (),
-        figures=(*_costs(outcome, records), *_scores(trial.label, results, records)),
+        figures=figures,
         uploads=tuple(trial_uploads(trial, ledger, records)),
     )
 
@@ -214,18 +220,19 @@ def _state(trial: TrialSpec, ledger: Ledger, records: _Records, *, live: bool) -
 
 
 def _params(trial: TrialSpec) -> dict[str, str]:
-    """What identifies a trial, flat, as MLflow compares it."""
+    """What identifies a trial, flat, as MLflow compares it; its settings stand together, below what names it."""
+    shape = shape_of(trial.model)
     fields: dict[str, Any] = {
         "model": trial.model.name,
         "model.revision": trial.model.revision or (trial.model.digest or "")[:12] or None,
+        "size": None if isinstance(shape, Unknown) else format_count(shape.parameters),
         "method": trial.method_name,
-        "kind": trial.kind,
-        "grouping": trial.grouping,
-        "group": trial.group,
+        "task": trial.group,
         "seed": trial.seed,
     }
     for name, block in (("lora", trial.lora), ("training", trial.training), ("generation", trial.generation)):
-        fields |= {f"{name}.{key}": value for key, value in (block.model_dump(mode="json") if block else {}).items()}
+        settings = block.model_dump(mode="json") if block else {}
+        fields |= {f"settings.{name}.{key}": value for key, value in settings.items()}
     return {
         key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in fields.items()
@@ -258,13 +265,48 @@ def _curve_name(name: str) -> str:
 
 
 def _costs(outcome: TrialOutcome, records: _Records) -> Iterator[Point]:
+    """What a trial took, and how much its training changed what the base writes."""
     for stage, record in records.items():
         time_ms = _ms(record.finished_at)
-        yield Point(key=f"cost/{stage}_seconds", value=record.seconds, time_ms=time_ms)
+        yield Point(key=f"resources/{stage}_seconds", value=record.seconds, time_ms=time_ms)
         known = next((o.facts for o in outcome.stages if o.stage == stage), {})
         for name in _COSTS:
             if isinstance(value := known.get(name), int | float):
-                yield Point(key=f"cost/{name}", value=float(value), time_ms=time_ms)
+                yield Point(key=f"resources/{name}", value=float(value), time_ms=time_ms)
+        if isinstance(value := known.get("adapter_changes_outputs"), int | float):
+            yield Point(key="health/adapter_changes_outputs", value=float(value), time_ms=time_ms)
+
+
+def headlines(tracks: Sequence[str], figures: Collection[str]) -> list[str]:
+    """The metric that stands for each track, of those that there are."""
+    found = []
+    for track in tracks:
+        names = [f"{track}/{name}" for name in _HEADLINES if f"{track}/{name}" in figures]
+        found += names[:1]
+    return found
+
+
+def _note(trial: TrialSpec, seen: Glance, cause: str, figures: Sequence[Point]) -> str:
+    """A run's description, in MLflow's Markdown: what was done, how it stands, and its scores."""
+    place = "one model for all tasks" if trial.grouping == "together" else f"a model for {trial.group} alone"
+    lines = [f"**{trial.method_name}** on {trial.model.name}, {place}, seed {trial.seed}: {seen.state}."]
+    if cause and seen.state != "done":
+        lines += ["", "> " + cause[:300].replace("\n", " ")]
+    values = {point.key: point.value for point in figures}
+    names = {
+        "pass_at_1": "pass@1",
+        "codebleu": "CodeBLEU",
+        "bleu": "BLEU",
+        "parse_rate": "parses",
+        "empty_rate": "empty",
+    }
+    shown = [track for track in trial.tracks if any(f"{track}/{name}" in values for name in names)]
+    if shown:
+        lines += ["", f"| track | {' | '.join(names.values())} |", "|---" + "|---:" * len(names) + "|"]
+    for track in shown:
+        cells = [values.get(f"{track}/{name}") for name in names]
+        lines.append(f"| {track} | {' | '.join('' if cell is None else f'{cell:.3g}' for cell in cells)} |")
+    return "\n".join(lines)
 
 
 def _scores(label: str, results: StudyResults, records: _Records) -> Iterator[Point]:

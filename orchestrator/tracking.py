@@ -24,8 +24,8 @@ from urllib.parse import quote, urlsplit
 
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger import Ledger, create_only
-from orchestrator.mlflowstore import QUIET, STUDY_RUN, Store, TrackingUnavailable, one_message
-from orchestrator.projection import Glance, Picture, glance, study_picture, trial_digest, trial_picture
+from orchestrator.mlflowstore import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
+from orchestrator.projection import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
 from orchestrator.secrets import redact
 from orchestrator.study import Study
 from orchestrator.trial import TrialSpec
@@ -100,6 +100,7 @@ class Projector:
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
         self._parent: Picture | None = None
+        self._figures: set[str] = set()
 
     def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
         """Write what is new since the last call; stops between two runs once it is not `wanted`.
@@ -144,6 +145,8 @@ class Projector:
             picture = trial_picture(self._study, trial, self._base(trial), self._ledger, seen=seen)
             rows += store.write(name, picture)
             self._shown[name] = seen
+            self._figures |= {point.key for point in picture.figures}
+        store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
         return rows
 
     def _open(self) -> Store:
@@ -158,7 +161,12 @@ class Projector:
             return ()
         experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
         runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
-        return f"/#/experiments/{experiment}/runs", f"/#/compare-runs?runs={runs}&experiments={experiments}"
+        # Without its type MLflow's pages take a study for conversations with a language model.
+        view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
+        return (
+            f"/#/experiments/{experiment}/runs?{view}",
+            f"/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning",
+        )
 
 
 def _alike(shown: Glance | None, seen: Glance) -> bool:

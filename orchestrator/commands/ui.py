@@ -1,7 +1,6 @@
 """`polytune ui`: MLflow's pages for a study, on this machine."""
 
 import os
-import subprocess
 import sys
 from typing import Annotated
 
@@ -27,4 +26,6 @@ def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port o
     for name, page in zip(("Runs", "Compare"), done.pages, strict=False):
         sys.stderr.write(f"{name}: http://127.0.0.1:{port}{page}\n")
     sys.stderr.write("Ctrl-C stops MLflow\n")
-    raise typer.Exit(subprocess.call(command, env={**os.environ, **environment}))
+    sys.stderr.flush()
+    # In this process's place, so that whatever ends it ends MLflow.
+    os.execve(command[0], command, {**os.environ, **environment})

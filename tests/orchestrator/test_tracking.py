@@ -186,10 +186,10 @@ def test_every_trial_is_one_run_below_the_study_s(finished: Room) -> None:
 
 def test_a_run_says_what_identifies_its_trial(finished: Room) -> None:
     run = finished.run("micro/lora/seed0")
-    assert run.data.params["lora.rank"] == "8"
-    assert run.data.params["training.learning_rate"] == "0.001"
-    assert "training.epochs" not in run.data.params
-    expected = {"model": "builtin:micro", "method": "lora", "task group": "all", "seed": "0"}
+    assert run.data.params["settings.lora.rank"] == "8"
+    assert run.data.params["settings.training.learning_rate"] == "0.001"
+    assert "settings.training.epochs" not in run.data.params
+    expected = {"model": "builtin:micro", "method": "lora", "task": "all", "seed": "0"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.source.git.commit"] == "0123456789ab"
 
@@ -222,8 +222,8 @@ def test_scores_stand_under_their_track_beside_their_health(finished: Room) -> N
     assert (frozen["generation/python/empty_rate"], frozen["generation/python/parse_rate"]) == (1.0, 0.0)
     assert adapted["generation/python/codebleu"] == pytest.approx(100)
     assert adapted["summarization/java/bleu"] == pytest.approx(100)
-    assert adapted["cost/train_seconds"] == 210
-    assert adapted["cost/adapter_changes_outputs"] == 1.0
+    assert adapted["resources/train_seconds"] == 210
+    assert adapted["health/adapter_changes_outputs"] == 1.0
 
 
 def test_data_sets_of_one_track_are_told_apart(fresh: Room) -> None:
