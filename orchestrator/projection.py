@@ -220,7 +220,7 @@ def _state(trial: TrialSpec, ledger: Ledger, records: _Records, *, live: bool) -
 
 
 def _params(trial: TrialSpec) -> dict[str, str]:
-    """What identifies a trial, flat, as MLflow compares it; its settings stand together, below what names it."""
+    """What identifies a trial, flat, as MLflow compares it: sorted by name, and the settings' names sort last."""
     shape = shape_of(trial.model)
     fields: dict[str, Any] = {
         "model": trial.model.name,
@@ -230,9 +230,8 @@ def _params(trial: TrialSpec) -> dict[str, str]:
         "task": trial.group,
         "seed": trial.seed,
     }
-    for name, block in (("lora", trial.lora), ("training", trial.training), ("generation", trial.generation)):
-        settings = block.model_dump(mode="json") if block else {}
-        fields |= {f"settings.{name}.{key}": value for key, value in settings.items()}
+    for name, block in (("test", trial.generation), ("training", trial.training), ("training.lora", trial.lora)):
+        fields |= {f"{name}.{key}": value for key, value in (block.model_dump(mode="json") if block else {}).items()}
     return {
         key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in fields.items()

@@ -186,9 +186,9 @@ def test_every_trial_is_one_run_below_the_study_s(finished: Room) -> None:
 
 def test_a_run_says_what_identifies_its_trial(finished: Room) -> None:
     run = finished.run("micro/lora/seed0")
-    assert run.data.params["settings.lora.rank"] == "8"
-    assert run.data.params["settings.training.learning_rate"] == "0.001"
-    assert "settings.training.epochs" not in run.data.params
+    assert run.data.params["training.lora.rank"] == "8"
+    assert run.data.params["training.learning_rate"] == "0.001"
+    assert "training.epochs" not in run.data.params
     expected = {"model": "builtin:micro", "method": "lora", "task": "all", "seed": "0"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.source.git.commit"] == "0123456789ab"
