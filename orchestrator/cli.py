@@ -18,6 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from orchestrator.commands import gc
+from orchestrator.commands.cancel import cancel
+from orchestrator.commands.options import JsonOption, SetOption, StudyArg, TrialOption, load
+from orchestrator.commands.status import status
+from orchestrator.commands.track import track
+from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome
@@ -25,11 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.study import Study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-
-StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
-TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's label, as `plan` prints it.")]
 
 
 def main() -> None:
@@ -67,16 +67,6 @@ def _fail(message: str, *, status: int) -> NoReturn:
     raise SystemExit(status)
 
 
-def _load(study: str, changes: list[str] | None) -> "Study":
-    """A study from its file, or by name from the ledger below the working directory."""
-    from orchestrator.studyfile import load_named, load_study
-
-    path = Path(study)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return load_study(path, changes=changes or [])
-    return load_named(study, changes=changes or [])
-
-
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
@@ -107,34 +97,58 @@ def run(
     A limit is of the study, so what earlier runs used counts. No stage is begun that by its estimate would pass
     it; what still runs when it is reached is stopped, and begun anew by the next run. Exit status 1 then.
     """
-    loaded = _load(study, set_)
+    loaded = load(study, set_)
     if dry_run:
         _show_plan(loaded, as_json=json_)
         return
     if local:
         _run_local(loaded, trial)
         return
-    _terminate_like_interrupt()
     if max_cost is not None and loaded.resources.price_per_hour is None:
         _fail("--max-cost needs resources.price_per_hour, the USD of one GPU (or core) an hour; set it", status=2)
+    _take_signals()
     from orchestrator.driver import ledger_of, run_study
     from orchestrator.limits import Limits
+    from orchestrator.tracking import LiveTracking, tracking_uri
+    from orchestrator.trial import trials_of
     from orchestrator.watch import Watcher
 
-    with Watcher(ledger_of(loaded), quiet=json_) as watcher:
+    ledger, trials = ledger_of(loaded), trials_of(loaded)
+    uri = tracking_uri(ledger.storage)
+    with (
+        Watcher(trials, ledger, quiet=json_) as watcher,
+        LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
+    ):
         limits = Limits(max_hours=max_hours, max_cost=max_cost)
         outcome = run_study(loaded, listener=watcher.listener, limits=limits)
-    status = _conclude(loaded, outcome, as_json=json_)
-    raise typer.Exit(status)
+    results, page = _report(loaded)
+    tracking.conclude()
+    raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
 
 
-def _terminate_like_interrupt() -> None:
-    """A polite kill ends a run as Ctrl-C does, so that Ray's processes go with it."""
+def _take_signals() -> None:
+    """Ctrl-C, or a polite kill, ends a run with what is finished kept; a second one ends it at once."""
 
     def stop(*_: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _end_at_once)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    """Leave without waiting for anything; Ray's processes go too."""
+    from ray._private.worker import _global_node
+
+    if _global_node is not None:
+        _global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    os._exit(130)
+
+
+def _warn(message: str) -> None:
+    sys.stderr.write(f"polytune: {message}\n")
 
 
 def _run_local(study: "Study", label: str | None) -> None:
@@ -156,10 +170,8 @@ def _choose_trial(labels: list[str], label: str | None) -> None:
         _fail(f"{given}; the trials are:\n  " + "\n  ".join(labels), status=2)
 
 
-def _conclude(study: "Study", outcome: "Outcome", *, as_json: bool) -> int:
-    """Bring MLflow up to date, write the report, print the tables; returns the exit status."""
-    _track(study, strict=False)
-    results, page = _report(study)
+def _conclude(results: Any, page: Path, outcome: "Outcome", *, as_json: bool) -> int:
+    """Print what a run came to; returns the exit status."""
     if as_json:
         failed = [
             {"trial": t, "stage": s, "kind": f.kind, "cause": f.cause, "log": f.log_path}
@@ -210,23 +222,6 @@ def _print_tables(results: Any, page: Path, *, brief: bool = False) -> None:
     sys.stdout.write(f"\nReport: {page}{more}\n")
 
 
-def _track(study: "Study", *, strict: bool) -> int:
-    """Project the ledger into MLflow; a server that is away is one warning unless `strict`."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.tracking import TrackingUnavailable, project, tracking_uri
-    from orchestrator.trial import trials_of
-
-    ledger = ledger_of(study)
-    try:
-        done = project(study, trials_of(study), ledger, uri=tracking_uri(ledger.storage))
-    except TrackingUnavailable as error:
-        if strict:
-            raise
-        sys.stderr.write(f"polytune: {error}\n")
-        return 0
-    return int(done.runs)
-
-
 @app.command(epilog="Example: polytune plan studies/paper-2601-15094.yaml --json")
 def plan(
     study: StudyArg,
@@ -237,7 +232,7 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Show what would run and why, with estimates. Needs no network and starts nothing."""
-    _show_plan(_load(study, set_), verify=verify, as_json=json_)
+    _show_plan(load(study, set_), verify=verify, as_json=json_)
 
 
 def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
@@ -253,21 +248,6 @@ def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
     refuse_what_does_not_fit(planned)
 
 
-@app.command(epilog="Example: polytune status quickstart")
-def status(study: StudyArg, set_: SetOption = None, json_: JsonOption = False) -> None:
-    """Show each trial's stages as the ledger has them now, and how far running ones are."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.planview import print_status, status_rows
-    from orchestrator.trial import trials_of
-
-    loaded = _load(study, set_)
-    rows = status_rows(trials_of(loaded), ledger_of(loaded))
-    if json_:
-        _print_json(rows)
-    else:
-        print_status(rows)
-
-
 @app.command(epilog="Example: polytune report quickstart --csv tables/")
 def report(
     study: StudyArg,
@@ -278,38 +258,13 @@ def report(
     """Show the answer: tables here, and one self-contained HTML page."""
     from orchestrator.report import write_csv, write_latex
 
-    results, page = _report(_load(study, set_))
+    results, page = _report(load(study, set_))
     _print_tables(results, page)
     for folder, write in ((csv, write_csv), (latex, write_latex)):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             write(results, folder=folder)
             sys.stdout.write(f"Written: {folder}\n")
-
-
-@app.command(epilog="Example: polytune track quickstart")
-def track(study: StudyArg, set_: SetOption = None) -> None:
-    """Bring MLflow up to date with the ledger, or rebuild it."""
-    runs = _track(_load(study, set_), strict=True)
-    sys.stdout.write(f"{runs} runs are up to date\n")
-
-
-@app.command(epilog="Example: polytune ui quickstart --port 5000")
-def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000) -> None:
-    """Open MLflow's pages for a study on this machine."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.tracking import project, tracking_uri, ui_command
-    from orchestrator.trial import trials_of
-
-    loaded = _load(study, None)
-    ledger = ledger_of(loaded)
-    uri = tracking_uri(ledger.storage)
-    command, environment = ui_command(uri, port=port)
-    done = project(loaded, trials_of(loaded), ledger, uri=uri)
-    for name, page in zip(("Runs", "Compare"), done.pages, strict=False):
-        sys.stderr.write(f"{name}: http://127.0.0.1:{port}{page}\n")
-    sys.stderr.write("Ctrl-C stops MLflow\n")
-    raise typer.Exit(subprocess.call(command, env={**os.environ, **environment}))
 
 
 @app.command(epilog="Example: polytune show studies/quickstart.yaml --track generation/python")
@@ -324,7 +279,7 @@ def show(
     from orchestrator.planview import print_shown
     from orchestrator.show import shown
 
-    examples = shown(_load(study, set_), trial, track)
+    examples = shown(load(study, set_), trial, track)
     if json_:
         _print_json([example.as_json() for example in examples])
     else:
@@ -342,7 +297,7 @@ def export(
     from orchestrator.driver import ledger_of
     from orchestrator.export import export as write_export
 
-    loaded = _load(study, None)
+    loaded = load(study, None)
     sys.stdout.write(f"Written: {write_export(loaded, trial, ledger_of(loaded), to=to, merge=merge)}\n")
 
 
@@ -352,7 +307,7 @@ def logs(study: StudyArg, trial: TrialOption = None) -> None:
     from orchestrator.driver import ledger_of
     from orchestrator.trial import trials_of
 
-    loaded = _load(study, None)
+    loaded = load(study, None)
     trials = {t.label: t for t in trials_of(loaded)}
     _choose_trial(list(trials), trial)
     _print_failures(ledger_of(loaded), [(stage, trials[str(trial)].key(stage)) for stage in trials[str(trial)].stages])
@@ -378,6 +333,10 @@ def doctor(json_: JsonOption = False) -> None:
 
 
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
+app.command(epilog="Example: polytune status quickstart --follow")(status)
+app.command(epilog="Example: polytune cancel quickstart")(cancel)
+app.command(epilog="Example: polytune track quickstart")(track)
+app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

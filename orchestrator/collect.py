@@ -6,6 +6,7 @@ with the stage that is missing and its cause.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evaluators.health import Health
@@ -68,8 +69,23 @@ def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
 
 def curve_of(ledger: Ledger, record: StageRecord) -> tuple[dict[str, float], ...]:
     """Every row that a finished training logged, in order."""
-    chunks = sorted((ledger.folder(record, under="metrics/") / "metrics").glob("*.jsonl"))
-    return tuple(row for chunk in chunks for row in read_lines(chunk))  # type: ignore[misc]
+    return curve_in(ledger.folder(record, under="metrics/"))
+
+
+def curve_in(attempt: Path) -> tuple[dict[str, float], ...]:
+    """Every row that an attempt at a training has logged so far, in order.
+
+    A line that is just being written, or that a crash cut off, ends the reading. A row without a time
+    of its own has its chunk's.
+    """
+    rows: list[dict[str, float]] = []
+    for chunk in sorted((attempt / "metrics").glob("*.jsonl")):
+        written = chunk.stat().st_mtime
+        for line in chunk.read_text(encoding="utf-8").splitlines(keepends=True):
+            if not line.endswith("}\n"):
+                return tuple(rows)
+            rows.append({"time": written, **json.loads(line)})
+    return tuple(rows)
 
 
 def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:

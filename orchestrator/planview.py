@@ -1,10 +1,9 @@
-"""Plans, states, prompts and checks as tables on a terminal.
+"""Plans, prompts and checks as tables on a terminal.
 
 One decision: what commands compute is plain values; this is where they become pictures.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,14 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.errors import StageFailed
-from orchestrator.ledger import Ledger
 from orchestrator.plan import PlannedTrial
-from orchestrator.trial import StageName, TrialSpec
-from orchestrator.watch import progress_of
+from orchestrator.trial import StageName
 from trainers.memory import Estimate, Unknown
 
 _GIB = 2**30
-_RUNNING_S = 60.0
 
 
 def plan_as_json(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) -> dict[str, Any]:
@@ -144,44 +140,6 @@ def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
     ]
     unpinned = [f"unresolved: {name} is not pinned to a revision" for p in planned for name in p.trial.unresolved()]
     return list(dict.fromkeys((*unknown, *unpinned)))
-
-
-def status_rows(trials: Sequence[TrialSpec], ledger: Ledger) -> list[dict[str, str]]:
-    """Each trial's stages in words: done with its time, running with its step, failed with its cause."""
-    rows = []
-    for trial in trials:
-        found = ledger.find(trial)
-        row = {"trial": trial.label}
-        for stage in trial.stages:
-            if stage in found.done:
-                row[stage] = f"done, {found.done[stage].seconds:.0f} s"
-            else:
-                damaged = found.damaged.get(stage)
-                row[stage] = f"artifact damaged: {damaged}" if damaged else _state(trial.key(stage), ledger)
-        rows.append(row)
-    return rows
-
-
-def _state(key: str, ledger: Ledger) -> str:
-    newest = next(ledger.attempts(key), None)
-    if newest is None:
-        return "waiting"
-    progress = newest / ".progress.json"
-    failure = ledger.last_failure(key)
-    if failure is not None and failure[1].parent == newest:
-        return f"failed: {failure[0].cause}"
-    if progress.exists():
-        return progress_of(progress) if time.time() - progress.stat().st_mtime < _RUNNING_S else "stopped"
-    return "begun"
-
-
-def print_status(rows: Sequence[dict[str, str]]) -> None:
-    """Two lines a trial: its label, and each stage's state."""
-    console = Console(highlight=False)
-    for row in rows:
-        console.print(Text(row["trial"], style="bold"))
-        states = [(stage, "skip" if state.startswith("done") else "run", state) for stage, state in row.items()]
-        console.print(_stage_line([state for state in states if state[0] != "trial"]))
 
 
 def print_shown(examples: Sequence[Any]) -> None:

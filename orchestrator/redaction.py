@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 _NAMES = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY)$", re.IGNORECASE)
+# Tokens by the prefix that their issuer gives them: hub, GitHub, GitLab, Databricks, AWS.
+_ISSUED = re.compile(
+    r"\b(hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|dapi[0-9a-f]{32}"
+    r"|AKIA[0-9A-Z]{16})"
+)
 # A shorter value is an ordinary word somewhere.
 _SHORTEST = 6
 
@@ -23,11 +28,11 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def without_secrets(text: str) -> str:
-    """The text without passwords in addresses, credentials in headers and this environment's secrets."""
+    """The text without passwords in addresses, credentials in headers, issued tokens and this environment's secrets."""
     text = re.sub(r"://[^/\s@]+@", "://***@", text)
     text = re.sub(r"\b(Bearer|Basic) [\w.~+/=-]+", r"\1 ***", text)
     # The longest first: one secret may be part of another.
     for secret in sorted(secrets().values(), key=len, reverse=True):
         for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]):
             text = text.replace(form, "***")
-    return text
+    return _ISSUED.sub("***", text)

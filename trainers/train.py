@@ -26,7 +26,9 @@ from trainers.spec import Runtime, TrainingSettings, TrainingSpec
 
 Row = dict[str, float]
 Validate = Callable[[Any], Row]  # judges the model as it stands; higher `similarity` is better
+# A chunk is closed when it is full, or old enough for those who follow a slow training.
 _ROWS_PER_CHUNK = 50
+_SECONDS_PER_CHUNK = 30.0
 
 
 # How many steps before its end a training that diverged is to be seen.
@@ -73,7 +75,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What a launcher may listen to: each logged row, and a judge of generated validation output."""
+    """What a launcher may listen to: each logged row with `total_steps`, and a judge of generated validation output."""
 
     report: Callable[[Row], None] = lambda row: None
     validate: Validate | None = None
@@ -81,19 +83,22 @@ class Hooks:
 
 @dataclass(slots=True, kw_only=True)
 class _MetricLog:
-    """Rows in numbered chunks that are written once and never touched again."""
+    """Rows, each with its time since 1970, in numbered chunks that are written once and never touched again."""
 
     folder: Path
     report: Callable[[Row], None]
     active: bool
+    total_steps: int
     rows: list[Row] = field(default_factory=list)
     chunks: int = 0
+    flushed: float = field(default_factory=time.monotonic)
 
     def add(self, row: Row) -> None:
         if self.active:
+            row = {**row, "time": time.time()}
             self.rows.append(row)
-            self.report(row)
-            if len(self.rows) >= _ROWS_PER_CHUNK:
+            self.report({**row, "total_steps": self.total_steps})
+            if len(self.rows) >= _ROWS_PER_CHUNK or time.monotonic() - self.flushed >= _SECONDS_PER_CHUNK:
                 self.flush()
 
     def flush(self) -> None:
@@ -101,7 +106,7 @@ class _MetricLog:
             self.folder.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(row) + "\n" for row in self.rows)
             (self.folder / f"{self.chunks:05d}.jsonl").write_text(text)
-            self.rows, self.chunks = [], self.chunks + 1
+            self.rows, self.chunks, self.flushed = [], self.chunks + 1, time.monotonic()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,6 +184,9 @@ def _prepare(
         raise ValueError(
             f"training.batch_size must be a multiple of the {engine.world} processes, got {settings.batch_size}"
         )
+    total_steps = settings.max_steps or steps_for(
+        len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0
+    )
     return _Run(
         spec=spec,
         runtime=runtime,
@@ -187,11 +195,10 @@ def _prepare(
         rows=rows,
         validation=tuple((example,) for example in validation),
         pad=tokenizer.pad_token_id,
-        total_steps=settings.max_steps
-        or steps_for(len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0),
+        total_steps=total_steps,
         out=out,
         hooks=hooks,
-        log=_MetricLog(folder=out / "metrics", report=hooks.report, active=engine.rank == 0),
+        log=_MetricLog(folder=out / "metrics", report=hooks.report, active=engine.rank == 0, total_steps=total_steps),
         best=_Best(),
         started=time.monotonic(),
     )

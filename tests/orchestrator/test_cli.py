@@ -183,7 +183,9 @@ def test_plan_for_a_person_says_what_would_run_and_what_nothing_pins(study: Path
 def test_study_that_was_run_is_known_by_its_name(begun: Study, tmp_path: Path) -> None:
     done = polytune("status", begun.study, "--json", folder=tmp_path)
     assert done.returncode == 0
-    assert [row["train"] for row in json.loads(done.stdout)] == ["done, 7200 s", "failed: no"]
+    first, second = json.loads(done.stdout)
+    assert (first["stages"][0]["state"], first["stages"][0]["seconds"]) == ("done", 7200.0)
+    assert (second["stage"], second["state"], second["cause"][:2]) == ("train", "failed", "no")
 
 
 def test_logs_show_how_a_trial_failed(begun: Study, tmp_path: Path) -> None:

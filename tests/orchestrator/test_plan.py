@@ -1,7 +1,6 @@
 """Plans: why each stage would run, what is estimated and what is not known, all without a network."""
 
 import json
-import os
 import re
 import socket
 import time
@@ -9,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from small_studies import commit, finish_training, make_study, trial_of
 
 from orchestrator.ledger import Failure, Ledger
 from orchestrator.named import read_named, write_named
 from orchestrator.plan import DoesNotFit, PlannedTrial, plan, refuse_what_does_not_fit, version_notes
-from orchestrator.planview import plan_as_json, print_plan, print_status, status_rows
+from orchestrator.planview import plan_as_json, print_plan
+from orchestrator.progress import progress_of
 from orchestrator.study import Resources
 from orchestrator.studyfile import load_study
 from orchestrator.trial import CODE_VERSIONS, TrialSpec, trials_of
+from orchestrator.watch import picture
 from trainers.memory import Estimate, Unknown
 
 RESOURCES = Resources(micro_batch=4)
@@ -365,34 +367,11 @@ def test_known_estimate_says_its_basis_as_json(ledger: Ledger, trial: TrialSpec)
     assert found["memory_bytes"]["value"] > 0
 
 
-def test_status_says_how_far_each_stage_is(ledger: Ledger, trial: TrialSpec) -> None:
-    assert status_rows([trial], ledger)[0]["train"] == "waiting"
-    fail(ledger, trial, "out of memory")
-    assert status_rows([trial], ledger)[0]["train"] == "failed: out of memory"
-    attempt = ledger.begin(trial.key("train")).folder
-    assert status_rows([trial], ledger)[0]["train"] == "begun"
-    progress = attempt / ".progress.json"
-    progress.write_text('{"trial": "micro/qlora/seed0", "step": 3, "loss": 1.25}')
-    assert status_rows([trial], ledger)[0]["train"] == "step 3 loss 1.250"
-    os.utime(progress, (1, 1))
-    assert status_rows([trial], ledger)[0]["train"] == "stopped"
-    finish_training(ledger, trial)
-    assert status_rows([trial], ledger)[0]["train"] == "done, 7200 s"
-
-
-def test_status_is_a_row_for_each_trial(ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = status_rows(trials_of(make_study(tmp_path)), ledger)
-    assert [row["trial"] for row in rows] == ["micro/frozen/seed0", "micro/qlora/seed0"]
-    print_status(rows)
-    shown = capsys.readouterr().out
-    assert all(row["trial"] in shown for row in rows)
-
-
 def test_brackets_of_a_cause_are_shown_as_they_are(
     ledger: Ledger, trial: TrialSpec, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fail(ledger, trial, "no [/INST] in list[int]")
-    print_status(status_rows([trial], ledger))
+    Console().print(picture(progress_of([trial], ledger, live_since=None)))
     print_plan([planned(trial, ledger)])
     shown = "".join(part for part in capsys.readouterr().out.replace("│", " ").split())
     assert shown.count("[/INST]") == 2
