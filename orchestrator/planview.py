@@ -3,7 +3,7 @@
 One decision: what commands compute is plain values; this is where they become pictures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console

@@ -72,11 +72,14 @@ def progress_of(trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: floa
 
 
 def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None) -> TrialProgress:
-    records = ledger.records_of(trial)
+    found = ledger.find(trial)
     stages = []
     for stage in trial.stages:
-        if stage in records:
-            stages.append(StageProgress(stage=stage, state="done", seconds=records[stage].seconds))
+        if stage in found.done:
+            stages.append(StageProgress(stage=stage, state="done", seconds=found.done[stage].seconds))
+        elif stage in found.damaged:
+            cause = f"artifact damaged: {found.damaged[stage]}"
+            stages.append(StageProgress(stage=stage, state="failed", cause=cause))
         else:
             stages.append(_unfinished(stage, trial.key(stage), ledger, live_since=live_since))
     return TrialProgress(trial=trial.label, stages=tuple(stages))

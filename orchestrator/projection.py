@@ -16,7 +16,6 @@ from typing import Any, Literal
 from orchestrator.collect import collect, curve_in
 from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger, StageRecord
-from orchestrator.redaction import without_secrets
 from orchestrator.report.layout import format_count
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from orchestrator.study import Study

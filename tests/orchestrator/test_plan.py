@@ -253,7 +253,7 @@ def test_damaged_artifact_is_named_with_its_fault(ledger: Ledger, trial: TrialSp
     assert reasons(trial, ledger)[:2] == [
         "artifact damaged: checkpoint-4/adapter_model.safetensors is cut short (3 of 7 bytes)", "after train"
     ]  # fmt: skip
-    assert "artifact damaged" in status_rows([trial], ledger)[0]["train"]
+    assert "artifact damaged" in progress_of([trial], ledger, live_since=None)[0].now.cause
 
 
 def test_flipped_byte_of_a_small_file_is_in_the_plan(trial: TrialSpec, tmp_path: Path) -> None:
