@@ -82,7 +82,8 @@ def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: Ba
         stage=stage,
         cause=cause,
         kind=kind,
-        traceback=without_secrets("".join(traceback.format_exception(error))),
+        # Where another process raised it, the stack is that one's.
+        traceback=without_secrets(getattr(error, "trace", "") or "".join(traceback.format_exception(error))),
         failed_at=time.time(),
         evidence=getattr(error, "evidence", {}),
     )

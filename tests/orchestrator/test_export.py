@@ -12,9 +12,9 @@ from small_studies import CODE, commit, lines, make_study, trial_of
 from orchestrator.errors import ArtifactDamaged, PolytuneError, StudyError
 from orchestrator.export import export
 from orchestrator.ledger import Ledger, digests_of
-from orchestrator.schedule import train_trial
 from orchestrator.stages import cells_of, execute, read_all_problems, score_cell
 from orchestrator.study import Study
+from orchestrator.training import train_trial
 from orchestrator.trial import TrialSpec
 
 METHODS = {
@@ -37,13 +37,13 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Study:
         evaluation={"generation": {"max_new_tokens": 16, "max_summary_tokens": 8}, "quality": False},
     )
     for name in ("lora", "qlora"):
-        cause = train_trial(
+        failed = train_trial(
             trial_of(study, name).model_dump_json(),
             storage=study.storage,
             root=study.data.root,
             resources_json=study.resources.model_dump_json(),
         )
-        assert cause == ""
+        assert failed is None
     _evaluate(study, trial_of(study, "lora"))
     return study
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from small_studies import commit, finish_training, make_study, trial_of
 
-from orchestrator.driver import Listener, Outcome, _pipeline, _Run, store_study
+from orchestrator.attempts import run_stage
+from orchestrator.driver import Listener, _pipeline, _Run, store_study
 from orchestrator.ledger import Attempt, Ledger
+from orchestrator.limits import Limits
 from orchestrator.redaction import without_secrets
-from orchestrator.schedule import run_stage, train_trial
 from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
+from orchestrator.training import train_trial
 from orchestrator.trial import TrialSpec, trials_of
 from tasks.records import Record
 
@@ -70,7 +72,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def train(trial: TrialSpec, storage: str, study: Study) -> str:
     resources = Resources(micro_batch=2).model_dump_json()
-    return train_trial(trial.model_dump_json(), storage=storage, root=study.data.root, resources_json=resources)
+    failed = train_trial(trial.model_dump_json(), storage=storage, root=study.data.root, resources_json=resources)
+    return str(failed or "")
 
 
 def test_full_disk_fails_the_stage_with_its_cause_and_leaves_the_ledger_whole(disk: Path, tmp_path: Path) -> None:
@@ -94,19 +97,19 @@ def test_disk_that_fills_up_in_a_pipeline_fails_only_what_has_no_room(disk: Path
     trials, ledger = trials_of(study), Ledger(disk / "runs")
     for trial in trials:
         finish_training(ledger, trial)
-    outcome = Outcome()
     with ledger.lease("small") as lease:
-        run = _Run(study=study, trials=trials, ledger=ledger, lease=lease, listener=Listener(), outcome=outcome)
+        run = _Run(study, ledger, lease=lease, listener=Listener(), limits=Limits())
+        run.look()
 
-        def stream() -> Iterator[tuple[str, list[Any]]]:
+        def stream(told: object) -> Iterator[tuple[str, list[Any]]]:
             for trial, results in zip(trials, ([], [_Wide(text="x" * 600_000)], []), strict=True):
                 yield trial.key("generate"), results
 
         _pipeline(run, "generate", list(trials), stream, "completions.jsonl")
-    assert outcome.ran == {"generate": 2}
-    ((where, cause),) = outcome.failed.items()
-    assert where == (trials[1].label, "generate")
-    assert cause.startswith("the disk is full: OSError: [Errno 28] No space left on device; free some space")
+    assert run.outcome.ran == {"generate": 2}
+    ((where, failed),) = run.outcome.failed.items()
+    assert (where, failed.kind) == ((trials[1].label, "generate"), "disk")
+    assert failed.cause.startswith("the disk is full: OSError: [Errno 28] No space left on device; free some space")
     assert ["generate" in ledger.records_of(trial) for trial in trials] == [True, False, True]
 
 
@@ -235,7 +238,7 @@ def test_secret_in_a_hub_s_address_is_not_in_the_cause_of_a_training_that_cannot
     study = make_study(tmp_path, models=["org/base"], methods={"lora": {"kind": "lora"}})
     store_study(study, Ledger(study.storage))
     code = (
-        "import sys; from orchestrator.schedule import train_trial; "
+        "import sys; from orchestrator.training import train_trial; "
         "print(train_trial(sys.argv[1], storage=sys.argv[2], root=sys.argv[3], resources_json='{}'))"
     )
     endpoint = f"http://me:{SECRETS['HF_TOKEN']}@127.0.0.1:9"
