@@ -5,6 +5,7 @@ server are processes of their own, and each is ended by SIGKILL at a moment draw
 the study is under way. What was running then is read from the ledger and noted with the kill.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -290,8 +291,6 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     """End a process and what it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
