@@ -171,10 +171,10 @@ def print_checks(checks: Sequence[Any]) -> None:
 
 
 def causes_table(failed: Mapping[tuple[str, StageName], StageFailed]) -> Table:
-    """Why stages failed, the same causes together."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("failed", "stage", "kind", "cause", "log"):
+    """Why stages failed, like causes together."""
+    table = Table(box=None, pad_edge=False, header_style="dim", title="What failed", title_justify="left")
+    for column in ("kind", "trial", "stage", "cause"):
         table.add_column(column, overflow="fold")
     for (label, stage), cause in sorted(failed.items(), key=lambda item: (item[1].kind, item[1].cause, item[0])):
-        table.add_row(*(Text(word) for word in (label, stage, cause.kind, cause.cause, cause.log_path)))
+        table.add_row(*(Text(word) for word in (cause.kind, label, stage, cause.cause)))
     return table

@@ -160,7 +160,7 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
             if "cause" not in result:
                 failed: StageFailed | None = StageFailed("the training ended without a word", kind="lost")
             else:
-                failed = StageFailed(result["cause"], kind=result["kind"]) if result["cause"] else None
+                failed = StageFailed(result["cause"], result["log"], result["kind"]) if result["cause"] else None
             self._tell(trial, failed)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -225,7 +225,8 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
         resources_json=config["resources"],
         retried=json.loads(config["retried"]),
     )
-    tune.report({"cause": str(failed) if failed else "", "kind": failed.kind if failed else ""})
+    told = {"cause": failed.cause, "log": failed.log_path, "kind": failed.kind} if failed else {"cause": ""}
+    tune.report(told)
 
 
 __all__ = ["TRIAL_RESOURCE", "local_ray", "run_trainings"]
