@@ -352,7 +352,7 @@ def _train(run: _Run) -> None:
     run.queue = queue
     # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
     with TemporaryDirectory(prefix="polytune-tune-", ignore_cleanup_errors=True) as scratch:
-        run_trainings(queue, ledger=run.ledger, root=run.root, resources=run.study.resources, scratch=Path(scratch))
+        run_trainings(queue, ledger=run.ledger, root=run.root, scratch=Path(scratch))
 
 
 def _recall(run: _Run, queue: TrainingQueue) -> None:

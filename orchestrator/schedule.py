@@ -12,6 +12,7 @@ resources, and a coordinator that held CPUs would starve its own workers on a sm
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,10 +78,17 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
         ray.shutdown()
 
 
-def run_trainings(queue: TrainingQueue, *, ledger: Ledger, root: Path, resources: Resources, scratch: Path) -> None:
+def run_trainings(
+    queue: TrainingQueue,
+    *,
+    ledger: Ledger,
+    root: Path,
+    scratch: Path,
+    body: Callable[..., StageFailed | None] = train_trial,
+) -> None:
     """Train by Ray Tune whatever the queue gives, until it has finished or was stopped.
 
-    `scratch` is for Tune's own notes, which nobody reads.
+    `scratch` is for Tune's own notes, which nobody reads; `body` trains one trial, in its actor.
     """
     from ray import tune
     from ray.tune.stopper import Stopper
@@ -93,7 +101,7 @@ def run_trainings(queue: TrainingQueue, *, ledger: Ledger, root: Path, resources
             return queue.stopped
 
     fixed = {"storage": ledger.address, "root": str(root.resolve())}
-    trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed), _placement)
+    trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed, body=body), _placement)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -213,12 +221,12 @@ def _room(resources: Resources) -> int:
     return min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
 
 
-def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
+def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..., StageFailed | None]) -> None:
     """A Tune trial: whatever becomes of the training is data."""
     from ray import tune
 
     credentials.take()
-    failed = train_trial(
+    failed = body(
         config["trial"],
         storage=fixed["storage"],
         root=fixed["root"],
