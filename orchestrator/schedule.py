@@ -9,8 +9,11 @@ a coordinator that holds nothing but the custom resource `trial`: Tune refuses a
 resources, and a coordinator that held CPUs would starve its own workers on a small machine.
 """
 
+import contextlib
 import json
+import logging
 import os
+import pickle
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -73,7 +76,9 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
             **common,
         )
     try:
-        yield
+        # Ray tells of lost processes and nodes on standard output, where commands print their results.
+        with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+            yield
     finally:
         ray.shutdown()
 
@@ -92,6 +97,9 @@ def run_trainings(
     """
     from ray import tune
     from ray.tune.stopper import Stopper
+
+    # What became of each trial is told by the queue; Tune would add stacks of what is tried again anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
     class Stopped(_Here, Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -172,8 +180,7 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
             self._tell(trial, failed)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            error = trial.get_pickled_error() or RuntimeError("the trial failed without an error")
-            self._tell(trial, _died(error, ledger, _trial_of(trial)))
+            self._tell(trial, _died(_error_of(trial), ledger, _trial_of(trial)))
 
         def _tell(self, trial: Any, failed: StageFailed | None) -> None:
             spec = _trial_of(trial)
@@ -186,6 +193,18 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
 
 def _trial_of(trial: Any) -> TrialSpec:
     return TrialSpec.model_validate_json(trial.config["trial"])
+
+
+def _error_of(trial: Any) -> BaseException:
+    """What ended a Tune trial. Its own accessors look where the error is copied to later."""
+    path = trial.pickled_error_file
+    if path is not None and Path(path).is_file():
+        error: BaseException = pickle.loads(Path(path).read_bytes())
+        return error
+    path = trial.error_file
+    return RuntimeError(
+        Path(path).read_text(encoding="utf-8") if path and Path(path).is_file() else "no error is known"
+    )
 
 
 def _died(error: BaseException, ledger: Ledger, trial: TrialSpec) -> StageFailed:
