@@ -6,6 +6,7 @@ third of a second although the project stands on torch, ray and mlflow.
 Exit status: 0 done, 1 finished but something failed, 2 the user's input is at fault, 130 interrupted.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -118,6 +119,9 @@ def run(
     with (
         Watcher(trials, ledger, quiet=json_) as watcher,
         LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
+        # Ray tells of lost processes and nodes on standard output, which is for results.
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
     ):
         limits = Limits(max_hours=max_hours, max_cost=max_cost)
         outcome = run_study(loaded, listener=watcher.listener, limits=limits)

@@ -9,7 +9,6 @@ a coordinator that holds nothing but the custom resource `trial`: Tune refuses a
 resources, and a coordinator that held CPUs would starve its own workers on a small machine.
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -76,9 +75,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
             **common,
         )
     try:
-        # Ray tells of lost processes and nodes on standard output, where commands print their results.
-        with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
-            yield
+        yield
     finally:
         ray.shutdown()
 
