@@ -44,6 +44,8 @@ methods: {{frozen: {{kind: frozen}}, lora: {{kind: lora}}, apart: {{kind: lora, 
 evaluation: {{quality: false, generation: {{max_new_tokens: 24, max_summary_tokens: 16}}}}
 resources: {{micro_batch: 8, object_store_mb: 100}}
 """
+# Exit statuses of a driver that was not cut off: a trial that it gave up is a failure here.
+_ENDED = (0, 1)
 # A moment is drawn from so many seconds after a stage is seen to run.
 _SPREAD_S = 3.0
 _POLL_S = 0.05
@@ -121,7 +123,7 @@ class Storm:
         self.draw.shuffle(order)
         for target in order:
             self._strike(target)
-        while self._driver.wait(_PATIENCE_S) != 0 and self.report.starts < len(TARGETS) + 2:
+        while self._driver.wait(_PATIENCE_S) not in _ENDED and self.report.starts < len(TARGETS) + 2:
             self._driver = self._start_driver()
         out = (self.folder / f"out-{self.report.starts}.json").read_text(encoding="utf-8")
         self.report.errors = (self.folder / f"err-{self.report.starts}.txt").read_text(encoding="utf-8")
@@ -137,8 +139,8 @@ class Storm:
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             if self._driver.poll() is not None:
-                # A driver that lost its own raylet, or that has finished; only the first can be gone on with.
-                if self._driver.returncode == 0:
+                # A driver whose own raylet was killed is begun again; one that came to an end is not.
+                if self._driver.returncode in _ENDED:
                     return
                 self._driver = self._start_driver()
             if self._victim(target) is None:
