@@ -26,7 +26,7 @@ from orchestrator import driver
 from orchestrator.attempts import run_stage
 from orchestrator.errors import StageFailed
 from orchestrator.ledger import Attempt, Ledger
-from orchestrator.limits import Limits
+from orchestrator.limits import Limits, Meter
 from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.study import Resources, Study, plain_form, validate
 from orchestrator.trainings import TrainingQueue
@@ -117,7 +117,7 @@ def stage_by_stage(study: Study) -> None:
     """The same stages, each for all trials before the next."""
     ledger = driver.ledger_of(study)
     with ledger.lease(study.study) as lease:
-        run = driver._Run(study, ledger, lease=lease, listener=driver.Listener(), limits=Limits())
+        run = driver._Run(study, ledger, lease=lease, listener=driver.Listener(), meter=Meter(study, ledger, Limits()))
         driver.store_study(study, ledger)
         run.look()
         driver._train(run)

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,8 @@ from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, judgeable_since, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.study import Resources, Study
+from orchestrator.search import resolved, run_searches, unfinished
+from orchestrator.study import Resources, Study, stored_form
 from orchestrator.training import leave_progress, train_trial
 from orchestrator.trainings import TrainingQueue
 from orchestrator.trial import StageName, TrialSpec, trials_of
@@ -72,12 +74,12 @@ class Outcome:
 class _Run:
     """A study under way: what is done, what is due, and what the threads tell each other."""
 
-    def __init__(self, study: Study, ledger: Ledger, *, lease: Lease, listener: Listener, limits: Limits) -> None:
+    def __init__(self, study: Study, ledger: Ledger, *, lease: Lease, listener: Listener, meter: Meter) -> None:
         self.study, self.ledger, self.lease, self.listener = study, ledger, lease, listener
         self.trials = trials_of(study)
         self.root = Path(study.data.root)
         self.outcome = Outcome()
-        self.meter = Meter(study, ledger, limits)
+        self.meter = meter
         self.changed = threading.Condition()
         self.stopping = False
         self.working: set[StageName] = set()
@@ -170,13 +172,15 @@ def ledger_of(study: Study) -> Ledger:
 
 def store_study(study: Study, ledger: Ledger) -> None:
     """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
-    ledger.write_study_file(study.study, "study.json", study.model_dump_json(indent=1))
+    ledger.write_study_file(study.study, "study.json", json.dumps(stored_form(study), indent=1))
     write_named(ledger, study.study, trials_of(study))
 
 
 def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
-    return _plan(study, trials_of(study), ledger_of(study), verify=verify)
+    ledger = ledger_of(study)
+    study = resolved(study, ledger)
+    return _plan(study, trials_of(study), ledger, verify=verify)
 
 
 def _plan(
@@ -184,7 +188,11 @@ def _plan(
 ) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     before = read_named(ledger, study.study)
     planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
-    return planned, version_notes(planned, ledger, provenance())
+    searches = tuple(
+        f"the search for {name} has not finished: {count} trainings on the validation split come first"
+        for name, count in unfinished(study).items()
+    )
+    return planned, (*version_notes(planned, ledger, provenance()), *searches)
 
 
 def run_study(study: Study, *, listener: Listener | None = None, limits: Limits | None = None) -> Outcome:
@@ -196,18 +204,28 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
         LedgerError: if the ledger cannot be written, or another process runs the study.
         In each case nothing was run.
     """
-    ledger, trials, told = ledger_of(study), trials_of(study), listener or Listener()
+    ledger, told = ledger_of(study), listener or Listener()
+    study = resolved(study, ledger)
+    trials = trials_of(study)
     planned, notes = _plan(study, trials, ledger, verify=False)
     refuse_what_does_not_fit(planned)
     check_data(trials, root=Path(study.data.root))
-    with ledger.lease(study.study) as lease:
-        run = _Run(study, ledger, lease=lease, listener=told, limits=limits or Limits())
+    with ledger.lease(study.study) as lease, ExitStack() as stack:
         for note in notes:
             told.note(note)
+        meter = Meter(study, ledger, limits or Limits())
+        failed: dict[str, StageFailed] = {}
+        if unfinished(study) and not meter.reached():
+            store_study(study, ledger)
+            stack.enter_context(local_ray(study.resources))
+            with meter:
+                study, failed = run_searches(study, ledger, meter=meter, note=told.note)
+        run = _Run(study, ledger, lease=lease, listener=told, meter=meter)
+        run.outcome.failed.update({(label, "train"): cause for label, cause in failed.items()})
         _go_on_from(run)
         store_study(study, ledger)
         run.look()
-        if any(run.due(stage) for stage in _STAGES):
+        if any(run.due(stage) for stage in _STAGES) or (unfinished(study) and meter.reached()):
             _run_due(run)
     return run.outcome
 
@@ -247,7 +265,7 @@ def run_one_here(study: Study, label: str) -> Outcome:
     study = study.model_copy(update={"resources": resources})
     ledger = ledger_of(study)
     with ledger.lease(study.study) as lease:
-        run = _Run(study, ledger, lease=lease, listener=Listener(), limits=Limits())
+        run = _Run(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         run.trials = tuple(trial for trial in run.trials if trial.label == label)
         store_study(study, ledger)
         run.look()

@@ -16,6 +16,7 @@ import pickle
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,14 @@ _PENDING = 16
 _KEEP_IDLE_MS = 10 * 60 * 1000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What ASHA compares trainings by, and the step at which it first does."""
+
+    metric: str
+    first_step: int
+
+
 @contextmanager
 def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator[None]":
     """A Ray cluster for the length of a study: the one at `resources.address`, or one of our own.
@@ -53,6 +62,8 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     # Tune would write every trial's results three times over, and its own state every few seconds.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    # A training's last word has no metric.
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     # A trial that waits already has an actor at hand when another ends, and an autoscaler sees what is wanted.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_PENDING))
     # Processes that have imported torch are kept for the next stage's tasks.
@@ -87,10 +98,12 @@ def run_trainings(
     root: Path,
     scratch: Path,
     body: Callable[..., StageFailed | None] = train_trial,
+    pruning: Pruning | None = None,
 ) -> None:
     """Train by Ray Tune whatever the queue gives, until it has finished or was stopped.
 
-    `scratch` is for Tune's own notes, which nobody reads; `body` trains one trial, in its actor.
+    `scratch` is for Tune's own notes, which nobody reads; `body` trains one trial, in its actor;
+    with `pruning`, ASHA ends trainings that do worse than most others have done by the same step.
     """
     from ray import tune
     from ray.tune.stopper import Stopper
@@ -110,7 +123,8 @@ def run_trainings(
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(queue),
+            search_alg=_searcher(queue, metric=pruning.metric if pruning else ""),
+            scheduler=_asha(pruning) if pruning else None,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda t: "trial_" + str(t.trial_id),
@@ -136,7 +150,16 @@ class _Here:
         return object, ()
 
 
-def _searcher(queue: TrainingQueue) -> Any:
+def _asha(pruning: Pruning) -> Any:
+    from ray.tune.schedulers import ASHAScheduler
+
+    # Rungs are powers of the reduction factor times the first step; the last is beyond any training.
+    return ASHAScheduler(
+        time_attr="step", metric="value", mode="min", grace_period=pruning.first_step, max_t=10**6, reduction_factor=3
+    )
+
+
+def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
     """The queue in the form in which Tune asks for trials."""
     from ray.tune.search import Searcher
 
@@ -149,6 +172,7 @@ def _searcher(queue: TrainingQueue) -> Any:
                 "trial": order.trial.model_dump_json(),
                 "resources": order.resources.model_dump_json(),
                 "retried": json.dumps(order.retried),
+                "metric": metric,
             }
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
@@ -170,8 +194,12 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
     class Ends(_Here, tune.Callback):
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             result = trial.last_result or {}
-            if "cause" not in result:
-                failed: StageFailed | None = StageFailed("the training ended without a word", kind="lost")
+            failed: StageFailed | None
+            if "cause" not in result and "value" in result:
+                words = f"stopped at step {result['step']} with {trial.config['metric']} {abs(result['value']):.4f}"
+                failed = StageFailed(words, kind="pruned")
+            elif "cause" not in result:
+                failed = StageFailed("the training ended without a word", kind="lost")
             else:
                 failed = StageFailed(result["cause"], result["log"], result["kind"]) if result["cause"] else None
             self._tell(trial, failed)
@@ -242,15 +270,24 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..
     from ray import tune
 
     credentials.take()
+    metric = config["metric"]
+
+    def listen(row: dict[str, float]) -> None:
+        if metric in row:
+            # ASHA looks for the lowest.
+            value = row[metric] if metric == "validation/loss" else -row[metric]
+            tune.report({"value": value, "step": int(row["step"])})
+
     failed = body(
         config["trial"],
         storage=fixed["storage"],
         root=fixed["root"],
         resources_json=config["resources"],
         retried=json.loads(config["retried"]),
+        **({"listen": listen} if metric else {}),
     )
     told = {"cause": failed.cause, "log": failed.log_path, "kind": failed.kind} if failed else {"cause": ""}
     tune.report(told)
 
 
-__all__ = ["TRIAL_RESOURCE", "local_ray", "run_trainings"]
+__all__ = ["TRIAL_RESOURCE", "Pruning", "local_ray", "run_trainings"]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
+from orchestrator.space import Search, fit, with_values
 from tasks.readers import Source
 from tasks.records import Record, Task, Track
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
@@ -42,6 +43,29 @@ class Method(Record):
     grouping: Literal["together", "apart"] = "together"
     lora: LoraSettings | None = None
     training: TrainingSettings | None = None
+    search: Search | None = None
+
+    @model_validator(mode="after")
+    def _search_suits_the_method(self) -> "Method":
+        if self.search is None:
+            return self
+        if self.training is None:
+            raise ValueError("a search tunes a training; leave search out, or use another kind than frozen")
+        if self.training.validate_every is None:
+            raise ValueError("a search is decided on validation data; set training.validate_every")
+        if self.search.metric == "validation/similarity" and self.training.select_by != "similarity":
+            raise ValueError("search.metric validation/similarity needs training.select_by: similarity")
+        if self.kind == "full" and self.search.algorithm == "asha":
+            raise ValueError("asha follows a training in one process; use algorithm: random with kind: full")
+        if self.kind == "full" and any(key.startswith("lora.") for key in self.search.space):
+            raise ValueError("full fine-tuning trains all weights; leave lora out of search.space")
+        for key, entry in self.search.space.items():
+            for value in entry.extremes():
+                try:
+                    with_values(self.training, self.lora, {key: fit(key, value)})
+                except ValidationError as error:
+                    raise ValueError(f"search.space.{key}: {error.errors()[0]['msg']}, got {value!r}") from None
+        return self
 
     @model_validator(mode="after")
     def _settings_suit_the_kind(self) -> "Method":
@@ -208,6 +232,35 @@ def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
         plain["training"] = _merged(raw.get("training"), entry.get("training"))
     if entry.get("kind") in ("lora", "qlora"):
         plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
+    if isinstance(entry.get("search"), dict):
+        plain["search"] = _plain_search(entry["search"], plain)
+    return plain
+
+
+def _plain_search(search: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """A search with a word on each setting that the study fixes besides; validation refuses those."""
+    if not isinstance(search.get("space"), dict):
+        return search
+    space = dict(search["space"])
+    for key, entry in space.items():
+        room, _, name = str(key).partition(".")
+        block = method.get(room)
+        if isinstance(block, dict) and name in block and isinstance(entry, dict):
+            space[key] = {**entry, "fixed": block[name]}
+    return {**search, "space": space}
+
+
+def stored_form(study: Study) -> dict[str, Any]:
+    """A study as it is kept under its name: what a search looks for has no other value there."""
+    plain: dict[str, Any] = study.model_dump(mode="json")
+    for method in plain["methods"].values():
+        if method["search"] is None:
+            continue
+        method["search"]["chosen"] = {}
+        for key in method["search"]["space"]:
+            room, _, name = key.partition(".")
+            if method[room] is not None:
+                method[room].pop(name)
     return plain
 
 
@@ -244,5 +297,6 @@ __all__ = [
     "ValidationError",
     "plain_form",
     "short_name",
+    "stored_form",
     "validate",
 ]

@@ -18,6 +18,7 @@ from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
 from orchestrator.conflicts import conflicts
 from orchestrator.errors import Fault, StudyError
+from orchestrator.space import Range, Search
 from orchestrator.study import DataSettings, Evaluation, Method, Resources, Study, TaskData, plain_form, validate
 from tasks.readers import Source
 from trainers.spec import LoraSettings, ModelSpec, TrainingSettings
@@ -164,6 +165,7 @@ def _known_keys(location: _Path) -> list[str]:
         "limits": Limits,
         "training": TrainingSettings,
         "lora": LoraSettings,
+        "search": Search,
     }
     if location[:1] == ("tasks",):
         model = Source if len(location) > 2 else TaskData
@@ -173,6 +175,8 @@ def _known_keys(location: _Path) -> list[str]:
         model = ModelSpec
     for part in location:
         model = by_place.get(str(part), model)
+    if "space" in location:
+        model = Range
     return sorted(model.model_fields)
 
 

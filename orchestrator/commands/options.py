@@ -15,10 +15,17 @@ TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's la
 
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
-    """A study from its file, or by name from the ledger below the working directory."""
+    """A study from its file, or by name from the ledger below the working directory, with what its searches found."""
     from orchestrator.studyfile import load_named, load_study
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.exists():
-        return load_study(path, changes=changes or [])
-    return load_named(study, changes=changes or [])
+        loaded = load_study(path, changes=changes or [])
+    else:
+        loaded = load_named(study, changes=changes or [])
+    if any(method.search for method in loaded.methods.values()):
+        from orchestrator.driver import ledger_of
+        from orchestrator.search import resolved
+
+        return resolved(loaded, ledger_of(loaded))
+    return loaded

@@ -14,7 +14,7 @@ from small_studies import commit, finish_training, make_study, trial_of
 from orchestrator.attempts import run_stage
 from orchestrator.driver import Listener, _pipeline, _Run, store_study
 from orchestrator.ledger import Attempt, Ledger
-from orchestrator.limits import Limits
+from orchestrator.limits import Limits, Meter
 from orchestrator.redaction import without_secrets
 from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
@@ -98,7 +98,7 @@ def test_disk_that_fills_up_in_a_pipeline_fails_only_what_has_no_room(disk: Path
     for trial in trials:
         finish_training(ledger, trial)
     with ledger.lease("small") as lease:
-        run = _Run(study, ledger, lease=lease, listener=Listener(), limits=Limits())
+        run = _Run(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         run.look()
 
         def stream(told: object) -> Iterator[tuple[str, list[Any]]]:
