@@ -48,7 +48,7 @@ class Pruning:
 
 @contextmanager
 def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator[None]":
-    """A Ray cluster for the length of a study: the one at `resources.address`, or one of our own.
+    """A Ray cluster for the length of a study: at `resources.address` or `RAY_ADDRESS`, or one of our own.
 
     `num_cpus` is how many cores our own offers; all that this process may use, unless it is given.
     """
@@ -74,11 +74,14 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     # Ray Data restarts lost actors, of which the core warns on the terminal each time.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if resources.address:
-        ray.init(address=resources.address, **common)
+    address = resources.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, **common)
         credentials.share()
     else:
         ray.init(
+            # Without this word Ray joins whichever cluster was last started on this machine.
+            address="local",
             num_cpus=num_cpus or len(os.sched_getaffinity(0)),
             resources={TRIAL_RESOURCE: _COORDINATORS},
             object_store_memory=resources.object_store_mb * 2**20,

@@ -103,7 +103,8 @@ class Resources(Record):
 
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
     processes for a full fine-tuning. `generators` actors write completions, each on
-    `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster. A training process that
+    `generator_cpus` and `generator_gpus`. `address`, or the environment's `RAY_ADDRESS`, joins a
+    running Ray cluster. A training process that
     would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
 
     `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
