@@ -39,7 +39,7 @@ _STAGES: tuple[StageName, ...] = ("train", "generate", "execute", "score")
 _UPSTREAM: dict[StageName, StageName] = {"generate": "train", "execute": "generate", "score": "generate"}
 # How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
 _TICK_S = 1.0
-_PARTING_S = 10.0
+_PARTING_S = 6.0
 _Item = TypeVar("_Item")
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 
@@ -339,8 +339,10 @@ def _run_threads(run: _Run) -> None:
         run.stop("interrupted")
         raise
     finally:
+        until = time.monotonic() + _PARTING_S
         for thread in threads:
-            thread.join(_PARTING_S if run.stopping or errors else None)
+            # Whatever has not come to an end by then ends with Ray.
+            thread.join(max(0.0, until - time.monotonic()) if run.stopping or errors else None)
     if errors and not run.stopping:
         raise errors[0]
 
