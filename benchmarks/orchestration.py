@@ -180,7 +180,7 @@ class local_stock:
     def __enter__(self) -> None:
         import ray
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
     def __exit__(self, *_: object) -> None:
         import ray
