@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
     from orchestrator.study import Study
 
+_INTERRUPTED = 130
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
@@ -44,8 +46,11 @@ def main() -> None:
         app()
     except (PolytuneError, DataError, ModelError) as error:
         _fail(str(error), status=2)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was finished is in the ledger, run again to go on", status=130)
+    except SystemExit as end:
+        # Typer takes an interrupt for itself and ends with this status.
+        if end.code == _INTERRUPTED:
+            _fail("interrupted; what was finished is in the ledger, run again to go on", status=_INTERRUPTED)
+        raise
 
 
 def _quieten() -> None:
@@ -148,7 +153,7 @@ def _end_at_once(*_: object) -> NoReturn:
 
     if _global_node is not None:
         _global_node.kill_all_processes(check_alive=False, allow_graceful=False)
-    os._exit(130)
+    os._exit(_INTERRUPTED)
 
 
 def _warn(message: str) -> None:

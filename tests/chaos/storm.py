@@ -46,8 +46,10 @@ resources: {{micro_batch: 8, object_store_mb: 100}}
 """
 # Exit statuses of a driver that was not cut off: a trial that it gave up is a failure here.
 _ENDED = (0, 1)
-# A moment is drawn from so many seconds after a stage is seen to run.
-_SPREAD_S = 3.0
+# Of the study's 14 stages, so many are finished at most when a process is killed; three need no training.
+_EARLY, _LATE = 3, 8
+# A moment is drawn from so many seconds after that, while a stage is seen to run.
+_SPREAD_S = 2.0
 _POLL_S = 0.05
 # How long a step of the test may take on a busy machine before the test gives up.
 _PATIENCE_S = 900.0
@@ -119,10 +121,11 @@ class Storm:
 
     def blow(self) -> Report:
         """Kill each target once, in an order and at moments that the seed draws, and see the study to its end."""
-        order = list(TARGETS)
-        self.draw.shuffle(order)
+        # When so many of the study's stages have been finished; a worker is killed while trainings go on.
+        after = {target: self.draw.randrange(_EARLY if target == "worker" else _LATE) for target in TARGETS}
+        order = sorted(TARGETS, key=lambda target: (after[target], self.draw.random()))
         for target in order:
-            self._strike(target)
+            self._strike(target, after=after[target])
         while self._driver.wait(_PATIENCE_S) not in _ENDED and self.report.starts < len(TARGETS) + 2:
             self._driver = self._start_driver()
         out = (self.folder / f"out-{self.report.starts}.json").read_text(encoding="utf-8")
@@ -135,7 +138,7 @@ class Storm:
         self.report.seconds = time.monotonic() - self._started
         return self.report
 
-    def _strike(self, target: Target) -> None:
+    def _strike(self, target: Target, *, after: int) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             if self._driver.poll() is not None:
@@ -143,7 +146,7 @@ class Storm:
                 if self._driver.returncode in _ENDED:
                     return
                 self._driver = self._start_driver()
-            if self._victim(target) is None:
+            if self._victim(target) is None or self.finished() < after:
                 time.sleep(_POLL_S)
                 continue
             time.sleep(self.draw.uniform(0, _SPREAD_S))
@@ -185,6 +188,10 @@ class Storm:
             self._second.kill_all_processes(check_alive=False, allow_graceful=False)
             self._cluster.worker_nodes.discard(self._second)
             self._second = self._cluster.add_node(**self._second_args)
+
+    def finished(self) -> int:
+        """How many stages have a record."""
+        return len(list((self.folder / "runs" / "stages").glob("*/record-*.json")))
 
     def running(self) -> dict[str, int]:
         """Stages under way, with the process that began each: begun, not ended, and its process lives."""
