@@ -25,12 +25,14 @@ from typing import Any
 from orchestrator import driver
 from orchestrator.attempts import run_stage
 from orchestrator.errors import StageFailed
+from orchestrator.evaluation import PIPELINES
 from orchestrator.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.study import Resources, Study, plain_form, validate
 from orchestrator.trainings import TrainingQueue
 from orchestrator.trial import TrialSpec, trials_of
+from orchestrator.underway import Listener, StudyRun
 
 TRACK = "generation/python"
 # Steps of the trainings of the mixed study: one long and some short, as a grid of methods and sizes has them.
@@ -117,11 +119,11 @@ def stage_by_stage(study: Study) -> None:
     """The same stages, each for all trials before the next."""
     ledger = driver.ledger_of(study)
     with ledger.lease(study.study) as lease:
-        run = driver._Run(study, ledger, lease=lease, listener=driver.Listener(), meter=Meter(study, ledger, Limits()))
+        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         driver.store_study(study, ledger)
         run.look()
         driver._train(run)
-        for stage, pipeline in driver._PIPELINES.items():
+        for stage, pipeline in PIPELINES.items():
             pipeline(run, run.due(stage))
     assert not run.outcome.failed, run.outcome.failed
 

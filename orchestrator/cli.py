@@ -26,9 +26,9 @@ from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
-    from orchestrator.driver import Outcome
     from orchestrator.ledger import Ledger
     from orchestrator.study import Study
+    from orchestrator.underway import Outcome
 
 _INTERRUPTED = 130
 

@@ -16,12 +16,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.driver import Listener
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger import Ledger
 from orchestrator.progress import ProgressState, StageProgress, TrialProgress, progress_of
 from orchestrator.report.layout import format_seconds
 from orchestrator.trial import StageName, TrialSpec
+from orchestrator.underway import Listener
 
 _REDRAW_S = 1.0
 _LINE_S = 30.0

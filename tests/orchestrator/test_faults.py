@@ -12,7 +12,8 @@ import pytest
 from small_studies import commit, finish_training, make_study, trial_of
 
 from orchestrator.attempts import run_stage
-from orchestrator.driver import Listener, _pipeline, _Run, store_study
+from orchestrator.driver import store_study
+from orchestrator.evaluation import pipeline
 from orchestrator.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.redaction import without_secrets
@@ -20,6 +21,7 @@ from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
 from orchestrator.training import train_trial
 from orchestrator.trial import TrialSpec, trials_of
+from orchestrator.underway import Listener, StudyRun
 from tasks.records import Record
 
 _MAIN = "import sys; from orchestrator.cli import main; sys.argv[0] = 'polytune'; main()"
@@ -98,14 +100,14 @@ def test_disk_that_fills_up_in_a_pipeline_fails_only_what_has_no_room(disk: Path
     for trial in trials:
         finish_training(ledger, trial)
     with ledger.lease("small") as lease:
-        run = _Run(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
+        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         run.look()
 
         def stream(told: object) -> Iterator[tuple[str, list[Any]]]:
             for trial, results in zip(trials, ([], [_Wide(text="x" * 600_000)], []), strict=True):
                 yield trial.key("generate"), results
 
-        _pipeline(run, "generate", list(trials), stream, "completions.jsonl")
+        pipeline(run, "generate", list(trials), stream, "completions.jsonl")
     assert run.outcome.ran == {"generate": 2}
     ((where, failed),) = run.outcome.failed.items()
     assert (where, failed.kind) == ((trials[1].label, "generate"), "disk")

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.collect import collect
-from orchestrator.driver import Outcome, ledger_of, run_study
+from orchestrator.driver import ledger_of, run_study
 from orchestrator.schedule import local_ray
 from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
 from orchestrator.training import train_trial
 from orchestrator.trial import trials_of
+from orchestrator.underway import Outcome
 
 STUDY = """
 study: small
