@@ -23,7 +23,6 @@ ledger itself, or this machine's copy of as much of an object store as was made 
 
 import contextlib
 import json
-import os
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -38,15 +37,15 @@ from orchestrator.stagerecord import (
     FORMAT,
     Failure,
     FileDigest,
+    Files,
     StageRecord,
     digests_of,
     parse_record,
     read_lines,
     refuse_newer,
-    sha256_of,
     wrong_size,
 )
-from orchestrator.storage import Entry, LocalStore, open_store
+from orchestrator.storage import Entry, LocalStore, copies_folder, open_store
 from orchestrator.trial import StageName, TrialSpec
 
 # Stands among the inputs of an execution that was made again because a compiler had been missing: its record
@@ -90,7 +89,7 @@ class Ledger:
         self.address = str(Path(storage).resolve()) if local else self.store.address
         self.storage = Path(storage) if local else copies_folder() / fingerprint(self.address)[:16]
         self._records: dict[Entry, StageRecord] = {}
-        self._verified: dict[Path, tuple[int, int]] = {}
+        self._files = Files()
         refuse_newer(self.store)
 
     # Attempts
@@ -236,11 +235,11 @@ class Ledger:
         for name, digest in record.outputs.items():
             if not name.startswith(under):
                 continue
-            fault = self._verify(folder / name, name, digest)
+            fault = self._files.fault(folder / name, name, digest)
             if fault and not self.is_local:
                 # The copy may be cut off or old; the store's own content decides.
                 self._pull(record, name)
-                fault = self._verify(folder / name, name, digest)
+                fault = self._files.fault(folder / name, name, digest)
             if fault:
                 self.condemn(record, fault)
                 raise ArtifactDamaged(
@@ -288,23 +287,7 @@ class Ledger:
             return ""
         folder = self.storage / _attempt(record.key, record.attempt)
         files = ((name, file) for name, file in record.outputs.items() if file.size_bytes <= hash_up_to)
-        return next(filter(None, (self._verify(folder / name, name, file) for name, file in files)), "")
-
-    def _verify(self, path: Path, name: str, wanted: FileDigest) -> str:
-        """What is wrong with a file; one that was right is hashed again only if it was touched since."""
-        try:
-            state = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return f"{name} is missing"
-        if state.st_size != wanted.size_bytes:
-            return wrong_size(name, state.st_size, wanted)
-        mark = (state.st_size, state.st_mtime_ns)
-        if self._verified.get(path) != mark:
-            found = sha256_of(path)
-            if found != wanted.sha256:
-                return f"{name} was changed (sha256 {found[:12]}..., recorded {wanted.sha256[:12]}...)"
-            self._verified[path] = mark
-        return ""
+        return next(filter(None, (self._files.fault(folder / name, name, file) for name, file in files)), "")
 
     def _copy_small(self, name: str) -> Path:
         """A small file of the ledger on this machine."""
@@ -393,12 +376,6 @@ def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
     return f"stages/{key}/record-{fingerprint(dict(inputs))[:16]}{again}.json"
 
 
-def copies_folder() -> Path:
-    """Where this machine keeps its copies of object stores: `POLYTUNE_CACHE`, or the user's cache."""
-    named = os.environ.get("POLYTUNE_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "polytune"
-
-
 __all__ = [
     "JUDGED_AGAIN",
     "QUICK_BYTES",
@@ -408,7 +385,6 @@ __all__ = [
     "Finding",
     "Ledger",
     "StageRecord",
-    "copies_folder",
     "digests_of",
     "read_lines",
 ]

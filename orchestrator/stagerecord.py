@@ -138,3 +138,26 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     """The objects of a JSON lines file."""
     # `str.splitlines` also cuts at characters that JSON strings may hold, U+2028 for one.
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+class Files:
+    """Files that were found right, so that each is hashed again only if it was touched since."""
+
+    def __init__(self) -> None:
+        self._right: dict[Path, tuple[int, int]] = {}
+
+    def fault(self, path: Path, name: str, wanted: FileDigest) -> str:
+        """What is wrong with the file at `path`, which people know as `name`; nothing if it is as recorded."""
+        try:
+            state = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{name} is missing"
+        if state.st_size != wanted.size_bytes:
+            return wrong_size(name, state.st_size, wanted)
+        mark = (state.st_size, state.st_mtime_ns)
+        if self._right.get(path) != mark:
+            found = sha256_of(path)
+            if found != wanted.sha256:
+                return f"{name} was changed (sha256 {found[:12]}..., recorded {wanted.sha256[:12]}...)"
+            self._right[path] = mark
+        return ""
