@@ -33,7 +33,7 @@ def run(path: Path, *, copies: Path) -> tuple[dict[str, int], str]:
         cwd=path.parent,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1000,
         check=False,
         env={**os.environ, "POLYTUNE_CACHE": str(copies)},
     )
@@ -41,7 +41,7 @@ def run(path: Path, *, copies: Path) -> tuple[dict[str, int], str]:
     return json.loads(done.stdout)["ran"], done.stderr
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 def test_study_on_an_object_store_runs_once_and_makes_anew_what_is_torn(s3: str, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(STUDY.format(storage=s3), encoding="utf-8")
