@@ -22,27 +22,31 @@ ledger itself, or this machine's copy of as much of an object store as was made 
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field, JsonValue, ValidationError
 
 from orchestrator.errors import ArtifactDamaged, LedgerError
 from orchestrator.fingerprint import fingerprint
 from orchestrator.lease import Holder, Lease
 from orchestrator.provenance import process, version
-from orchestrator.storage import Entry, LocalStore, open_store
+from orchestrator.stagerecord import (
+    FORMAT,
+    Failure,
+    FileDigest,
+    Files,
+    StageRecord,
+    digests_of,
+    parse_record,
+    read_lines,
+    refuse_newer,
+    wrong_size,
+)
+from orchestrator.storage import Entry, LocalStore, copies_folder, open_store
 from orchestrator.trial import StageName, TrialSpec
-from tasks.records import Record
-
-FORMAT = 1
 
 # Stands among the inputs of an execution that was made again because a compiler had been missing: its record
 # goes by another name than the first one's, and is looked for before it.
@@ -50,48 +54,6 @@ JUDGED_AGAIN = {"toolchains": "installed since"}
 
 # Hashing this much takes a tenth of a second or less; a plan hashes no larger file.
 QUICK_BYTES = 64 * 2**20
-
-
-class FileDigest(Record):
-    """Content and size of one file of an attempt."""
-
-    sha256: str
-    size_bytes: int
-
-
-class StageRecord(Record):
-    """A finished stage.
-
-    `inputs` are digests of the outputs that it read, by upstream key; `spec` is what its key is the hash of.
-    """
-
-    format: Literal[1] = 1
-    key: str
-    stage: StageName
-    attempt: str
-    inputs: dict[str, str]
-    outputs: dict[str, FileDigest]
-    seconds: float
-    finished_at: float
-    facts: dict[str, JsonValue] = Field(default_factory=dict)
-    provenance: dict[str, str] = Field(default_factory=dict)
-    spec: dict[str, JsonValue] = Field(default_factory=dict)
-
-    @property
-    def output_digest(self) -> str:
-        """One hash over everything that the stage wrote."""
-        return fingerprint({name: file.sha256 for name, file in self.outputs.items()})
-
-
-class Failure(Record):
-    """How an attempt failed; `evidence` is what the stage itself kept of it."""
-
-    stage: StageName
-    cause: str
-    kind: str
-    traceback: str
-    failed_at: float
-    evidence: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +89,8 @@ class Ledger:
         self.address = str(Path(storage).resolve()) if local else self.store.address
         self.storage = Path(storage) if local else copies_folder() / fingerprint(self.address)[:16]
         self._records: dict[Entry, StageRecord] = {}
-        self._verified: dict[Path, tuple[int, int]] = {}
-        _refuse_newer(self.store.address, self.store.children(""))
+        self._files = Files()
+        refuse_newer(self.store)
 
     # Attempts
 
@@ -273,11 +235,11 @@ class Ledger:
         for name, digest in record.outputs.items():
             if not name.startswith(under):
                 continue
-            fault = self._verify(folder / name, name, digest)
+            fault = self._files.fault(folder / name, name, digest)
             if fault and not self.is_local:
                 # The copy may be cut off or old; the store's own content decides.
                 self._pull(record, name)
-                fault = self._verify(folder / name, name, digest)
+                fault = self._files.fault(folder / name, name, digest)
             if fault:
                 self.condemn(record, fault)
                 raise ArtifactDamaged(
@@ -311,7 +273,7 @@ class Ledger:
         """A record; records do not change, so each is read once."""
         if entry not in self._records:
             data = self.store.read(entry.name) or b""
-            self._records[entry] = _parse(data, where=f"{self.store.address}/{entry.name}")
+            self._records[entry] = parse_record(data, where=f"{self.store.address}/{entry.name}")
         return self._records[entry]
 
     def _shelf(self, key: str) -> "_Shelf":
@@ -325,23 +287,7 @@ class Ledger:
             return ""
         folder = self.storage / _attempt(record.key, record.attempt)
         files = ((name, file) for name, file in record.outputs.items() if file.size_bytes <= hash_up_to)
-        return next(filter(None, (self._verify(folder / name, name, file) for name, file in files)), "")
-
-    def _verify(self, path: Path, name: str, wanted: FileDigest) -> str:
-        """What is wrong with a file; one that was right is hashed again only if it was touched since."""
-        try:
-            state = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return f"{name} is missing"
-        if state.st_size != wanted.size_bytes:
-            return _wrong_size(name, state.st_size, wanted)
-        mark = (state.st_size, state.st_mtime_ns)
-        if self._verified.get(path) != mark:
-            found = _sha256(path)
-            if found != wanted.sha256:
-                return f"{name} was changed (sha256 {found[:12]}..., recorded {wanted.sha256[:12]}...)"
-            self._verified[path] = mark
-        return ""
+        return next(filter(None, (self._files.fault(folder / name, name, file) for name, file in files)), "")
 
     def _copy_small(self, name: str) -> Path:
         """A small file of the ledger on this machine."""
@@ -417,13 +363,8 @@ class _Shelf:
             if entry is None:
                 return f"{name} is missing"
             if entry.size_bytes != file.size_bytes:
-                return _wrong_size(name, entry.size_bytes, file)
+                return wrong_size(name, entry.size_bytes, file)
         return ""
-
-
-def _wrong_size(name: str, size: int, wanted: FileDigest) -> str:
-    how = "cut short" if size < wanted.size_bytes else "longer than recorded"
-    return f"{name} is {how} ({size} of {wanted.size_bytes} bytes)"
 
 
 def _attempt(key: str, made: str) -> str:
@@ -435,67 +376,15 @@ def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
     return f"stages/{key}/record-{fingerprint(dict(inputs))[:16]}{again}.json"
 
 
-def _parse(data: bytes, *, where: str) -> StageRecord:
-    try:
-        return StageRecord.model_validate_json(data)
-    except ValidationError as error:
-        made_by = _newer(data)
-        if made_by:
-            raise LedgerError(f"{where} {made_by}") from None
-        raise LedgerError(
-            f"{where} is not a record that this version can read ({error.error_count()} faults); it was edited: "
-            "remove the file to run the stage again"
-        ) from None
-
-
-def _newer(data: bytes) -> str:
-    """What a record says of a version that wrote it after this one; nothing if it says none."""
-    try:
-        raw = json.loads(data)
-        number, writer = raw["format"], raw.get("provenance", {}).get("polytune", "a version it does not name")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return ""
-    if not isinstance(number, int) or number <= FORMAT:
-        return ""
-    return _upgrade(number, writer)
-
-
-def _upgrade(number: int, writer: str) -> str:
-    return (
-        f"has format {number}, written by polytune {writer}; this is polytune {version()}, which reads format "
-        f"{FORMAT}: upgrade polytune, or give the study another storage"
-    )
-
-
-def _refuse_newer(address: str, names: Collection[str]) -> None:
-    """A ledger's format is the largest that a marker at its top names."""
-    parts = [name.removeprefix("ledger-").removesuffix(".json") for name in names if name.startswith("ledger-")]
-    newest = max((int(part) for part in parts if part.isdecimal()), default=FORMAT)
-    if newest > FORMAT:
-        data = open_store(address).read(f"ledger-{newest}.json") or b"{}"
-        raise LedgerError(f"the ledger at {address} {_upgrade(newest, json.loads(data).get('polytune', 'unknown'))}")
-
-
-def copies_folder() -> Path:
-    """Where this machine keeps its copies of object stores: `POLYTUNE_CACHE`, or the user's cache."""
-    named = os.environ.get("POLYTUNE_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "polytune"
-
-
-def digests_of(folder: Path) -> dict[str, FileDigest]:
-    """Digests of all files below an attempt's folder."""
-    found = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        found[str(path.relative_to(folder))] = FileDigest(sha256=_sha256(path), size_bytes=path.stat().st_size)
-    return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_lines(path: Path) -> list[dict[str, object]]:
-    """The objects of a JSON lines file."""
-    # `str.splitlines` also cuts at characters that JSON strings may hold, U+2028 for one.
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+__all__ = [
+    "JUDGED_AGAIN",
+    "QUICK_BYTES",
+    "Attempt",
+    "Failure",
+    "FileDigest",
+    "Finding",
+    "Ledger",
+    "StageRecord",
+    "digests_of",
+    "read_lines",
+]

@@ -82,6 +82,12 @@ def open_store(address: str | Path) -> Store:
     return LocalStore(Path(text))
 
 
+def copies_folder() -> Path:
+    """Where this machine keeps its copies of object stores: `POLYTUNE_CACHE`, or the user's cache."""
+    named = os.environ.get("POLYTUNE_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "polytune"
+
+
 @contextmanager
 def _told(address: str, doing: str) -> Iterator[None]:
     """Turn a fault of the place into one message with what to do about it."""

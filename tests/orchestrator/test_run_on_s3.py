@@ -33,7 +33,7 @@ def run(path: Path, *, copies: Path) -> tuple[dict[str, int], str]:
         cwd=path.parent,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1000,
         check=False,
         env={**os.environ, "POLYTUNE_CACHE": str(copies)},
     )
@@ -41,7 +41,7 @@ def run(path: Path, *, copies: Path) -> tuple[dict[str, int], str]:
     return json.loads(done.stdout)["ran"], done.stderr
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 def test_study_on_an_object_store_runs_once_and_makes_anew_what_is_torn(s3: str, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(STUDY.format(storage=s3), encoding="utf-8")
@@ -53,8 +53,9 @@ def test_study_on_an_object_store_runs_once_and_makes_anew_what_is_torn(s3: str,
     ledger.store.write(f"stages/{record.key}/attempts/{record.attempt}/{name}", b"torn")
     assert "cut short (4 of" in ledger.find(trial).damaged["train"]
     ran, said = run(path, copies=tmp_path / "second")
-    # Training is deterministic here: the same weights find what was made from the first ones.
-    assert ran == {"train": 1}
+    # A training's output tells its speed too, so its digest is new; the completions are those of before, and
+    # what was made from them is found again.
+    assert ran == {"train": 1, "generate": 1}
     assert f"micro/lora/seed0 train runs again, artifact damaged: {name} is cut short" in said
     assert set(ledger.records_of(trial)) == {"train", "generate", "execute", "score"}
     # A folder named after the address would be a ledger that went astray.
