@@ -40,8 +40,8 @@ def share() -> None:
     if found:
         # Beside the driver, for it must not be lost with a node that the driver survives.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor = ray.remote(num_cpus=0, scheduling_strategy=here)(_Keeper).options(
-            name=_NAME, namespace=_NAMESPACE, get_if_exists=True
+        actor: Any = ray.remote(num_cpus=0)(_Keeper).options(
+            name=_NAME, namespace=_NAMESPACE, get_if_exists=True, scheduling_strategy=here
         )
         # Not by the constructor, whose arguments Ray's control store keeps.
         keeper: Any = actor.remote()
