@@ -48,11 +48,11 @@ def study_of(storage: Path, *, name: str, seeds: int, methods: dict[str, Any]) -
                 "storage": str(storage),
                 "models": ["builtin:micro"],
                 "seeds": list(range(seeds)),
-                "data": {"train_limit": 64, "test_limit": 24},
+                "data": {"train_limit": 64, "test_limit": 100},
                 "tasks": {TRACK: {"train": "micro", "test": "micro"}},
                 "training": {"learning_rate": 5e-3, "batch_size": 8, "max_steps": SHORT},
                 "methods": methods,
-                "evaluation": {"quality": False, "generation": {"max_new_tokens": 64}},
+                "evaluation": {"quality": False, "generation": {"max_new_tokens": 128}},
                 "resources": {"micro_batch": 8, "generation_batch": 8},
             }
         )
