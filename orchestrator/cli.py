@@ -93,11 +93,15 @@ def run(
 
     ledger, trials = ledger_of(loaded), trials_of(loaded)
     uri = tracking_uri(ledger.storage)
-    with (
-        Watcher(trials, ledger, quiet=json_) as watcher,
-        LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
-    ):
-        outcome = run_study(loaded, listener=watcher.listener)
+    try:
+        with (
+            Watcher(trials, ledger, quiet=json_) as watcher,
+            LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
+        ):
+            outcome = run_study(loaded, listener=watcher.listener)
+    except KeyboardInterrupt:
+        # Typer would take it for itself and say nothing of what is kept.
+        _fail("interrupted; what was finished is in the ledger, run again to go on", status=130)
     results, page = _report(loaded)
     tracking.conclude()
     raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
