@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.commands import quality
+
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome
     from orchestrator.ledger import Ledger
@@ -326,6 +328,8 @@ def doctor(json_: JsonOption = False) -> None:
     else:
         print_checks(checks)
 
+
+app.command(epilog=quality.EPILOG)(quality.quality)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

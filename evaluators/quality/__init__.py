@@ -1,9 +1,21 @@
 """Quality of code that parses: lint messages, size and complexity, with the tools' versions.
 
-One decision: `analyze` takes a whole batch, since pylint is only fast in a warm process.
+One decision: `analyze` takes a whole batch, since pylint and PMD are only fast in a warm process.
 """
 
-from evaluators.quality.analysis import analyze
-from evaluators.quality.report import FileQuality, QualityReport
+from evaluators.quality.analysis import LARGEST_FILE, analyze
+from evaluators.quality.cache import default_folder
+from evaluators.quality.outcome import Message
+from evaluators.quality.report import Figure, FileQuality, QualityReport, difference_of, figure_of
 
-__all__ = ["FileQuality", "QualityReport", "analyze"]
+__all__ = [
+    "LARGEST_FILE",
+    "Figure",
+    "FileQuality",
+    "Message",
+    "QualityReport",
+    "analyze",
+    "default_folder",
+    "difference_of",
+    "figure_of",
+]

@@ -1,4 +1,4 @@
-"""Static analysis of generated code: every tool over every file that parses.
+"""Static analysis of code: every tool over every file that parses.
 
 One decision: a file is measured as if it were alone. No count depends on the order or the company of
 the files, on installed third-party packages, or on remarks by which code asks tools to look away.
@@ -7,46 +7,74 @@ the files, on installed third-party packages, or on remarks by which code asks t
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
-from platform import python_version
+from functools import partial
+from pathlib import Path
 
+from evaluators.quality.bandits import measure_with_bandit
+from evaluators.quality.cache import Cache
 from evaluators.quality.lizards import measure_with_lizard
-from evaluators.quality.outcome import Failed, Outcome
+from evaluators.quality.mcs import mcs_version, measure_with_mcs
+from evaluators.quality.outcome import Failed, Measured, MissingTool, Outcome
+from evaluators.quality.packages import package_version
+from evaluators.quality.pmd import measure_with_pmd, pmd_version
 from evaluators.quality.pylinting import measure_with_pylint
-from evaluators.quality.radons import measure_with_radon
+from evaluators.quality.radons import measure_with_complexipy, measure_with_radon
 from evaluators.quality.report import FileQuality, QualityReport
 from evaluators.similarity.syntax import parses
 from tasks.records import Language
 
+_Measure = Callable[[Sequence[str], Language], list[Outcome]]
+
+LARGEST_FILE = 400_000
+"""Characters above which no tool is asked: code that people or models write is far smaller, and some
+tools take a minute for a megabyte."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tool:
-    """An analyzer: its package, and how it measures files that parse, one outcome for each."""
+    """An analyzer: its version (or `MissingTool`), and how it measures files that parse, one outcome for each."""
 
-    measure: Callable[[Sequence[str], Language], list[Outcome]]
+    measure: _Measure
+    version: Callable[[], str]
     languages: frozenset[Language]
-    reads_with_ast: bool = False
 
 
+_PYTHON = frozenset({Language.PYTHON})
 _TOOLS: Mapping[str, _Tool] = {
-    "pylint": _Tool(measure=measure_with_pylint, languages=frozenset({Language.PYTHON}), reads_with_ast=True),
-    "radon": _Tool(measure=measure_with_radon, languages=frozenset({Language.PYTHON}), reads_with_ast=True),
-    "lizard": _Tool(measure=measure_with_lizard, languages=frozenset(Language)),
+    "pylint": _Tool(
+        measure=measure_with_pylint, version=package_version("pylint", reads_with_ast=True), languages=_PYTHON
+    ),
+    "radon": _Tool(
+        measure=measure_with_radon, version=package_version("radon", reads_with_ast=True), languages=_PYTHON
+    ),
+    "complexipy": _Tool(measure=measure_with_complexipy, version=package_version("complexipy"), languages=_PYTHON),
+    "bandit": _Tool(
+        measure=measure_with_bandit, version=package_version("bandit", reads_with_ast=True), languages=_PYTHON
+    ),
+    "pmd": _Tool(measure=measure_with_pmd, version=pmd_version, languages=frozenset({Language.JAVA})),
+    "mcs": _Tool(measure=measure_with_mcs, version=mcs_version, languages=frozenset({Language.CSHARP})),
+    "lizard": _Tool(measure=measure_with_lizard, version=package_version("lizard"), languages=frozenset(Language)),
 }
 
 # Code may ask a tool to look away: `# pylint: skip-file`, `#lizard forgives`, `// GENERATED CODE`.
-# One character is changed, so that no length, line or token count moves.
+# One character is changed, so that no length, line or token count moves. The other tools can be told.
 _PRAGMAS = ((re.compile(r"\bpylint:"), "pylint;"), (re.compile(r"(lizard|GENERATED) (?=forgive|CODE)"), r"\1_"))
 
 
-def analyze(sources: Sequence[str], *, language: Language) -> QualityReport:
+def analyze(
+    sources: Sequence[str], *, language: Language, cache: Path | None = None, workers: int = 1
+) -> QualityReport:
     """Measure each source file.
 
-    Counts are per file: pylint's messages by category (`pylint.error`, `.warning`, `.convention`,
-    `.refactor`), `radon.lloc`, `radon.maintainability` (0-100, more is better),
-    `radon.cyclomatic_total` and `radon.cyclomatic_max`, `lizard.nloc`, `lizard.tokens`, `lizard.ccn`
-    (summed over the functions) and `lizard.ccn_max`. pylint and radon read Python only.
+    `cache` is a folder that remembers outcomes, `workers` how many processes pylint may use.
+
+    Counts are per file. Python: pylint's messages by category (`pylint.error`, `.warning`, `.convention`,
+    `.refactor`), bandit's by severity (`bandit.high`, `.medium`, `.low`), radon's raw lines, Halstead's
+    measures, `radon.maintainability` (0-100, more is better), `radon.cyclomatic_total` and `_max`, and
+    `complexipy.cognitive` and `_max`. Java: PMD's messages by category (`pmd.errorprone`, ...) with
+    `pmd.cyclomatic` and `pmd.cognitive`. C#: mono's diagnostics (`mcs.compiles`, `.syntax_error`,
+    `.unresolved`, `.error`, `.warning`). All: `lizard.nloc`, `.tokens`, `.ccn` (summed over the
+    functions) and `.ccn_max`.
     """
     parsed = [parses(source, language=language) for source in sources]
     readable = [_silence_pragmas(source) for source, ok in zip(sources, parsed, strict=True) if ok]
@@ -56,14 +84,34 @@ def analyze(sources: Sequence[str], *, language: Language) -> QualityReport:
     for name, tool in _TOOLS.items():
         if language not in tool.languages:
             continue
-        if find_spec(name) is None:
-            missing[name] = f"the package {name} is not installed; install it with: pip install {name}"
+        try:
+            tools[name] = tool.version()
+        except MissingTool as error:
+            missing[name] = str(error)
             continue
-        tools[name] = version(name) + (f" (Python {python_version()})" if tool.reads_with_ast else "")
-        outcomes[name] = tool.measure(readable, language)
+        measure = partial(measure_with_pylint, workers=workers) if name == "pylint" else tool.measure
+        known = Cache(folder=cache, tool=name, version=tools[name], language=language) if cache else None
+        outcomes[name] = _measure(readable, language=language, measure=measure, known=known)
     rows = iter([_row({name: outcomes[name][index] for name in outcomes}) for index in range(len(readable))])
     files = tuple(next(rows) if ok else FileQuality(parses=False) for ok in parsed)
     return QualityReport(language=language, files=files, tools=tools, missing=missing)
+
+
+def _measure(sources: Sequence[str], *, language: Language, measure: _Measure, known: Cache | None) -> list[Outcome]:
+    """One tool's outcomes: what is known, and the rest measured as one batch, each distinct source once."""
+    found: dict[str, Outcome] = {}
+    for source in dict.fromkeys(sources):
+        if len(source) > LARGEST_FILE:
+            size = f"{len(source):,} characters; files above {LARGEST_FILE:,} are not analysed"
+            found[source] = Failed(reason=size)
+        elif known is not None and (before := known.get(source)) is not None:
+            found[source] = before
+    new = [source for source in dict.fromkeys(sources) if source not in found]
+    for source, outcome in zip(new, measure(new, language) if new else [], strict=True):
+        found[source] = outcome
+        if known is not None and isinstance(outcome, Measured):
+            known.put(source, outcome)
+    return [found[source] for source in sources]
 
 
 def _row(outcomes: Mapping[str, Outcome]) -> FileQuality:
@@ -73,8 +121,9 @@ def _row(outcomes: Mapping[str, Outcome]) -> FileQuality:
         if isinstance(outcome, Failed):
             failed[name] = outcome.reason
         else:
-            counts.update({f"{name}.{key}": value for key, value in outcome.items()})
-    return FileQuality(parses=True, counts=counts, failed=failed)
+            counts.update({f"{name}.{key}": value for key, value in outcome.counts.items()})
+    messages = [m for outcome in outcomes.values() if isinstance(outcome, Measured) for m in outcome.messages]
+    return FileQuality(parses=True, counts=counts, messages=tuple(messages), failed=failed)
 
 
 def _silence_pragmas(source: str) -> str:

@@ -5,7 +5,7 @@ One decision: lizard's own counts of whole files are taken; it sees complexity i
 
 from collections.abc import Sequence
 
-from evaluators.quality.outcome import Failed, Outcome
+from evaluators.quality.outcome import Failed, Measured, Outcome
 from tasks.records import Language
 
 # lizard chooses its reader by the file's name.
@@ -23,11 +23,13 @@ def _measure(source: str, name: str) -> Outcome:
     try:
         found = lizard.analyze_file.analyze_source_code(name, source)
         complexities = [function.cyclomatic_complexity for function in found.function_list]
-        return {
+    except Exception as error:  # a tool's breakdown on one file, of whatever kind, must not end the batch
+        return Failed(reason=f"{type(error).__name__}: {error}")
+    return Measured(
+        counts={
             "nloc": found.nloc,
             "tokens": found.token_count,
             "ccn": sum(complexities),
             "ccn_max": max(complexities, default=0),
         }
-    except Exception as error:  # a tool's breakdown on one file, of whatever kind, must not end the batch
-        return Failed(reason=f"lizard: {type(error).__name__}: {error}")
+    )

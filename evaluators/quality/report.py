@@ -1,15 +1,25 @@
 """The records of a quality analysis: one row a file, and which tools could say something.
 
 One decision: what could not be measured is absent and has a reason; it is never 0, which would read
-as clean code.
+as clean code. For the same reason there is no bare sum: a total falls when files break.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+from evaluators.quality.outcome import Message
 from tasks.records import Language, Record
 
-# Means and maxima of files cannot be added up.
-_NOT_ADDITIVE = frozenset({"radon.maintainability", "radon.cyclomatic_max", "lizard.ccn_max"})
+# Figures of a file that cannot be added up, or make no sense for every hundred lines.
+NOT_ADDITIVE = frozenset(
+    {
+        *("radon.maintainability", "radon.cyclomatic_max", "complexipy.cognitive_max", "lizard.ccn_max"),
+        *("pmd.cyclomatic_max", "pmd.cognitive_max", "mcs.compiles"),
+        *("radon.halstead_difficulty", "radon.halstead_vocabulary"),
+    }
+)
+LINES = "lizard.nloc"
+"""The count of lines that other counts are related to: lines with code, in every language."""
 
 
 class FileQuality(Record):
@@ -21,7 +31,21 @@ class FileQuality(Record):
 
     parses: bool
     counts: Mapping[str, float] = {}
+    messages: tuple[Message, ...] = ()
     failed: Mapping[str, str] = {}
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """Messages by tool and rule; a rule that was not broken is absent."""
+        return dict(sorted(Counter(f"{message.tool}.{message.rule}" for message in self.messages).items()))
+
+
+class Figure(Record):
+    """A count over files: its mean per file and, where that has a meaning, per 100 lines; `files` are behind both."""
+
+    files: int
+    per_file: float
+    per_100_lines: float | None
 
 
 class QualityReport(Record):
@@ -32,10 +56,37 @@ class QualityReport(Record):
     tools: Mapping[str, str]
     missing: Mapping[str, str] = {}
 
-    def totals(self) -> dict[str, float]:
-        """Sums over the files that have each count, beside `files` and `parsed`, the numbers of files."""
-        sums: dict[str, float] = {"files": len(self.files), "parsed": sum(file.parses for file in self.files)}
-        for file in self.files:
-            for name in sorted(file.counts.keys() - _NOT_ADDITIVE):
-                sums[name] = sums.get(name, 0) + file.counts[name]
-        return sums
+    def totals(self) -> dict[str, Figure]:
+        """Every count over the files that have it, which are files that parse."""
+        names = sorted({name for file in self.files for name in file.counts})
+        rows = [file.counts for file in self.files]
+        return {name: figure for name in names if (figure := figure_of(rows, name)) is not None}
+
+
+def figure_of(rows: Sequence[Mapping[str, float]], name: str) -> Figure | None:
+    """A count over the files whose counts hold it; None if none does.
+
+    Per 100 lines it is the sum of the count over the sum of the lines, so that a file of one line does
+    not weigh as much as one of fifty.
+    """
+    found = [row for row in rows if name in row]
+    if not found:
+        return None
+    total = sum(row[name] for row in found)
+    lines = sum(row.get(LINES, 0) for row in found)
+    related = name not in NOT_ADDITIVE and name != LINES and lines > 0 and all(LINES in row for row in found)
+    return Figure(files=len(found), per_file=total / len(found), per_100_lines=100 * total / lines if related else None)
+
+
+def difference_of(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], name: str) -> Figure | None:
+    """A count of outputs less that of the references to the same problems, over pairs that both have it."""
+    both = [(output, reference) for output, reference in pairs if name in output and name in reference]
+    outputs, references = (figure_of([pair[side] for pair in both], name) for side in (0, 1))
+    if outputs is None or references is None:
+        return None
+    rates = (outputs.per_100_lines, references.per_100_lines)
+    return Figure(
+        files=outputs.files,
+        per_file=outputs.per_file - references.per_file,
+        per_100_lines=None if rates[0] is None or rates[1] is None else rates[0] - rates[1],
+    )
