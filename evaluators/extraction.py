@@ -17,7 +17,7 @@ _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<tag>[^`\n]*)$", re.MULTI
 
 # Marks of chat templates end an answer; models that were trained without their stop token go on to
 # play the user. DeepSeek's marks are written with full-width bars, U+FF5C.
-_CHAT_MARK = re.compile(
+CHAT_MARK = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|end|user|assistant|system|fim_\w+|file_sep)\|>"
     r"|<\uff5c[^\uff5c\n]{1,40}\uff5c>|<(?:end|start)_of_turn>|</s>\s*\Z"
 )
@@ -75,7 +75,7 @@ def extract_summary(text: str) -> str:
 
 def _cut_chat(text: str) -> str:
     text = _ANSWER_HEADER.sub("", _THOUGHTS.sub("", text))
-    mark = _CHAT_MARK.search(text)
+    mark = CHAT_MARK.search(text)
     return text[: mark.start()] if mark else text
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluators.contamination import Contamination
+from evaluators.extraction import CHAT_MARK
 from tasks.records import Record
 
 DEGENERATE_RATIO = 0.15
@@ -29,11 +31,21 @@ PROMPT_WORDS = 3
 """A reference of fewer words is found in many a prompt by chance."""
 
 
+_PLEASANTRY = re.compile(
+    r"^\W*(?:sure[,!.]|certainly[,!.]|of course[,!.]|here(?:'s| is| are) (?:the|a|an|your|my)\b"
+    r"|i hope (?:this|that)\b|let me know\b|as an ai\b|please note that\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One output as it was scored: the extracted program or summary, not the raw completion.
 
-    `parses` is None on tracks that write prose. `prompt` is what the model read.
+    `parses` is None on tracks that write prose. `prompt` is what the model read, `preamble` what of it
+    an answer may repeat, `raw` the completion as the model wrote it. `contamination` is what the
+    problem shares with the training data; None if there are none, or they could not be read.
     """
 
     text: str
@@ -41,10 +53,17 @@ class Output:
     prompt: str
     reference: str
     parses: bool | None = None
+    preamble: str = ""
+    raw: str = ""
+    contamination: Contamination | None = None
 
 
 class Health(Record):
-    """Shares, 0-1, of a cell's `num_outputs`; `unparseable` is None on tracks that write prose."""
+    """Shares, 0-1, of a cell's `num_outputs`.
+
+    `unparseable` is None on tracks that write prose, `training_overlap` and `training_duplicate` are
+    where there are no training data.
+    """
 
     num_outputs: int
     skipped: float
@@ -54,6 +73,10 @@ class Health(Record):
     unparseable: float | None
     first_character_lost: float
     reference_in_prompt: float
+    prompt_echoed: float
+    chat_leftovers: float
+    training_overlap: float | None
+    training_duplicate: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +95,12 @@ LIMITS: Mapping[str, _Limit] = {
         highest=0.01, meaning="lack the reference's first character: do training and generation share a chat template?"
     ),
     "reference_in_prompt": _Limit(highest=0.01, meaning="had their reference in the prompt, so copying it scores"),
+    "prompt_echoed": _Limit(highest=0.01, meaning="repeat what the model was given to read"),
+    "chat_leftovers": _Limit(highest=0.01, meaning="hold left-overs of a chat: marks of its template, or pleasantries"),
+    "training_overlap": _Limit(
+        highest=0.05, meaning="are asked for a reference that shares a run of 13 words with the training data"
+    ),
+    "training_duplicate": _Limit(highest=0.0, meaning="answer problems that are in the training data themselves"),
 }
 """The highest share of each fault that passes without a warning, and how a warning words it."""
 
@@ -91,6 +120,7 @@ def check(outputs: Sequence[Output]) -> Health:
     def share(has_fault: Callable[[Output], bool]) -> float:
         return sum(map(has_fault, outputs)) / len(outputs)
 
+    known = [output.contamination for output in outputs if output.contamination is not None]
     return Health(
         num_outputs=len(outputs),
         skipped=share(lambda output: output.finish == "skipped"),
@@ -100,7 +130,15 @@ def check(outputs: Sequence[Output]) -> Health:
         unparseable=share(_is_unparseable) if are_code == {True} else None,
         first_character_lost=share(lambda output: lost_first_character(output.text, reference=output.reference)),
         reference_in_prompt=share(lambda output: is_in_prompt(output.reference, prompt=output.prompt)),
+        prompt_echoed=share(_echoes_prompt),
+        chat_leftovers=share(lambda output: has_chat_leftovers(output.text, raw=output.raw)),
+        training_overlap=_share_of_known([found.overlaps for found in known]),
+        training_duplicate=_share_of_known([found.duplicate for found in known]),
     )
+
+
+def _share_of_known(found: Sequence[bool]) -> float | None:
+    return sum(found) / len(found) if found else None
 
 
 def warnings(health: Health) -> tuple[str, ...]:
@@ -144,11 +182,37 @@ def lost_first_character(text: str, *, reference: str) -> bool:
 
 def is_in_prompt(reference: str, *, prompt: str) -> bool:
     """Whether the reference's words stand in the prompt in a row; case and punctuation do not count."""
-    words = re.findall(r"\w+", reference.casefold())
-    if len(words) < PROMPT_WORDS:
+    return _count_words(reference) >= PROMPT_WORDS and _holds(prompt, reference)
+
+
+def has_chat_leftovers(text: str, *, raw: str = "") -> bool:
+    """Whether a completion has marks of a chat template, or what is left of it pleasantries or a fence."""
+    return bool(CHAT_MARK.search(raw) or _PLEASANTRY.search(text) or _FENCE.search(text))
+
+
+def echoes_prompt(raw: str, *, prompt: str, reference: str, preamble: str = "") -> bool:
+    """Whether the whole prompt stands in what the model wrote, and had no business there.
+
+    It has where the answer must hold it, as the reference does (a method that reads alike in Java and
+    C#), or may hold it, as a program may repeat its own preamble.
+    """
+    if _count_words(prompt) < PROMPT_WORDS or not _holds(raw, prompt):
         return False
-    prompt_words = re.findall(r"\w+", prompt.casefold())
-    return f" {' '.join(words)} " in f" {' '.join(prompt_words)} "
+    return not _holds(reference, prompt) and not _holds(preamble, prompt)
+
+
+def _echoes_prompt(output: Output) -> bool:
+    return echoes_prompt(output.raw, prompt=output.prompt, reference=output.reference, preamble=output.preamble)
+
+
+def _count_words(text: str) -> int:
+    return len(re.findall(r"\w+", text))
+
+
+def _holds(text: str, part: str) -> bool:
+    """Whether the words of `part` stand in `text` in a row; case and punctuation do not count."""
+    words, part_words = (re.findall(r"\w+", code.casefold()) for code in (text, part))
+    return f" {' '.join(part_words)} " in f" {' '.join(words)} "
 
 
 def _is_unparseable(output: Output) -> bool:

@@ -163,5 +163,6 @@ def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
         health=Health.model_validate(cell.health),
         health_warnings=cell.health_warnings,
         reference_counts=cell.reference_counts,
+        reference_rules=cell.reference_rules,
         notes=(*_notes(unjudged), *cell.notes),
     )

@@ -5,12 +5,13 @@ It holds no state of its own, so running again after any end is the same as goin
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -20,8 +21,13 @@ from orchestrator.plan import judgeable_since
 from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
 from orchestrator.study import Resources, Study
 from orchestrator.trial import StageName, TrialSpec, trials_of
+from tasks.readers.source import DataError
 from tasks.records import Language, Problem
 
+if TYPE_CHECKING:
+    from evaluators.contamination import Contamination
+
+_LOG = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 
@@ -183,15 +189,37 @@ def _generate(run: _Run) -> None:
 def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list[Any]:
     from orchestrator.pipelines import JudgingJob
 
+    contamination = _contaminations(run)
     return [
         JudgingJob(
             key=t.key(stage),
             trial=t,
             problems=_problems(run, t),
             completions=completions_of(run.ledger, run.ledger.records_of(t)["generate"]),
+            contamination=contamination(t) if stage == "score" else {},
         )
         for t in due
     ]
+
+
+def _contaminations(run: _Run) -> "Callable[[TrialSpec], dict[str, Contamination]]":
+    """Looks for a trial's problems in its training data, once for all trials that have the same of both."""
+    from orchestrator.stages import contamination_of
+
+    known: dict[tuple[object, ...], dict[str, Contamination]] = {}
+
+    def find(trial: TrialSpec) -> "dict[str, Contamination]":
+        sources = tuple(s.model_dump_json() for s in (*trial.train, *trial.validation, *trial.test))
+        if sources not in known:
+            try:
+                known[sources] = contamination_of(trial, _problems(run, trial), root=Path(run.study.data.root))
+            except DataError as error:
+                # Scores do not need the training data; the report shows a dash in place of the share.
+                _LOG.warning("test problems were not looked for in the training data: %s", error)
+                known[sources] = {}
+        return known[sources]
+
+    return find
 
 
 def _execute(run: _Run) -> None:

@@ -7,11 +7,12 @@ results stream back, and a trial's stage is recorded as soon as its last row is 
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluators.contamination import Contamination
 from evaluators.generation import GenerationSettings
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
 from orchestrator.study import Resources
@@ -43,12 +44,16 @@ class _Order(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingJob:
-    """What one trial's execution or scoring needs; `key` is its stage's."""
+    """What one trial's execution or scoring needs; `key` is its stage's.
+
+    `contamination` is what scoring is told of the problems, by id.
+    """
 
     key: str
     trial: TrialSpec
     problems: tuple[Problem, ...]
     completions: tuple[Completion, ...]
+    contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
 
 class Generator:
@@ -178,7 +183,13 @@ def score_chunk(row: dict[str, str]) -> dict[str, str]:
     completions = [Completion.model_validate(c) for c in json.loads(row["completions"])]
     by_id = {problem.id: problem for problem in problems}
     trial = TrialSpec.model_validate_json(row["trial"])
-    cell = score_cell([by_id[c.problem_id] for c in completions], completions, quality=trial.quality)
+    contamination = {key: Contamination(**found) for key, found in json.loads(row["contamination"]).items()}
+    cell = score_cell(
+        [by_id[c.problem_id] for c in completions],
+        completions,
+        quality=trial.quality,
+        contamination=contamination,
+    )
     return {"key": row["key"], "cell": cell.model_dump_json()}
 
 
@@ -191,6 +202,9 @@ def run_scoring(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[ScoredC
         {
             "key": job.key,
             "trial": job.trial.model_dump_json(),
+            "contamination": json.dumps(
+                {p.id: asdict(job.contamination[p.id]) for p in problems if p.id in job.contamination}
+            ),
             **_packed(tuple({p.id: p for p in problems}.values()), completions),
         }
         for job in jobs

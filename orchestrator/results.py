@@ -17,7 +17,8 @@ class InstanceRow:
 
     `verdict` is None where the track or problem has no tests. `scores` are similarity metrics in
     0-100; `counts` are quality counts of one file, absent where a tool is missing or the code does
-    not parse. `parses` is None for prose.
+    not parse; `rules` are its messages by tool and rule, where one that was not broken is absent.
+    `parses` is None for prose.
     """
 
     trial: str
@@ -31,6 +32,7 @@ class InstanceRow:
     detail: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
+    rules: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class CellScores:
     """What belongs to a whole (trial, track, dataset) rather than to one row.
 
     `corpus` holds corpus-level similarity (0-100), `signatures` how each metric was computed,
-    `reference_counts` mean quality counts of the reference solutions per file, `notes` sentences
+    `reference_counts` and `reference_rules` those of each problem's reference, by its id, `notes` sentences
     such as "not judged: no JDK ..." that must stand wherever the cell is shown.
     """
 
@@ -49,7 +51,8 @@ class CellScores:
     signatures: Mapping[str, str]
     health: Health
     health_warnings: tuple[str, ...]
-    reference_counts: Mapping[str, float] = field(default_factory=dict)
+    reference_counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    reference_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -17,6 +17,8 @@ from tasks.records import Completion, Example, Language, Problem, Record, Task, 
 from trainers.spec import MethodKind, ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    from evaluators.contamination import Contamination
+    from evaluators.quality import FileQuality
     from trainers.train import Row, TrainingSummary, Validate
 
 TEXT_METRICS = ("bleu", "chrf", "rouge_l", "exact_match")
@@ -37,7 +39,8 @@ class Weights(Record):
 class ScoredCell(Record):
     """One (track, data set) of one trial, scored: a row for each completion, and what is of the whole.
 
-    `rows` holds `problem_id`, `sample`, `empty`, `parses`, `scores` and `counts`.
+    `rows` holds `problem_id`, `sample`, `empty`, `parses`, `scores`, `counts` and `rules`;
+    `reference_counts` and `reference_rules` those of the references, by problem id.
     """
 
     track: str
@@ -47,7 +50,8 @@ class ScoredCell(Record):
     signatures: dict[str, str]
     health: dict[str, JsonValue]
     health_warnings: tuple[str, ...]
-    reference_counts: dict[str, float]
+    reference_counts: dict[str, dict[str, float]]
+    reference_rules: dict[str, dict[str, float]]
     notes: tuple[str, ...]
 
 
@@ -156,7 +160,25 @@ def cells_of(
     return [(tuple(by_id[c.problem_id] for c in group), tuple(group)) for group in groups.values()]
 
 
-def score_cell(problems: Sequence[Problem], completions: Sequence[Completion], *, quality: bool) -> ScoredCell:
+def contamination_of(trial: TrialSpec, problems: Sequence[Problem], *, root: Path) -> "dict[str, Contamination]":
+    """What each problem shares with the trial's training and validation data; empty for a frozen model."""
+    from evaluators.contamination import Pair, find_contamination
+
+    examples = read_all_examples((*trial.train, *trial.validation), root=root)
+    if not examples:
+        return {}
+    items = [Pair(input=p.input, output=p.reference) for p in problems]
+    found = find_contamination(items, (Pair(input=e.input, output=e.output) for e in examples))
+    return {p.id: item for p, item in zip(problems, found, strict=True)}
+
+
+def score_cell(
+    problems: Sequence[Problem],
+    completions: Sequence[Completion],
+    *,
+    quality: bool,
+    contamination: "Mapping[str, Contamination] | None" = None,
+) -> ScoredCell:
     """Similarity, quality and health of one (track, data set); `problems[i]` is that of `completions[i]`."""
     from evaluators import health
     from evaluators.similarity import parses, score_pairs
@@ -166,10 +188,19 @@ def score_cell(problems: Sequence[Problem], completions: Sequence[Completion], *
     metrics = CODE_METRICS if track.writes_code else TEXT_METRICS
     scores = score_pairs(outputs, [p.reference for p in problems], metrics=metrics, language=track.target)
     parsed = [None if track.target is None else bool(o.strip()) and parses(o, language=track.target) for o in outputs]
-    counts, references, notes = _quality(outputs, problems, track.target) if quality else ([{}] * len(outputs), {}, ())
+    files, references, notes = _quality(outputs, problems, track.target if quality else None)
     state = health.check(
         [
-            health.Output(text=o, finish=c.finish, prompt=p.input, reference=p.reference, parses=ok)
+            health.Output(
+                text=o,
+                finish=c.finish,
+                prompt=p.input,
+                reference=p.reference,
+                parses=ok,
+                preamble=p.preamble,
+                raw=c.text,
+                contamination=(contamination or {}).get(p.id),
+            )
             for o, c, p, ok in zip(outputs, completions, problems, parsed, strict=True)
         ]
     )
@@ -180,7 +211,8 @@ def score_cell(problems: Sequence[Problem], completions: Sequence[Completion], *
             "empty": not outputs[i].strip(),
             "parses": parsed[i],
             "scores": {name: values[i] for name, values in scores.per_instance.items() if values[i] is not None},
-            "counts": counts[i],
+            "counts": dict(files[i].counts),
+            "rules": files[i].rules,
         }
         for i, c in enumerate(completions)
     ]
@@ -192,7 +224,8 @@ def score_cell(problems: Sequence[Problem], completions: Sequence[Completion], *
         signatures=dict(scores.signatures),
         health=state.model_dump(mode="json"),
         health_warnings=health.warnings(state),
-        reference_counts=references,
+        reference_counts={key: dict(file.counts) for key, file in references.items()},
+        reference_rules={key: dict(file.rules) for key, file in references.items()},
         notes=notes,
     )
 
@@ -210,24 +243,19 @@ def _output(completion: Completion, problem: Problem) -> str:
 
 def _quality(
     outputs: Sequence[str], problems: Sequence[Problem], language: Language | None
-) -> tuple[list[dict[str, float]], dict[str, float], tuple[str, ...]]:
-    """Counts by output, means over the references, and a note for each tool that is missing.
+) -> "tuple[list[FileQuality], dict[str, FileQuality], tuple[str, ...]]":
+    """Each output's quality, that of the references by problem, and a note for each tool that is missing.
 
     Outputs and references are analysed as one batch: the tools are slow to start and their counts
     do not depend on company.
     """
-    from evaluators.quality import analyze
+    from evaluators.quality import FileQuality, analyze, default_folder
 
     if language is None:
-        return [{}] * len(outputs), {}, ()
+        return [FileQuality(parses=False)] * len(outputs), {}, ()
     distinct = list(dict.fromkeys((*outputs, *(p.reference for p in problems))))
-    report = analyze(distinct, language=language)
+    report = analyze(distinct, language=language, cache=default_folder())
     by_source = dict(zip(distinct, report.files, strict=True))
-    counted = [by_source[p.reference].counts for p in problems]
-    names = sorted({name for counts in counted for name in counts})
-    references = {}
-    for name in names:
-        values = [counts[name] for counts in counted if name in counts]
-        references[name] = sum(values) / len(values)
+    references = {p.id: by_source[p.reference] for p in problems}
     notes = tuple(f"no {tool}: {reason}" for tool, reason in report.missing.items())
-    return [dict(by_source[output].counts) for output in outputs], references, notes
+    return [by_source[output] for output in outputs], references, notes

@@ -7,11 +7,13 @@ about what was added, and every other line has a line of the source to go back t
 from dataclasses import dataclass
 
 import tree_sitter
+import tree_sitter_c_sharp
+import tree_sitter_java
 
-from evaluators.similarity.syntax import parser
 from tasks.records import Language
 
 CLASS_NAME = "Candidate"
+_GRAMMARS = {Language.JAVA: tree_sitter_java.language, Language.CSHARP: tree_sitter_c_sharp.language}
 _IMPORTS = frozenset({"import_declaration", "package_declaration", "using_directive"})
 _TYPES = frozenset(
     {
@@ -54,7 +56,8 @@ def make_whole(source: str, *, language: Language, head: str = "") -> WholeFile:
     `head` is a line that precedes the class then, such as the imports that a bare method leaves out.
     """
     data = source.encode("utf-8", errors="replace")
-    children = parser(language).parse(data).root_node.children
+    grammar = tree_sitter.Language(_GRAMMARS[language]())
+    children = tree_sitter.Parser(grammar).parse(data).root_node.children
     lines = source.count("\n") + 1
     if not any(_is_member(child) for child in children):
         return WholeFile(text=source, start=1, added=0, lines=lines)

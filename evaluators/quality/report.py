@@ -5,17 +5,18 @@ as clean code. For the same reason there is no bare sum: a total falls when file
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from evaluators.quality.outcome import Message
 from tasks.records import Language, Record
 
-# Figures of a file that cannot be added up, or make no sense for every hundred lines.
-NOT_ADDITIVE = frozenset(
+# Lines themselves, and figures of a file that cannot be added up.
+_NOT_PER_LINES = frozenset(
     {
         *("radon.maintainability", "radon.cyclomatic_max", "complexipy.cognitive_max", "lizard.ccn_max"),
         *("pmd.cyclomatic_max", "pmd.cognitive_max", "mcs.compiles"),
-        *("radon.halstead_difficulty", "radon.halstead_vocabulary"),
+        *("radon.halstead_difficulty", "radon.halstead_vocabulary", "lizard.nloc"),
     }
 )
 LINES = "lizard.nloc"
@@ -60,28 +61,44 @@ class QualityReport(Record):
         """Every count over the files that have it, which are files that parse."""
         names = sorted({name for file in self.files for name in file.counts})
         rows = [file.counts for file in self.files]
-        return {name: figure for name in names if (figure := figure_of(rows, name)) is not None}
+        figures = {name: figure_of(rows, count_of(name)) for name in names}
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def figure_of(rows: Sequence[Mapping[str, float]], name: str) -> Figure | None:
-    """A count over the files whose counts hold it; None if none does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """What is read of one file's counts, None if it is not there; whether 100 lines can have it."""
+
+    read: Callable[[Mapping[str, float]], float | None]
+    per_lines: bool
+
+
+def count_of(name: str) -> Count:
+    """The count of that name."""
+    return Count(read=lambda counts: counts.get(name), per_lines=name not in _NOT_PER_LINES)
+
+
+def figure_of(rows: Sequence[Mapping[str, float]], count: Count) -> Figure | None:
+    """A count over the files that have it; None if none has.
 
     Per 100 lines it is the sum of the count over the sum of the lines, so that a file of one line does
     not weigh as much as one of fifty.
     """
-    found = [row for row in rows if name in row]
+    found = [(value, row.get(LINES)) for row in rows if (value := count.read(row)) is not None]
     if not found:
         return None
-    total = sum(row[name] for row in found)
-    lines = sum(row.get(LINES, 0) for row in found)
-    related = name not in NOT_ADDITIVE and name != LINES and lines > 0 and all(LINES in row for row in found)
-    return Figure(files=len(found), per_file=total / len(found), per_100_lines=100 * total / lines if related else None)
+    total = sum(value for value, _ in found)
+    lines = [of for _, of in found if of is not None]
+    related = count.per_lines and len(lines) == len(found) and sum(lines) > 0
+    return Figure(
+        files=len(found), per_file=total / len(found), per_100_lines=100 * total / sum(lines) if related else None
+    )
 
 
-def difference_of(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], name: str) -> Figure | None:
+def difference_of(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], count: Count) -> Figure | None:
     """A count of outputs less that of the references to the same problems, over pairs that both have it."""
-    both = [(output, reference) for output, reference in pairs if name in output and name in reference]
-    outputs, references = (figure_of([pair[side] for pair in both], name) for side in (0, 1))
+    both = [pair for pair in pairs if None not in map(count.read, pair)]
+    outputs, references = (figure_of([pair[side] for pair in both], count) for side in (0, 1))
     if outputs is None or references is None:
         return None
     rates = (outputs.per_100_lines, references.per_100_lines)

@@ -76,19 +76,14 @@ def read_tree(code: str, *, language: Language) -> SyntaxTree:
     The second reading is taken only where it removes every error of the first.
     """
     source = code.encode("utf-8", errors="replace")
-    reader = parser(language)
-    root = reader.parse(source).root_node
+    parser = tree_sitter.Parser(_grammar(language))
+    root = parser.parse(source).root_node
     if root.has_error and language is not Language.PYTHON:
         wrapped = _WRAPPER_HEAD + source + _WRAPPER_TAIL
-        body = _wrapper_body(reader.parse(wrapped).root_node)
+        body = _wrapper_body(parser.parse(wrapped).root_node)
         if body is not None:
             return _flatten(body, wrapped, inside=True)
     return _flatten(root, source, inside=False)
-
-
-def parser(language: Language) -> tree_sitter.Parser:
-    """A parser of the language's grammar."""
-    return tree_sitter.Parser(_grammar(language))
 
 
 def count_subtrees(tree: SyntaxTree) -> Counter[int]:

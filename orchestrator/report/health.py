@@ -4,6 +4,7 @@ One decision: a warning that several trials share is told once, with the trials 
 forty times it would not be read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluators.health import LIMITS, Health, warnings
@@ -13,16 +14,24 @@ from orchestrator.results import CellScores
 
 
 def build_health_table(evidence: Evidence) -> Table:
-    """Shares of outputs by fault, one row a trial and place; those above their limit are marked."""
+    """Shares of outputs by fault, one row a trial and place; those above their limit are marked.
+
+    What no cell knows (the overlap with training data where nothing was trained) has no column.
+    """
+    cells = [
+        (trial, place, cell.health)
+        for trial in evidence.results.trials
+        for place in evidence.places
+        if (cell := evidence.cell_at(trial, place))
+    ]
+    shown = [name for name in LIMITS if any(getattr(health, name) is not None for _, _, health in cells)]
     return Table(
         name="health",
         title="Health of the outputs",
-        columns=(*labels("trial", "track"), Column(title="outputs"), *map(_head, LIMITS)),
+        columns=(*labels("trial", "track"), Column(title="outputs"), *map(_head, shown)),
         rows=tuple(
-            (label(evidence.names[trial.trial]), label(place.title), *_show_health(cell.health))
-            for trial in evidence.results.trials
-            for place in evidence.places
-            if (cell := evidence.cell_at(trial, place))
+            (label(evidence.names[trial.trial]), label(place.title), *_show_health(health, shown))
+            for trial, place, health in cells
         ),
         caption="Shares of a cell's outputs in %; marked where a share is above the limit below its heading.",
     )
@@ -32,8 +41,8 @@ def _head(name: str) -> Column:
     return Column(title=f"{name.replace('_', ' ')} (≤ {LIMITS[name].highest:.0%})")
 
 
-def _show_health(health: Health) -> list[Cell]:
-    shares = [_show_share(getattr(health, name), name=name) for name in LIMITS]
+def _show_health(health: Health, shown: Sequence[str]) -> list[Cell]:
+    shares = [_show_share(getattr(health, name), name=name) for name in shown]
     return [Cell(text=f"{health.num_outputs:,}", value=health.num_outputs), *shares]
 
 

@@ -1,51 +1,58 @@
-"""How good the code is: counts per file over code that parses, over code that passes, and of the references.
+"""How good the code is, three ways: over code that parses, over code that passes, and against the references.
 
 One decision: a mean never stands without the number of files behind it. Code that does not parse has no
-counts, so a method that breaks half its outputs would otherwise look tidy.
+counts, so a method that breaks half its outputs would otherwise look tidy. A mean over what is left of a
+broken cell is marked; only the difference, which compares each output with the reference of its own
+problem, can be compared between methods whose outputs are not all there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
+from evaluators.health import LIMITS
+from evaluators.quality import Count, Figure, count_of, difference_of, figure_of
 from orchestrator.report.evidence import Evidence, Place
-from orchestrator.report.layout import ABSENT, Cell, Column, Table, label, labels
+from orchestrator.report.layout import ABSENT, Cell, Column, Table, format_number, label, labels
 from orchestrator.results import CellScores, InstanceRow, TrialOutcome
 
 Counts = Mapping[str, float]
-_OUTPUTS_PARSING, _OUTPUTS_PASSING, _REFERENCES = "parses", "passes", "reference"
-_PYLINT = ("error", "warning", "convention", "refactor")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
-    """A quality figure of the main display: how to read it from one file's counts, if it is there."""
-
-    title: str
-    read: Callable[[Counts], float | None]
-
-
-def _read_first(*names: str) -> Callable[[Counts], float | None]:
-    return lambda counts: next((counts[name] for name in names if name in counts), None)
-
-
-def _sum_pylint(counts: Counts) -> float | None:
-    found = [counts[f"pylint.{part}"] for part in _PYLINT if f"pylint.{part}" in counts]
-    return sum(found) if found else None
-
-
-HEADLINES = (
-    Headline(title="pylint messages", read=_sum_pylint),
-    Headline(title="cyclomatic complexity", read=_read_first("lizard.ccn", "radon.cyclomatic_total")),
-    Headline(title="lines of code", read=_read_first("lizard.nloc", "radon.lloc")),
+_KINDS = ("parses", "passes", "vs reference")
+_PYLINT = tuple(f"pylint.{part}" for part in ("error", "warning", "convention", "refactor"))
+_PMD = tuple(
+    f"pmd.{part}" for part in ("errorprone", "multithreading", "performance", "design", "bestpractices", "codestyle")
 )
+_MCS = ("mcs.error", "mcs.unresolved", "mcs.warning")
+_SHOWN_RULES = 10
+_CAPTION = (
+    "Means per file over outputs that parse, over outputs that pass their tests, and of the difference from the "
+    "reference solution to the same problem. n is the number of files behind a figure, /100 the figure per 100 lines "
+    "of code. Compare methods by the difference."
+)
+
+
+def _sum_of(*alternatives: tuple[str, ...], per_lines: bool = True) -> Count:
+    """The sum of several counts, of the first set that a file has."""
+
+    def read(counts: Counts) -> float | None:
+        names = next((names for names in alternatives if all(name in counts for name in names)), None)
+        return sum(counts[name] for name in names) if names else None
+
+    return Count(read=read, per_lines=per_lines)
+
+
+HEADLINES: Mapping[str, Count] = {
+    "lint messages": _sum_of(_PYLINT, _PMD),
+    "cyclomatic complexity": _sum_of(("lizard.ccn",), ("radon.cyclomatic_total",)),
+    "lines of code": _sum_of(("lizard.nloc",), ("radon.lloc",), per_lines=False),
+}
 
 
 def build_quality_table(evidence: Evidence) -> Table:
     """Parse rate, empty rate and the headline counts of each trial on each track that writes code."""
-    shown = [headline for headline in HEADLINES if _occurs(evidence, headline.read)]
-    kinds = (_OUTPUTS_PARSING, _OUTPUTS_PASSING, _REFERENCES)
-    columns = [Column(title=kind, group=headline.title) for headline in shown for kind in kinds]
+    shown = {title: count for title, count in HEADLINES.items() if _occurs(evidence, count)}
+    columns = [Column(title=kind, group=title) for title in shown for kind in _KINDS]
     return Table(
         name="quality",
         title="Code quality",
@@ -55,29 +62,68 @@ def build_quality_table(evidence: Evidence) -> Table:
                 label(evidence.names[trial.trial]),
                 label(place.title),
                 *_show_rates(rows),
-                *(cell for headline in shown for cell in _show_means(rows, evidence.cell_at(trial, place), headline)),
+                *(
+                    entry
+                    for count in shown.values()
+                    for entry in _show(read_three_ways(rows, evidence.cell_at(trial, place), count))
+                ),
             )
             for trial, place, rows in _list_code(evidence)
         ),
-        caption=(
-            "Means per file: over outputs that parse, over outputs that pass their tests, and over the reference "
-            "solutions. n is the number of files behind a mean; compare methods only where it is alike."
-        ),
+        caption=_CAPTION,
     )
 
 
 def build_quality_detail(evidence: Evidence) -> Table:
-    """Every count of every tool, one a row."""
-    kinds = (_OUTPUTS_PARSING, _OUTPUTS_PASSING, _REFERENCES)
+    """Every count of every tool and the rules that are broken most often, one a row."""
     rows = [
-        (label(evidence.names[trial.trial]), label(place.title), label(name), *_show_means(rows, cell, headline))
+        (label(evidence.names[trial.trial]), label(place.title), label(name), *_show_apart(ways))
         for trial, place, rows in _list_code(evidence)
         for cell in (evidence.cell_at(trial, place),)
-        for name in _name_counts(rows, cell)
-        for headline in (Headline(title=name, read=_read_first(name)),)
+        for name, count in _list_counts(rows, cell)
+        for ways in (read_three_ways(rows, cell, count),)
     ]
-    columns = (*labels("trial", "track", "count"), *(Column(title=kind) for kind in kinds))
-    return Table(name="quality-detail", title="All quality counts", columns=columns, rows=tuple(rows))
+    columns = [Column(title=title, group=kind) for kind in _KINDS for title in ("per file", "per 100 lines")]
+    return Table(
+        name="quality-detail",
+        title="All quality counts",
+        columns=(*labels("trial", "track", "count"), *columns),
+        rows=tuple(rows),
+        caption=_CAPTION,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreeWays:
+    """One count of one cell. `marked` says that so few outputs parse that the means stand for the rest no more."""
+
+    parsing: Figure | None
+    passing: Figure | None
+    difference: Figure | None
+    lost: int
+    marked: bool
+
+
+def read_three_ways(rows: Sequence[InstanceRow], cell: CellScores | None, count: Count) -> ThreeWays:
+    """A count over outputs that parse, over those that pass, and as a difference from their references."""
+    parsing = [row for row in rows if _is_code(row)]
+    counted = [{**row.counts, **row.rules} for row in parsing]
+    references = [_reference(cell, row.problem_id) for row in parsing]
+    return ThreeWays(
+        parsing=figure_of(counted, count),
+        passing=figure_of(
+            [counts for row, counts in zip(parsing, counted, strict=True) if row.verdict == "passed"], count
+        ),
+        difference=difference_of(list(zip(counted, references, strict=True)), count),
+        lost=sum(count.read(counts) is None for counts in counted),
+        marked=len(parsing) < (1 - LIMITS["unparseable"].highest) * len(rows),
+    )
+
+
+def _reference(cell: CellScores | None, problem_id: str) -> Counts:
+    if cell is None:
+        return {}
+    return {**cell.reference_counts.get(problem_id, {}), **cell.reference_rules.get(problem_id, {})}
 
 
 def _list_code(evidence: Evidence) -> list[tuple[TrialOutcome, Place, tuple[InstanceRow, ...]]]:
@@ -89,15 +135,32 @@ def _list_code(evidence: Evidence) -> list[tuple[TrialOutcome, Place, tuple[Inst
     ]
 
 
-def _occurs(evidence: Evidence, read: Callable[[Counts], float | None]) -> bool:
-    return any(read(row.counts) is not None for _, _, rows in _list_code(evidence) for row in rows)
+def _occurs(evidence: Evidence, count: Count) -> bool:
+    return any(count.read(row.counts) is not None for _, _, rows in _list_code(evidence) for row in rows)
 
 
-def _name_counts(rows: Sequence[InstanceRow], cell: CellScores | None) -> list[str]:
-    """All counts that occur, by tool; pylint's categories from worst to mildest."""
-    names = {name for row in rows for name in row.counts} | set(cell.reference_counts if cell else ())
-    order = {f"pylint.{part}": rank for rank, part in enumerate(_PYLINT)}
-    return sorted(names, key=lambda name: (name.partition(".")[0], order.get(name, len(order)), name))
+def _list_counts(rows: Sequence[InstanceRow], cell: CellScores | None) -> list[tuple[str, Count]]:
+    """All counts that occur, by tool, from worst to mildest; then the rules that are broken most often."""
+    references: Iterable[Counts] = cell.reference_counts.values() if cell else ()
+    names = {name for counts in (*(row.counts for row in rows), *references) for name in counts}
+    order = {name: rank for rank, name in enumerate((*_PYLINT, *_PMD, *_MCS))}
+    ordered = sorted(names, key=lambda name: (name.partition(".")[0], order.get(name, len(order)), name))
+    broken: Counter[str] = Counter()
+    for row in rows:
+        broken.update({name: int(count) for name, count in row.rules.items()})
+    rules = [name for name, _ in broken.most_common(_SHOWN_RULES)]
+    return [*((name, count_of(name)) for name in ordered), *((name, _rule(name)) for name in rules)]
+
+
+def _rule(name: str) -> Count:
+    """A rule that was not broken is absent, and 0 in a file that its tool has measured to the end."""
+    tool = name.partition(".")[0]
+    measured = "mcs.warning" if tool == "mcs" else f"{tool}."
+
+    def read(counts: Counts) -> float | None:
+        return counts.get(name, 0.0 if any(other.startswith(measured) for other in counts) else None)
+
+    return Count(read=read, per_lines=True)
 
 
 def _show_rates(rows: Sequence[InstanceRow]) -> tuple[Cell, Cell]:
@@ -113,23 +176,40 @@ def _is_code(row: InstanceRow) -> bool:
     return row.parses is True and not row.empty
 
 
-def _show_means(rows: Sequence[InstanceRow], cell: CellScores | None, headline: Headline) -> tuple[Cell, Cell, Cell]:
-    parsing = [row for row in rows if _is_code(row)]
-    passing = [row for row in parsing if row.verdict == "passed"]
-    reference = headline.read(cell.reference_counts) if cell else None
+def _show(ways: ThreeWays) -> tuple[Cell, Cell, Cell]:
+    """Each way's mean per file, with what is behind it."""
     return (
-        _show_mean([headline.read(row.counts) for row in parsing]),
-        _show_mean([headline.read(row.counts) for row in passing]),
-        Cell(text=ABSENT) if reference is None else Cell(text=f"{reference:.2f}", value=reference),
+        _show_figure(ways.parsing, ways, marked=ways.marked),
+        _show_figure(ways.passing, ways, marked=ways.marked),
+        _show_figure(ways.difference, ways, signed=True),
     )
 
 
-def _show_mean(values: Sequence[float | None]) -> Cell:
-    found = [value for value in values if value is not None]
-    if not found:
+def _show_figure(figure: Figure | None, ways: ThreeWays, *, marked: bool = False, signed: bool = False) -> Cell:
+    if figure is None:
         return Cell(text=ABSENT)
-    lost = len(values) - len(found)
-    note = f"{lost} files were not measured" if lost else ""
+    rate = figure.per_100_lines
+    per_lines = "" if rate is None else f", {format_number(rate, signed=signed)} /100"
+    few = "too few outputs parse for the mean to be compared" if marked else ""
+    lost = f"{ways.lost} files were not measured" if ways.lost else ""
     return Cell(
-        text=f"{fmean(found):.2f}", value=fmean(found), detail=f"n = {len(found)}", warning=bool(lost), note=note
+        text=format_number(figure.per_file, digits=2, signed=signed),
+        value=figure.per_file,
+        detail=f"n = {figure.files}{per_lines}",
+        warning=bool(few or lost),
+        note="; ".join(part for part in (few, lost) if part),
     )
+
+
+def _show_apart(ways: ThreeWays) -> list[Cell]:
+    """Each way's mean per file and per 100 lines, in cells of their own."""
+    cells = []
+    for cell, figure in zip(_show(ways), (ways.parsing, ways.passing, ways.difference), strict=True):
+        rate = figure.per_100_lines if figure else None
+        signed = figure is ways.difference
+        text = ABSENT if rate is None else format_number(rate, digits=2, signed=signed)
+        cells += [
+            replace(cell, detail=f"n = {figure.files}" if figure else ""),
+            Cell(text=text, value=rate, warning=cell.warning and rate is not None),
+        ]
+    return cells
