@@ -109,9 +109,11 @@ def _read(answer: Any, whole: WholeFile) -> Outcome:
         return answer
     if "failed" in answer:
         return Failed(reason=answer["failed"])
+    # PMD reports in whatever order its rules meet the file's nodes.
+    found = sorted(answer["messages"], key=lambda message: (message[2], message[3], message[0], message[4]))
     messages = tuple(
         Message(tool="pmd", rule=rule, category=_short(category), line=source_line, column=column, text=text)
-        for rule, category, line, column, text in answer["messages"]
+        for rule, category, line, column, text in found
         if (source_line := whole.source_line(line)) is not None
         and rule != _OF_THE_FILE
         and not (whole.wrapped and rule in _OF_THE_CLASS)
