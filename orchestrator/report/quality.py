@@ -1,9 +1,9 @@
 """How good the code is, three ways: over code that parses, over code that passes, and against the references.
 
 One decision: a mean never stands without the number of files behind it. Code that does not parse has no
-counts, so a method that breaks half its outputs would otherwise look tidy. A mean over what is left of a
-broken cell is marked; only the difference, which compares each output with the reference of its own
-problem, can be compared between methods whose outputs are not all there.
+counts, so a method that breaks half its outputs would otherwise look tidy. What is left of a broken cell is
+not like what was lost: its figures are marked. The difference compares each output with the reference of its
+own problem, so that it does not fall merely because the longer answers are gone.
 """
 
 from collections import Counter
@@ -80,7 +80,7 @@ def build_quality_detail(evidence: Evidence) -> Table:
         (label(evidence.names[trial.trial]), label(place.title), label(name), *_show_apart(ways))
         for trial, place, rows in _list_code(evidence)
         for cell in (evidence.cell_at(trial, place),)
-        for name, count in _list_counts(rows, cell)
+        for name, count in list_counts(rows, cell)
         for ways in (read_three_ways(rows, cell, count),)
     ]
     columns = [Column(title=title, group=kind) for kind in _KINDS for title in ("per file", "per 100 lines")]
@@ -95,7 +95,7 @@ def build_quality_detail(evidence: Evidence) -> Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreeWays:
-    """One count of one cell. `marked` says that so few outputs parse that the means stand for the rest no more."""
+    """One count of one cell, `lost` files not measured; `marked` if too few outputs parse to stand for the rest."""
 
     parsing: Figure | None
     passing: Figure | None
@@ -139,7 +139,7 @@ def _occurs(evidence: Evidence, count: Count) -> bool:
     return any(count.read(row.counts) is not None for _, _, rows in _list_code(evidence) for row in rows)
 
 
-def _list_counts(rows: Sequence[InstanceRow], cell: CellScores | None) -> list[tuple[str, Count]]:
+def list_counts(rows: Sequence[InstanceRow], cell: CellScores | None) -> list[tuple[str, Count]]:
     """All counts that occur, by tool, from worst to mildest; then the rules that are broken most often."""
     references: Iterable[Counts] = cell.reference_counts.values() if cell else ()
     names = {name for counts in (*(row.counts for row in rows), *references) for name in counts}
@@ -179,18 +179,18 @@ def _is_code(row: InstanceRow) -> bool:
 def _show(ways: ThreeWays) -> tuple[Cell, Cell, Cell]:
     """Each way's mean per file, with what is behind it."""
     return (
-        _show_figure(ways.parsing, ways, marked=ways.marked),
-        _show_figure(ways.passing, ways, marked=ways.marked),
+        _show_figure(ways.parsing, ways),
+        _show_figure(ways.passing, ways),
         _show_figure(ways.difference, ways, signed=True),
     )
 
 
-def _show_figure(figure: Figure | None, ways: ThreeWays, *, marked: bool = False, signed: bool = False) -> Cell:
+def _show_figure(figure: Figure | None, ways: ThreeWays, *, signed: bool = False) -> Cell:
     if figure is None:
         return Cell(text=ABSENT)
     rate = figure.per_100_lines
     per_lines = "" if rate is None else f", {format_number(rate, signed=signed)} /100"
-    few = "too few outputs parse for the mean to be compared" if marked else ""
+    few = "too few outputs parse for this to stand for all of them" if ways.marked else ""
     lost = f"{ways.lost} files were not measured" if ways.lost else ""
     return Cell(
         text=format_number(figure.per_file, digits=2, signed=signed),
