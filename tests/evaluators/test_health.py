@@ -2,7 +2,18 @@
 
 import pytest
 
-from evaluators.health import LIMITS, Output, check, is_degenerate, is_in_prompt, lost_first_character, warnings
+from evaluators.contamination import Contamination
+from evaluators.health import (
+    LIMITS,
+    Output,
+    check,
+    echoes_prompt,
+    has_chat_leftovers,
+    is_degenerate,
+    is_in_prompt,
+    lost_first_character,
+    warnings,
+)
 
 REFERENCE = "public int size() { return this.count; }"
 
@@ -101,3 +112,43 @@ def test_reference_is_found_in_its_prompt_whatever_its_case_and_punctuation() ->
     assert is_in_prompt("Returns the size .", prompt='def f():\n    """returns the\n    size"""')
     assert not is_in_prompt("Returns the size.", prompt="returns the sizes")
     assert not is_in_prompt("Close.", prompt="close the file")
+
+
+def test_prompt_is_echoed_where_it_has_no_business() -> None:
+    java = "public int size() { return this.count; }"
+    assert echoes_prompt(f"{java}\npublic int Size() {{ return Count; }}", prompt=java, reference="int Size()")
+    assert not echoes_prompt("public int Size() { return Count; }", prompt=java, reference="int Size()")
+    # What reads alike in both languages, and a program that repeats its own preamble, are no echoes.
+    assert not echoes_prompt(java, prompt=java, reference=java.replace("size", "Size"))
+    assert not echoes_prompt(f"{java} // done", prompt=java, reference="int Size()", preamble=java)
+
+
+@pytest.mark.parametrize(
+    ("text", "raw"),
+    [
+        ("return x", "return x<|im_end|>\n<|im_start|>user"),
+        ("Sure, here it is.", ""),
+        ("x = 1\nI hope this helps!", ""),
+        ("Here is the translated code:\nint f() { return 1; }", ""),
+        ("```java\nint f() { return 1; }", ""),
+    ],
+)
+def test_left_overs_of_a_chat_are_seen(text: str, raw: str) -> None:
+    assert has_chat_leftovers(text, raw=raw)
+
+
+@pytest.mark.parametrize("text", ["", "int sure() { return here; }", "Returns the size, which is here.", "# Here: x"])
+def test_code_and_summaries_are_not_left_overs(text: str) -> None:
+    assert not has_chat_leftovers(text, raw=text)
+
+
+def test_overlap_with_training_data_is_a_share_where_it_is_known() -> None:
+    assert check([output()]).training_overlap is None
+    marks = [Contamination(overlaps=i < 2, duplicate=i < 1) for i in range(4)]
+    outputs = [
+        Output(text=REFERENCE, finish="stop", prompt="p", reference=REFERENCE, parses=True, contamination=mark)
+        for mark in marks
+    ]
+    health = check(outputs)
+    assert (health.training_overlap, health.training_duplicate) == (0.5, 0.25)
+    assert any("training data themselves" in sentence for sentence in warnings(health))

@@ -160,6 +160,10 @@ def make_cell(trial: TrialOutcome, track: str, *, rows: Sequence[InstanceRow]) -
         unparseable=(0.31 if frozen else 0.04) if code else None,
         first_character_lost=0.0,
         reference_in_prompt=0.54 if track == "summarization/python" else 0.0,
+        prompt_echoed=0.0,
+        chat_leftovers=0.0,
+        training_overlap=None if frozen else 0.02,
+        training_duplicate=None if frozen else 0.0,
     )
     metric = "codebleu" if code else "bleu"
     return CellScores(
@@ -170,6 +174,6 @@ def make_cell(trial: TrialOutcome, track: str, *, rows: Sequence[InstanceRow]) -
         signatures={metric: f"own|version:1|lang:{track.rpartition('-')[2]}" if code else "sacrebleu|nrefs:1|tok:13a"},
         health=health,
         health_warnings=warnings(health),
-        reference_counts={"lizard.nloc": 8.2, "lizard.ccn": 2.4} if code else {},
+        reference_counts={row.problem_id: {"lizard.nloc": 8.0, "lizard.ccn": 2.0} for row in mine} if code else {},
         notes=(NO_COMPILER,) if track.endswith("csharp") else (),
     )

@@ -135,14 +135,34 @@ def test_empty_output_that_parses_is_not_clean_code() -> None:
 def test_quality_counts_say_how_many_files_are_behind_them(study: StudyResults, tables: dict[str, Table]) -> None:
     mine = [row for row in study.rows if (row.trial, row.track) == ("full-together", "generation/python")]
     parsing, passing = [row for row in mine if row.parses], [row for row in mine if row.verdict == "passed"]
-    cell = look_up(tables["quality"], "full together", "generation/python", column="pylint messages: parses")
+    cell = look_up(tables["quality"], "full together", "generation/python", column="lint messages: parses")
     total = sum(sum(v for k, v in row.counts.items() if k.startswith("pylint.")) for row in parsing)
-    assert cell.value == pytest.approx(total / len(parsing)) and cell.detail == f"n = {len(parsing)}"
+    lines = sum(row.counts["lizard.nloc"] for row in parsing)
+    assert cell.value == pytest.approx(total / len(parsing))
+    assert cell.detail == f"n = {len(parsing)}, {100 * total / lines:.1f} /100"
     passed = look_up(tables["quality"], "full together", "generation/python", column="lines of code: passes")
     assert passed.detail == f"n = {len(passing)}"
-    assert look_up(tables["quality"], "frozen", "generation/java", column="pylint messages: parses").text == ABSENT
+    assert look_up(tables["quality"], "frozen", "generation/java", column="lint messages: parses").text == ABSENT
+    difference = look_up(tables["quality"], "full together", "generation/python", column="lines of code: vs reference")
+    assert difference.value == pytest.approx(lines / len(parsing) - 8)
     names = [row[2].text for row in tables["quality-detail"].rows if row[0].text == "frozen"][:4]
     assert names == ["lizard.ccn", "lizard.nloc", "lizard.tokens", "pylint.error"]
+
+
+def test_figures_of_a_cell_that_is_mostly_broken_are_marked(tables: dict[str, Table]) -> None:
+    trial = make_trial("frozen", kind="frozen", tracks=TRACKS[:1])
+    whole = InstanceRow(trial="frozen", track=TRACKS[0], dataset="d", problem_id="0", sample=0, empty=False, parses=True,
+                        verdict="passed", counts={"lizard.nloc": 6.0, "lizard.ccn": 1.0})  # fmt: skip
+    for broken, marked in ((1, False), (4, True)):
+        rows = tuple(
+            replace(whole, problem_id=str(i), parses=i >= broken, counts=whole.counts if i >= broken else {})
+            for i in range(10)
+        )
+        found = find(StudyResults(study="s", question="q", trials=(trial,), rows=rows, cells=()))
+        quality = next(table for table in build_tables(found) if table.name == "quality")
+        for way in ("parses", "passes"):
+            cell = look_up(quality, "frozen", column=f"cyclomatic complexity: {way}")
+            assert (cell.warning, cell.detail) == (marked, f"n = {10 - broken}, 16.7 /100")
 
 
 def test_health_marks_only_what_is_above_its_limit(tables: dict[str, Table]) -> None:
