@@ -149,10 +149,10 @@ def test_quality_counts_say_how_many_files_are_behind_them(study: StudyResults, 
     assert names == ["lizard.ccn", "lizard.nloc", "lizard.tokens", "pylint.error"]
 
 
-def test_figures_of_a_cell_that_is_mostly_broken_are_marked(tables: dict[str, Table]) -> None:
+def test_figures_of_a_cell_that_is_mostly_broken_are_marked() -> None:
     trial = make_trial("frozen", kind="frozen", tracks=TRACKS[:1])
-    whole = InstanceRow(trial="frozen", track=TRACKS[0], dataset="d", problem_id="0", sample=0, empty=False, parses=True,
-                        verdict="passed", counts={"lizard.nloc": 6.0, "lizard.ccn": 1.0})  # fmt: skip
+    whole = InstanceRow(trial="frozen", track=TRACKS[0], dataset="d", problem_id="0", sample=0, empty=False,
+                        parses=True, verdict="passed", counts={"lizard.nloc": 6.0, "lizard.ccn": 1.0})  # fmt: skip
     for broken, marked in ((1, False), (4, True)):
         rows = tuple(
             replace(whole, problem_id=str(i), parses=i >= broken, counts=whole.counts if i >= broken else {})

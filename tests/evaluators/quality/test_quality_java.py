@@ -8,7 +8,7 @@ from evaluators.quality import FileQuality, analyze
 from evaluators.quality.pmd import CATEGORIES
 from tasks.records import Language
 
-METHOD = "public static int sum(int left, int right) {\n    int unused = 3;\n    return left + right;\n}\n"
+METHOD = "public static int sum(int left, int right) {\n    int extra = 3;\n    return left + right;\n}\n"
 WHOLE = "package a;\n\n/** Adds. */\npublic final class Solution {\n    private Solution() { }\n}\n"
 NESTED = f"int f() {{ return {'(' * 3000}1{')' * 3000}; }}"
 
@@ -34,7 +34,7 @@ def test_rules_are_counted_by_category() -> None:
 
 
 def test_wrapping_a_bare_method_adds_no_message_and_moves_no_line() -> None:
-    member = "    @Override\n    public String toString() { int unused = 3; return null; }\n"
+    member = "    @Override\n    public String toString() { int extra = 3; return null; }\n"
     inside, bare, imported = measure(
         f"package a;\npublic class B {{\n{member}\n}}\n", member, f"import java.util.List;\n\n{member}"
     )
@@ -62,9 +62,9 @@ def test_complexity_is_summed_over_the_methods_and_given_of_the_worst() -> None:
 
 def test_code_cannot_ask_pmd_to_look_away() -> None:
     plain, marked, annotated = measure(
-        "int f() {\n    int unused = 3;\n    return 1;\n}",
-        "int f() {\n    int unused = 3; // NOPMD\n    return 1;\n}",
-        '@SuppressWarnings("PMD") int f() {\n    int unused = 3;\n    return 1;\n}',
+        "int f() {\n    int extra = 3;\n    return 1;\n}",
+        "int f() {\n    int extra = 3; // NOPMD\n    return 1;\n}",
+        '@SuppressWarnings("PMD") int f() {\n    int extra = 3;\n    return 1;\n}',
     )
     assert plain.rules["pmd.UnusedLocalVariable"] == 1
     assert marked.rules["pmd.UnusedLocalVariable"] == annotated.rules["pmd.UnusedLocalVariable"] == 1
