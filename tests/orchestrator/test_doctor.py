@@ -29,6 +29,8 @@ def test_every_part_that_a_study_leans_on_is_examined(findings: dict[str, Check]
         "isolation",
         "pylint",
         "radon",
+        "complexipy",
+        "bandit",
         "lizard",
     }
     assert findings.keys() == needed | OPTIONAL
