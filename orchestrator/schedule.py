@@ -165,12 +165,13 @@ def _asha(pruning: Pruning) -> Any:
 def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
     """The queue in the form in which Tune asks for trials."""
     from ray.tune.search import Searcher
+    from ray.tune.search.search_generator import SearchGenerator
 
     class Asked(_Here, Searcher):
         def suggest(self, trial_id: str) -> Any:
             order = queue.next(room=_room(queue.resources) if queue.has_full else None)
             if order is None:
-                return Searcher.FINISHED if queue.finished else None
+                return None
             return {
                 "trial": order.trial.model_dump_json(),
                 "resources": order.resources.model_dump_json(),
@@ -187,7 +188,13 @@ def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
         def restore(self, checkpoint_path: str) -> None:
             """Nothing was saved."""
 
-    return Asked()
+    class Asking(_Here, SearchGenerator):
+        def is_finished(self) -> bool:
+            # Said anew each time: while this is untrue Tune keeps an idle actor, with its core or its GPU, for
+            # a trial to come, and none comes unless one that runs now is lost.
+            return bool(self._finished) or queue.stopped or not queue.waiting
+
+    return Asking(Asked())
 
 
 def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:

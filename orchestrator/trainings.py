@@ -82,6 +82,11 @@ class TrainingQueue:
         return self._stopped
 
     @property
+    def waiting(self) -> bool:
+        """Whether a training is still to start, be it later."""
+        return bool(self._waiting)
+
+    @property
     def finished(self) -> bool:
         """Whether nothing runs and nothing will."""
         with self._lock:
