@@ -148,11 +148,12 @@ def _take_signals() -> None:
 
 
 def _end_at_once(*_: object) -> NoReturn:
-    """Leave without waiting for anything; Ray's processes go too."""
-    from ray._private.worker import _global_node
+    """Leave without waiting for anything; all that this process started, Ray's processes too, goes with it."""
+    from orchestrator.provenance import descendants
 
-    if _global_node is not None:
-        _global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     os._exit(_INTERRUPTED)
 
 

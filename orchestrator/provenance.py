@@ -4,6 +4,7 @@ One decision: this is the one place that looks at the machine, and it is read on
 says stands in records and reports; it never enters a key.
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -74,6 +75,19 @@ def provenance() -> dict[str, str]:
         "git": _git(),
     }
     return facts | {package: _version_of(package) for package in _PACKAGES}
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes of this machine that a process started, and those that they started in turn."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
 
 
 def _version_of(package: str) -> str:
