@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.ledger import Ledger
 from orchestrator.limits import stopped_because
-from orchestrator.provenance import process_start
+from orchestrator.provenance import descendants, process_start
 
 STUDY = """
 study: long
@@ -59,18 +59,6 @@ def running(study: Path) -> Iterator["subprocess.Popen[str]"]:
         process.wait()
 
 
-def children() -> set[int]:
-    """This test's processes of Ray, by their working directory below which nothing else runs."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"ray::" in (path / "cmdline").read_bytes() and process_start(int(path.name)):
-                found.add(int(path.name))
-        except OSError:
-            continue
-    return found
-
-
 @pytest.mark.timeout(600)
 def test_cancel_from_another_terminal_stops_a_run_and_status_says_so(
     study: Path, running: "subprocess.Popen[str]"
@@ -98,28 +86,20 @@ def test_cancel_from_another_terminal_stops_a_run_and_status_says_so(
 
 @pytest.mark.timeout(600)
 def test_a_second_interrupt_ends_a_run_at_once(study: Path, running: "subprocess.Popen[str]") -> None:
-    before = children()
+    started = {pid: process_start(pid) for pid in descendants(running.pid)}
+    assert any(b"ray::ImplicitFunc" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in started), "it trains"
     os.kill(running.pid, signal.SIGINT)
     time.sleep(0.5)
     os.kill(running.pid, signal.SIGINT)
     running.communicate()
     assert running.returncode == 130
-    worker = {pid for pid in before if _works_for(pid, study.parent)}
-    assert worker, "the training had a process"
-    deadline = time.monotonic() + 60
-    while any(process_start(pid) for pid in worker) and time.monotonic() < deadline:
+    left = started
+    for _ in range(100):
+        left = {pid: start for pid, start in left.items() if start and process_start(pid) == start}
+        if not left:
+            break
         time.sleep(0.1)
-    assert not [pid for pid in worker if process_start(pid)]
-
-
-def _works_for(pid: int, folder: Path) -> bool:
-    """Whether a worker of Ray belongs to a driver that was started in a folder."""
-    try:
-        return f"PWD={folder}".encode() in Path(f"/proc/{pid}/environ").read_bytes() or str(folder) in os.readlink(
-            f"/proc/{pid}/cwd"
-        )
-    except OSError:
-        return False
+    assert left == {}
 
 
 @pytest.mark.timeout(600)
