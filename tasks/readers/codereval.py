@@ -15,9 +15,9 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.readers.files import content_digest, locate, read_lines
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import DataError, Source
-from tasks.records import Example, Language, Problem, Track
+from tasks.records import Language, Problem, Track
 
 NOT_JUDGED = "not judged: needs CoderEval's project environments; judge there, and give its result file as completions"
 _PYTHON = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
@@ -114,10 +114,6 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(record, track=track) for record in found if record.language is track.target)
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _file(source: Source, root: Path, language: Language | None) -> Path:
     return locate(source, root=root, name=f"CoderEval4{'Java' if language is Language.JAVA else 'Python'}.json")
 
@@ -130,15 +126,12 @@ def _content(source: Source, root: Path) -> str:
     )
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python", "generation/java"),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="CoderEval is for tests alone",
+    because="CoderEval is for tests alone",
 )
 
 __all__ = ["NOT_JUDGED", "READER", "CoderEvalRecord", "Generated", "ResultRow"]

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from tasks.readers.files import content_digest, locate, read_rows
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import Source
-from tasks.records import CodeTests, Example, Problem, Track
+from tasks.records import CodeTests, Problem, Track
 
 
 class HumanEvalRow(BaseModel):
@@ -50,10 +50,6 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=HumanEvalRow))
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _file(source: Source, root: Path) -> Path:
     return locate(source, root=root, name="HumanEval.jsonl")
 
@@ -62,15 +58,12 @@ def _content(source: Source, root: Path) -> str:
     return content_digest([("file", _file(source, root))])
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python",),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="HumanEval and HumanEvalPack hold the same 164 programs and are for tests alone",
+    because="HumanEval and HumanEvalPack hold the same 164 programs and are for tests alone",
 )
 
 __all__ = ["READER", "HumanEvalRow", "check_tests"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from tasks.readers.evalplus import Inputs, check_by_reference
 from tasks.readers.files import content_digest, locate, read_rows
 from tasks.readers.humaneval import check_tests
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import Source
-from tasks.records import CodeTests, Example, Problem, Track
+from tasks.records import CodeTests, Problem, Track
 
 # The root that a candidate finds need not be the reference's; any root will do.
 _RIGHT = {"find_zero": "abs(sum(c * math.pow(out, k) for k, c in enumerate(i[0]))) <= _ATOL"}
@@ -56,10 +56,6 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=HumanEvalPlusRow))
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _file(source: Source, root: Path) -> Path:
     return locate(source, root=root, name="HumanEvalPlus.jsonl")
 
@@ -68,15 +64,12 @@ def _content(source: Source, root: Path) -> str:
     return content_digest([("file", _file(source, root))])
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python",),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="HumanEval+ holds HumanEval's programs and is for tests alone",
+    because="HumanEval+ holds HumanEval's programs and is for tests alone",
 )
 
 __all__ = ["READER", "HumanEvalPlusRow"]

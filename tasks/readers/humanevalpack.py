@@ -14,9 +14,9 @@ from pathlib import Path
 from tasks.readers.docstrings import prose
 from tasks.readers.files import content_digest, locate, locate_folder, read_rows
 from tasks.readers.humaneval import HumanEvalRow, check_tests
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import Source
-from tasks.records import Example, Language, Problem, Task, Track
+from tasks.records import Language, Problem, Task, Track
 
 _LANGUAGES = (Language.PYTHON, Language.JAVA)
 
@@ -65,10 +65,6 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(row, track=track) for row in rows)
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _file(source: Source, *, root: Path, language: Language) -> Path:
     # The folder, never one file: a file of the other language would read without a fault.
     locate_folder(source, root=root)
@@ -79,15 +75,12 @@ def _content(source: Source, root: Path) -> str:
     return content_digest((str(language), _file(source, root=root, language=language)) for language in _LANGUAGES)
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python", "generation/java", "summarization/python", "summarization/java"),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="HumanEval and HumanEvalPack hold the same 164 programs and are for tests alone",
+    because="HumanEval and HumanEvalPack hold the same 164 programs and are for tests alone",
 )
 
 __all__ = ["READER", "HumanEvalPackRow"]

@@ -13,9 +13,9 @@ from pydantic import model_validator
 
 from tasks.readers.evalplus import Inputs, check_by_reference
 from tasks.readers.files import content_digest, locate, read_rows
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import Source
-from tasks.records import CodeTests, Example, Problem, Track
+from tasks.records import CodeTests, Problem, Track
 
 _TUPLES = "[tuple(a) for a in i]"
 _INNER_TUPLES = "[[tuple(b) for b in a] for a in i]"
@@ -134,10 +134,6 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=MbppPlusRow))
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _file(source: Source, root: Path) -> Path:
     return locate(source, root=root, name="MbppPlus.jsonl")
 
@@ -146,15 +142,12 @@ def _content(source: Source, root: Path) -> str:
     return content_digest([("file", _file(source, root))])
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python",),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="MBPP+ holds MBPP's test programs and is for tests alone",
+    because="MBPP+ holds MBPP's test programs and is for tests alone",
 )
 
 __all__ = ["READER", "MbppPlusRow"]

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from tasks.readers.files import read_rows
 from tasks.readers.humaneval import check_tests
 from tasks.readers.polyglot import files_digest, language_of, locate_language
-from tasks.readers.reader import Reader, as_examples
+from tasks.readers.reader import tests_alone
 from tasks.readers.source import Source
-from tasks.records import CodeTests, Example, Language, Problem, Track
+from tasks.records import CodeTests, Language, Problem, Track
 
 _FILES = {
     Language.PYTHON: "mbpp_release_v1.jsonl",
@@ -62,23 +62,16 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(_problem(row, track=track) for row in rows if row.language == language_of(track))
 
 
-def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
-    return as_examples(_problems(source, track=track, root=root))
-
-
 def _content(source: Source, root: Path) -> str:
     return files_digest(source, root=root, files=_FILES)
 
 
-READER = Reader(
+READER = tests_alone(
     version=1,
     tracks=("generation/python", "generation/java", "generation/csharp"),
-    splits=("test",),
-    examples=_examples,
     problems=_problems,
     content=_content,
-    held_out=("test",),
-    held_out_because="mxeval's files hold MBPP's test split, which published results are compared on",
+    because="mxeval's files hold MBPP's test split, which published results are compared on",
 )
 
 __all__ = ["READER", "MxevalRow"]

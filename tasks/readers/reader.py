@@ -52,9 +52,34 @@ def as_examples(problems: Iterable[Problem]) -> tuple[Example, ...]:
     return tuple(Example(id=item.id, track=item.track, input=item.input, output=item.reference) for item in problems)
 
 
+def tests_alone(
+    *,
+    version: int,
+    tracks: tuple[str, ...],
+    problems: Read[Problem],
+    content: Callable[[Source, Path], str | None],
+    because: str,
+) -> Reader:
+    """The reader of a family that has a test split alone, which is refused as training pairs `because` of something."""
+
+    def examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:
+        return as_examples(problems(source, track=track, root=root))
+
+    return Reader(
+        version=version,
+        tracks=tracks,
+        splits=("test",),
+        examples=examples,
+        problems=problems,
+        content=content,
+        held_out=("test",),
+        held_out_because=because,
+    )
+
+
 def dataset_name(family: str, *, split: str) -> str:
     """A problem's `dataset`: the family for its test split, the family and split for any other."""
     return family if split == "test" else f"{family}-{split}"
 
 
-__all__ = ["Read", "Reader", "as_examples", "dataset_name"]
+__all__ = ["Read", "Reader", "as_examples", "dataset_name", "tests_alone"]
