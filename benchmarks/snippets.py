@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluators.similarity.syntax import parses
+from tasks.records import Language
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -20,13 +23,14 @@ def python_snippets(count: int) -> list[str]:
 
 
 def java_files(count: int) -> list[str]:
-    """Whole Java files: solutions of HumanEval-X and MBXP, then HumanEvalPack's faulty ones; each once."""
+    """Whole Java files that parse: solutions of HumanEval-X and MBXP, then HumanEvalPack's faulty ones; each once."""
+    solved = (row for row in _rows("mxeval/mbjp_release_v1.2.jsonl.gz") if row["canonical_solution"])
     found = [
         *(row["prompt"] + row["canonical_solution"] for row in _rows("humaneval_x/humaneval_java.jsonl.gz")),
-        *(row["prompt"] + (row["canonical_solution"] or "") for row in _rows("mxeval/mbjp_release_v1.2.jsonl.gz")),
+        *(row["prompt"] + row["canonical_solution"] for row in solved),
         *(row["prompt"] + row["buggy_solution"] for row in _rows("humanevalpack/humanevalpack_java.jsonl.gz")),
     ]
-    return _take(found, count)
+    return _take([file for file in found if parses(file, language=Language.JAVA)], count)
 
 
 def translation_pairs(data: Path = DATA) -> list[tuple[str, str]]:

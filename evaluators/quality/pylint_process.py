@@ -59,7 +59,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     sources: dict[int, str] = dict(enumerate(request["sources"]))
     workers: int = request["workers"]
-    with tempfile.TemporaryDirectory(prefix="polytune-pylint-") as folder:
+    with tempfile.TemporaryDirectory(prefix="polytune-pylint-", dir=_find_memory()) as folder:
         # isort takes what lies in the working directory for code of ours.
         os.chdir(folder)
         linter = _warm_linter(Path(folder, "warm_up.py"))
@@ -74,6 +74,11 @@ def main() -> None:
             os.waitpid(child, 0)
             answers |= json.loads(Path(folder, str(worker), "answers.json").read_bytes())
     json.dump([answers[str(index)] for index in sources], sys.stdout)
+
+
+def _find_memory() -> str | None:
+    """A file system in memory, if there is one: on a disk, writing over a file took 3 ms, as long as linting it."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
 
 def _lint_share_and_exit(linter: PyLinter, folder: Path, sources: dict[int, str], timeout_s: float) -> NoReturn:
