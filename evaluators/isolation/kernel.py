@@ -7,6 +7,7 @@ isolation class is refused can simply show the error.
 import ctypes
 import os
 import platform
+from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -22,10 +23,21 @@ _LAST_CAPABILITY = 63  # the kernel refuses those that it does not know, which e
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
-# The same numbers on every architecture since Linux 5.1, and two older ones that are not.
+# The same numbers on every architecture since Linux 5.1, and older ones that are not.
 _MOUNT_SETATTR = 442
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-_CAPSET = {"x86_64": 126, "aarch64": 91}
+_STEPS = {
+    "x86_64": {"close": 3, "setsid": 112, "capset": 126, "prctl": 157, "prlimit64": 302, "landlock_restrict_self": 446},
+    "aarch64": {
+        "close": 57,
+        "setsid": 157,
+        "capset": 91,
+        "prctl": 167,
+        "prlimit64": 261,
+        "landlock_restrict_self": 446,
+    },
+}
+_STEP_WORDS = 6
 MACHINE = platform.machine()
 LONE_PYTHON = ("-P", "-s", "-S", "-B")  # not -I, under which PYTHONHASHSEED would not count
 
@@ -131,14 +143,47 @@ def bound_capabilities() -> None:
             break
 
 
-def drop_capabilities() -> None:
-    """Give up every capability.
+class Steps:
+    """System calls that are prepared before a fork and made after it.
 
-    Raises:
-        OSError: if it is refused.
+    A fork copies each page that it touches, and any Python function touches several: prepared so, what
+    confines a candidate costs a third.
     """
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    syscall(_CAPSET[MACHINE], ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()), call="capset")
+
+    _call = ctypes.CDLL(None, use_errno=True).syscall
+    _call.restype, _call.argtypes = ctypes.c_long, [ctypes.c_long] * _STEP_WORDS
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._calls: list[tuple[int, ...]] = []
+        self._names: list[str] = []
+        self._kept: list[object] = []
+
+    def add(self, name: str, *arguments: "int | ctypes.Array[Any]") -> None:
+        """Add a call of `_STEPS` with numbers, or memory for the kernel to read."""
+        words = [word if isinstance(word, int) else ctypes.addressof(word) for word in arguments]
+        self._kept += arguments
+        padding = [0] * (_STEP_WORDS - 1 - len(words))
+        self._calls.append((_STEPS[MACHINE][name], *words, *padding))
+        self._names.append(name)
+
+    def keep(self, memory: object) -> None:
+        """Keep alive what an added call's memory points to."""
+        self._kept.append(memory)
+
+    def add_dropping_capabilities(self) -> None:
+        """Add giving up every capability."""
+        self.add("capset", (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+
+    def take(self) -> None:
+        """Make the calls.
+
+        Raises:
+            OSError: if one is refused.
+        """
+        for number, call in enumerate(self._calls):
+            if self._call(*call) < 0:
+                checked(-1, self._names[number])
 
 
 def write(path: str, text: str) -> None:

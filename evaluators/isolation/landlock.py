@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Iterable
 
-from evaluators.isolation.kernel import syscall
+from evaluators.isolation.kernel import Steps, syscall
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_CREATE_RULESET, _ADD_RULE = 444, 445
 _VERSION_FLAG, _RULE_PATH_BENEATH = 1, 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -83,10 +83,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
         os.close(fd)
 
 
-def restrict(ruleset: int) -> None:
-    """Put this thread, and all that it starts, under the rules for good; needs no_new_privs.
-
-    Raises:
-        OSError: if the kernel refuses.
-    """
-    syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0), call="landlock_restrict_self")
+def add_step(steps: Steps, ruleset: int) -> None:
+    """Add putting a process, and all that it starts, under the rules for good; needs no_new_privs."""
+    steps.add("landlock_restrict_self", ruleset, 0)
+    steps.add("close", ruleset)

@@ -7,7 +7,6 @@ of it; it then lies about values that it could have returned in the first place.
 import builtins
 import json
 import os
-import socket
 import sys
 from types import ModuleType, TracebackType
 from typing import Any
@@ -22,16 +21,18 @@ _CHUNK = 65536
 class _Channel:
     """Lines from and to the judge."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: int) -> None:
         self._connection = connection
         self._read = bytearray()
 
     def say(self, *message: Encoded) -> None:
-        self._connection.sendall(pack(list(message)))
+        data = pack(list(message))
+        while data:
+            data = data[os.write(self._connection, data) :]
 
     def listen(self) -> Any:
         while (end := self._read.find(b"\n")) < 0:
-            chunk = self._connection.recv(_CHUNK)
+            chunk = os.read(self._connection, _CHUNK)
             if not chunk:
                 os._exit(0)
             self._read += chunk
@@ -133,8 +134,8 @@ def _run_tests(channel: _Channel, module: ModuleType, request: list[Any]) -> Non
     channel.say("token", nonce)
 
 
-def run(connection: socket.socket) -> None:
-    """Answer the judge until the connection closes."""
+def run(connection: int) -> None:
+    """Answer the judge on the descriptor `connection` until it closes."""
     sys.argv = ["candidate"]
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # `site`, which is not loaded, gives these
     channel = _Channel(connection)

@@ -13,7 +13,7 @@ import errno
 import struct
 from typing import NamedTuple
 
-from evaluators.isolation.kernel import MACHINE, checked, prctl
+from evaluators.isolation.kernel import MACHINE, Steps, checked
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD, _AND, _JUMP_EQUAL, _JUMP_SET, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
@@ -279,18 +279,13 @@ def compile_filter(
     return Filter(program=ctypes.create_string_buffer(packed, len(packed)), length=len(body))
 
 
-def install(compiled: Filter) -> None:
-    """Put this thread, and all that it starts, under the filter for good; needs no_new_privs.
-
-    Raises:
-        OSError: if the kernel refuses.
-    """
-
-    class _Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
-
-    program = _Program(compiled.length, ctypes.addressof(compiled.program))
-    prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(program), call="seccomp")
+def add_step(steps: Steps, compiled: Filter) -> None:
+    """Add putting a process, and all that it starts, under the filter for good; needs no_new_privs."""
+    address = ctypes.addressof(compiled.program)
+    # struct sock_fprog: the number of instructions, and where they are.
+    header = ctypes.create_string_buffer(struct.pack("@HP", compiled.length, address))
+    steps.keep(compiled.program)
+    steps.add("prctl", _PR_SET_SECCOMP, _MODE_FILTER, header)
 
 
-__all__ = ["Filter", "checked", "compile_filter", "install", "supported"]
+__all__ = ["Filter", "add_step", "checked", "compile_filter", "supported"]

@@ -8,6 +8,7 @@ through the candidate's own connection, after the fork. So nothing of one sample
 """
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import json
@@ -56,6 +57,7 @@ class Zygote:
         self._make_box()
         self._filter: seccomp.Filter | None = None
         self._rules: int | None = None
+        self._kept_steps: tuple[dict[str, Any], kernel.Steps] | None = None
         if self._class != "none":
             self._prepare_walls()
 
@@ -82,6 +84,11 @@ class Zygote:
         own_signals = self._class == "strict" or landlock.scopes_signals()
         if own_signals:
             self._filter = self._compile_filter(None)
+
+    @property
+    def _is_prepared(self) -> bool:
+        """Whether rules and filter are the same for every candidate."""
+        return self._rules is not None and self._filter is not None
 
     def _compile_filter(self, signals_only_to: int | None) -> seccomp.Filter:
         strict = self._class == "strict"
@@ -115,6 +122,7 @@ class Zygote:
         """Start one candidate, wait for the keeper's word that it is over, and tell how it ended."""
         try:
             outputs = self._open_outputs()
+            steps = self._steps(request["limits"])
             if self._namespace is not None:
                 view.new_process_namespace(self._namespace)
             candidate = os.fork()
@@ -124,7 +132,7 @@ class Zygote:
             self._wipe()
             return
         if candidate == 0:
-            self._become(request, connection, outputs)
+            self._become(request, connection, outputs, steps)
         os.close(connection)  # or its end would not be seen
         handle = os.pidfd_open(candidate)
         socket.send_fds(self._control, [b"{}"], [handle])
@@ -137,39 +145,46 @@ class Zygote:
         with contextlib.suppress(OSError):
             self._control.send(json.dumps(message).encode())
 
-    def _become(self, request: dict[str, Any], connection: int, outputs: list[int]) -> NoReturn:
+    def _become(self, request: dict[str, Any], connection: int, outputs: list[int], steps: kernel.Steps) -> NoReturn:
         try:
-            os.setsid()
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            connection = _arrange_descriptors(connection, outputs, executes="argv" in request, kept=self._rules)
+            executes = "argv" in request
+            _arrange_descriptors(connection, outputs, executes=executes, kept=self._rules)
             os.chdir(self._box)
-            self._confine(request["limits"])
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails instead of killing
-            if "argv" in request:
+            if self._class == "strict" and self._settings["proc"]:
+                view.mount_proc()
+            steps.take()
+            if self._class != "none" and not self._is_prepared:
+                self._walls(own=os.getpid()).take()
+            if executes:
                 os.execve(request["argv"][0], request["argv"], request["env"])
             gc.enable()
-            python_candidate.run(socket.socket(fileno=connection))
+            python_candidate.run(_CONNECTION_FD)
         except BaseException as fault:
             with contextlib.suppress(BaseException):
                 os.write(2, f"{type(fault).__name__}: {fault}".encode())
         finally:
             os._exit(0)
 
-    def _confine(self, limits: dict[str, Any]) -> None:
-        if self._class == "strict" and self._settings["proc"]:
-            view.mount_proc()
-        _limit_resources(limits, counted=self._class == "strict")
-        with contextlib.suppress(OSError):
-            kernel.write("/proc/self/oom_score_adj", "1000")  # when memory runs out, this goes before anybody's work
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        if self._class == "none":
-            return
-        kernel.drop_capabilities()
-        proc = f"/proc/{os.getpid()}"
-        rules = self._make_rules(proc) if self._rules is None else self._rules
-        landlock.restrict(rules)
-        os.close(rules)
-        seccomp.install(self._filter or self._compile_filter(os.getpid()))
+    def _steps(self, limits: dict[str, Any]) -> kernel.Steps:
+        """What a fork does first; those of the last limits are kept, as most candidates have the same."""
+        if self._kept_steps is None or self._kept_steps[0] != limits:
+            steps = kernel.Steps()
+            steps.add("setsid")
+            steps.add("prctl", kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            _limit_resources(steps, limits, counted=self._class == "strict")
+            steps.add("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1)
+            if self._class != "none" and self._is_prepared:
+                self._walls(own=None, steps=steps)
+            self._kept_steps = limits, steps
+        return self._kept_steps[1]
+
+    def _walls(self, *, own: int | None, steps: kernel.Steps | None = None) -> kernel.Steps:
+        """Add what is to hold for good: by the kept rules and filter, or by a process's own."""
+        steps = steps or kernel.Steps()
+        steps.add_dropping_capabilities()
+        landlock.add_step(steps, self._make_rules(f"/proc/{own}") if self._rules is None else self._rules)
+        seccomp.add_step(steps, self._filter or self._compile_filter(own))
+        return steps
 
     def _make_box(self) -> None:
         """Make the folder that candidates work in, which stays, so that its rules stay true."""
@@ -232,11 +247,12 @@ def _empty(top: str) -> None:
             os.rmdir(folder)
 
 
-def _arrange_descriptors(connection: int, outputs: list[int], *, executes: bool, kept: int | None) -> int:
-    """Leave a candidate its connection, its standard streams and `kept`; return the connection's number."""
-    connection = os.dup2(os.dup(connection), _CONNECTION_FD)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(connection if executes else null, 0)
+def _arrange_descriptors(connection: int, outputs: list[int], *, executes: bool, kept: int | None) -> None:
+    """Leave a candidate its connection, its standard streams and `kept`."""
+    if executes:
+        os.dup2(connection, 0)
+    else:
+        os.dup2(connection, _CONNECTION_FD)  # 0 is the null device
     os.dup2(outputs[0], 1)
     os.dup2(outputs[1], 2)
     first = _CONNECTION_FD if executes else _CONNECTION_FD + 1
@@ -244,10 +260,9 @@ def _arrange_descriptors(connection: int, outputs: list[int], *, executes: bool,
         os.closerange(first, kept)
         first = kept + 1
     os.closerange(first, 1 << 16)
-    return connection
 
 
-def _limit_resources(limits: dict[str, Any], *, counted: bool) -> None:
+def _limit_resources(steps: kernel.Steps, limits: dict[str, Any], *, counted: bool) -> None:
     bounds = {
         # For processes that the candidate starts; the keeper's own clock, which is exact, stops the
         # candidate itself. This one counts ticks: on a busy virtual machine it killed at 1.84 s of 2.
@@ -265,7 +280,7 @@ def _limit_resources(limits: dict[str, Any], *, counted: bool) -> None:
         if bound is not None:
             _, hard = resource.getrlimit(kind)
             bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-            resource.setrlimit(kind, (bound, bound))
+            steps.add("prlimit64", 0, kind, (ctypes.c_uint64 * 2)(bound, bound), 0)
 
 
 def _children() -> list[int]:
@@ -299,8 +314,11 @@ def main(text: str) -> None:
     """Serve as the zygote that `text`, settings as JSON, describes; the control socket is its standard input."""
     settings = json.loads(text)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    with contextlib.suppress(OSError):
+        kernel.write("/proc/self/oom_score_adj", "1000")  # when memory runs out, this goes before anybody's work
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails instead of killing
     control = socket.socket(fileno=os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     sys.path[:] = [path for path in sys.path if path != settings["code_root"]] + settings["packages"]
     if settings["kind"] == "fork":
         for name in PRELOADED.split():

@@ -24,8 +24,9 @@ which a ready thread had no processor.
 What it does NOT protect against:
 
 - faults of the kernel itself, and what processors leak by timing: it is no virtual machine;
-- `in-process` tests: such a program can reach the test's code after it was loaded and forge its outcome
-  (it cannot know the token before); their share is reported for that reason;
+- `in-process` tests: such a program can reach the test's code after it was loaded and forge its outcome.
+  In Java and C# that takes more than reading the connection in the driver's place, since the token needs a
+  key that was read before; in Python nothing can be hidden. Their share is reported for that reason;
 - a program that knows the published tests by heart and answers them by rote;
 - under `landlock`: names and sizes of files can be asked for (`stat`), other processes be seen in /proc,
   though not read; before Linux 6.2 a file that the same user may write can be emptied; memory is watched every

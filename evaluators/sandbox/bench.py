@@ -7,6 +7,7 @@ harness, so that a retry starts from nothing.
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -66,9 +67,12 @@ class End:
 class Session:
     """An open candidate: lines to it and back."""
 
-    def __init__(self, keeper: WarmProcess, *, limits: Limits, first: str) -> None:
-        """Wrap a candidate that the keeper has opened; `first` says whether its program was loaded."""
-        self._keeper, self._limits, self.first = keeper, limits, first
+    def __init__(self, keeper: WarmProcess, *, limits: Limits, first: str, key: str) -> None:
+        """Wrap a candidate that the keeper has opened.
+
+        `first` says whether its program was loaded; `key` is what a driver of ours was told before that.
+        """
+        self._keeper, self._limits, self.first, self.key = keeper, limits, first, key
 
     def ask(self, line: str) -> str:
         """Send one line of the protocol and return the candidate's answer.
@@ -230,12 +234,13 @@ class Bench:
         """
         isolation = self.isolation_class(language)
         start = self._start(what, language=language, isolation=isolation, limits=limits)
-        program = what if isinstance(what, str) else what.program
+        key = "" if isinstance(what, str) else secrets.token_hex(16)
+        program = what if isinstance(what, str) else [key, what.program]
         request: dict[str, Any] = {"do": "open", "kind": str(language), "start": start, "program": program}
         keeper = self._warm_keeper()
         answer = ask(keeper, request, timeout_s=10 * limits.wall_s + _SLACK_S)
         try:
-            return Session(keeper, limits=limits, first=str(_checked(answer)["line"]))
+            return Session(keeper, limits=limits, first=str(_checked(answer)["line"]), key=key)
         except StoppedError as stopped:
             return stopped
 

@@ -1,10 +1,11 @@
 // Runs in the candidate's process: loads the program's assembly and answers calls. The first line that it
-// reads is the program, {NAME: base64}; for the others see remote.py and running.py.
+// reads is [KEY, {NAME: base64}], the program; for the others see remote.py and running.py.
 //
 // Nothing that this process says is believed beyond being data. The line with which in-process tests end is
-// another matter: the thread that reads the connection waits on it from before the program is loaded, and
-// keeps what it read in local variables. Standard input, which is the connection at the start, is moved
-// away before the program is loaded.
+// another matter: it needs the key, which was read before the program was loaded and stays in a local
+// variable of the thread that talks, and the nonce, which comes with the tests. So a program that reads the
+// connection in this thread's place has one of the two. Standard input, which is the connection at the
+// start, is moved away before the program is loaded.
 
 using System;
 using System.Collections.Concurrent;
@@ -87,7 +88,7 @@ public sealed class PolytuneDriver
         }
     }
 
-    void Listen(BlockingCollection<string> lines)
+    IEnumerable<string> Lines()
     {
         var line = new StringBuilder();
         var chunk = new byte[Chunk];
@@ -96,9 +97,10 @@ public sealed class PolytuneDriver
             var text = Encoding.ASCII.GetString(chunk, 0, count);
             for (var end = text.IndexOf('\n'); end >= 0; end = text.IndexOf('\n'))
             {
-                lines.Add(line.Append(text, 0, end).ToString());
+                var whole = line.Append(text, 0, end).ToString();
                 line.Clear();
                 text = text.Substring(end + 1);
+                yield return whole;
             }
             line.Append(text);
         }
@@ -229,7 +231,8 @@ public sealed class PolytuneDriver
         return Assembly.Load(Convert.FromBase64String((string)only.Value));
     }
 
-    void Test(List<object> request)
+    /// <summary>Whether the tests came to their very end; if not, why is said.</summary>
+    bool Test(List<object> request)
     {
         var main = Load(request[2]).GetTypes().SelectMany(type => type.GetMethods(Everything))
             .Last(method => method.Name == "Main" && method.IsStatic);
@@ -247,32 +250,32 @@ public sealed class PolytuneDriver
                 Say("failed", TextOf(cause));
             else
                 SayError(cause);
-            return;
+            return false;
         }
-        Say("token", request[1]);
+        return true;
     }
 
-    void Answer(string line)
+    /// <summary>Answers, but for tests that came to their end: those are left to the thread that has the key.</summary>
+    bool Answer(List<object> request)
     {
         try
         {
-            var request = (List<object>)PolytuneCodec.Parse(line);
             if ((string)request[0] == "test")
-                Test(request);
-            else
-                Call(request);
+                return Test(request);
+            Call(request);
         }
         catch (Exception error)
         {
             SayError(error);
         }
+        return false;
     }
 
-    bool LoadProgram(string line)
+    bool LoadProgram(object encoded)
     {
         try
         {
-            program = Load(PolytuneCodec.Parse(line));
+            program = Load(encoded);
             foreach (var type in program.GetTypes().Where(type => !type.ContainsGenericParameters))
                 RuntimeHelpers.RunClassConstructor(type.TypeHandle);
         }
@@ -285,11 +288,11 @@ public sealed class PolytuneDriver
         return true;
     }
 
-    void Run(BlockingCollection<string> lines)
+    void Run(BlockingCollection<object> requests, BlockingCollection<bool> ends)
     {
-        if (LoadProgram(lines.Take()))
+        if (LoadProgram(requests.Take()))
             while (true)
-                Answer(lines.Take());
+                ends.Add(Answer((List<object>)requests.Take()));
     }
 
     public static void Main()
@@ -299,10 +302,24 @@ public sealed class PolytuneDriver
         Debug.Listeners.Clear();
         Debug.Listeners.Add(new Failing());
         var driver = new PolytuneDriver(connection);
-        var lines = new BlockingCollection<string>();
+        var requests = new BlockingCollection<object>();
+        var ends = new BlockingCollection<bool>();
         driver.Say("ready");
-        new Thread(() => driver.Run(lines), StackBytes) { IsBackground = true }.Start();
-        driver.Listen(lines);
+        new Thread(() => driver.Run(requests, ends), StackBytes) { IsBackground = true }.Start();
+        string key = null;
+        foreach (var line in driver.Lines())
+        {
+            var request = (List<object>)PolytuneCodec.Parse(line);
+            if (key == null)
+            {
+                key = (string)request[0];
+                requests.Add(request[1]);
+                continue;
+            }
+            requests.Add(request);
+            if (ends.Take())
+                driver.Say("token", (string)request[1] + key);
+        }
         ExitNow(0);
     }
 }

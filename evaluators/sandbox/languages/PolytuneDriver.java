@@ -1,9 +1,10 @@
 // Runs in the candidate's process: loads the program's classes and answers calls. The first line that it
-// reads is the program, {CLASS: base64, ...}; for the others see remote.py and running.py.
+// reads is [KEY, {CLASS: base64, ...}], the program; for the others see remote.py and running.py.
 //
 // Nothing that this process says is believed beyond being data. The line with which in-process tests end
-// is another matter: the thread that reads the connection waits on it from before the program is loaded,
-// and keeps what it read in local variables, which no reflection reaches.
+// is another matter: it needs the key, which was read before the program was loaded and stays in a local
+// variable of the thread that talks, which no reflection reaches, and the nonce, which comes with the tests.
+// So a program that reads the connection in this thread's place has one of the two.
 
 import java.io.*;
 import java.lang.reflect.InvocationTargetException;
@@ -216,8 +217,8 @@ public final class PolytuneDriver {
         return found;
     }
 
-    /** Run tests that were compiled together with the program, and give the nonce back at the very end. */
-    private void test(List<?> request) throws Exception {
+    /** Run tests that were compiled together with the program; tell whether they came to their very end. */
+    private boolean test(List<?> request) throws Exception {
         Method main = mainOf(classes(request.get(2)));
         try {
             main.invoke(null, (Object) new String[0]);
@@ -231,27 +232,28 @@ public final class PolytuneDriver {
             } else {
                 sayError(cause);
             }
-            return;
+            return false;
         }
-        say("token", request.get(1));
+        return true;
     }
 
-    private void answer(String line) throws IOException {
+    /** Answer a request, but for tests that came to their end: those are left to the thread that has the key. */
+    private boolean answer(Object request) throws IOException {
         try {
-            List<?> request = (List<?>) PolytuneCodec.parse(line);
-            if (request.get(0).equals("test")) {
-                test(request);
-            } else {
-                call(request);
+            List<?> words = (List<?>) request;
+            if (words.get(0).equals("test")) {
+                return test(words);
             }
+            call(words);
         } catch (Throwable error) {
             sayError(error);
         }
+        return false;
     }
 
-    private boolean load(String program) throws IOException {
+    private boolean load(Object program) throws IOException {
         try {
-            Map<String, byte[]> classes = classes(PolytuneCodec.parse(program));
+            Map<String, byte[]> classes = classes(program);
             names = List.copyOf(classes.keySet());
             loader = new Loader(classes);
             for (String name : names) {
@@ -265,11 +267,11 @@ public final class PolytuneDriver {
         return true;
     }
 
-    private void run(SynchronousQueue<String> lines) {
+    private void run(SynchronousQueue<Object> requests, SynchronousQueue<Boolean> ends) {
         try {
-            if (load(lines.take())) {
+            if (load(requests.take())) {
                 while (true) {
-                    answer(lines.take());
+                    ends.put(answer(requests.take()));
                 }
             }
         } catch (Throwable end) {
@@ -278,18 +280,26 @@ public final class PolytuneDriver {
     }
 
     public static void main(String[] arguments) throws Exception {
-        BufferedReader requests =
+        BufferedReader lines =
                 new BufferedReader(new InputStreamReader(new FileInputStream(FileDescriptor.in), StandardCharsets.US_ASCII));
         OutputStream answers = new FileOutputStream(FileDescriptor.in); // the connection goes both ways
         System.setIn(InputStream.nullInputStream());
         PolytuneDriver driver = new PolytuneDriver(answers);
-        SynchronousQueue<String> lines = new SynchronousQueue<>();
+        SynchronousQueue<Object> requests = new SynchronousQueue<>();
+        SynchronousQueue<Boolean> ends = new SynchronousQueue<>();
         driver.say("ready");
-        Thread candidate = new Thread(null, () -> driver.run(lines), "main", STACK_BYTES);
+        Thread candidate = new Thread(null, () -> driver.run(requests, ends), "main", STACK_BYTES);
         candidate.setDaemon(true);
         candidate.start();
-        for (String line = requests.readLine(); line != null; line = requests.readLine()) {
-            lines.put(line);
+        List<?> first = (List<?>) PolytuneCodec.parse(lines.readLine());
+        String key = (String) first.get(0);
+        requests.put(first.get(1));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            List<?> request = (List<?>) PolytuneCodec.parse(line);
+            requests.put(request);
+            if (ends.take()) {
+                driver.say("token", request.get(1) + key);
+            }
         }
         Runtime.getRuntime().halt(0);
     }

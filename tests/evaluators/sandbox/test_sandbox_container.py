@@ -27,38 +27,53 @@ steps = [
     (0x06, 0, 0, 0x7FFF0000),
 ]
 code = b"".join(struct.pack("=HBBI", *step) for step in steps)
-kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-seccomp.install(seccomp.Filter(program=ctypes.create_string_buffer(code, len(code)), length=len(steps)))
+confine = kernel.Steps()
+confine.add("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1)
+seccomp.add_step(confine, seccomp.Filter(program=ctypes.create_string_buffer(code, len(code)), length=len(steps)))
+confine.take()
 """
-_JUDGE = """
-import json
-from evaluators.sandbox import IsolationError, Limits, Program, execute
-from tasks.records import CodeTests, Problem
-problem = Problem(id="p", track="generation/python", dataset="d", input="", reference="",
-                  tests=CodeTests(entry_point="f", code="def check(candidate):\\n    assert candidate(1) == 2\\n"))
-programs = [Program(problem_id="p", source=f"def f(x): return x + {more}") for more in (1, 2)]
-try:
-    found = execute([problem], programs, limits=Limits(), isolation=sys.argv[1])
-    print(json.dumps([[verdict.verdict, verdict.isolation] for verdict in found]))
-except IsolationError as error:
-    print(json.dumps(str(error)))
-"""
+_COMMAND = "from orchestrator.cli import main; main()"
+_PROBLEM = {
+    "id": "p",
+    "track": "generation/python",
+    "dataset": "d",
+    "input": "",
+    "reference": "",
+    "tests": {"kind": "code", "entry_point": "f", "code": "def check(candidate):\n    assert candidate(1) == 2\n"},
+}
 
 
-def _in_container(isolation: str) -> object:
-    command = [sys.executable, "-c", _CONTAINER + _JUDGE, isolation]
+def _execute_in_container(folder: Path, isolation: str) -> subprocess.CompletedProcess[str]:
+    """Run `polytune execute` there on a right and a wrong completion, into `folder/verdicts.jsonl`."""
+    (folder / "problems.jsonl").write_text(json.dumps(_PROBLEM) + "\n")
+    completions = [{"task_id": "p", "completion": f"def f(x): return x + {more}"} for more in (1, 2)]
+    (folder / "completions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in completions))
+    words = [
+        "execute", "--format", "polytune", "--problems", "problems.jsonl", "--completions", "completions.jsonl",
+        "--out", "verdicts.jsonl", "--isolation", isolation,
+    ]  # fmt: skip
+    command = [sys.executable, "-c", _CONTAINER + _COMMAND, *words]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("isolation", ["landlock", "auto"])
-def test_landlock_judges_where_namespaces_are_refused(isolation: str) -> None:
-    assert _in_container(isolation) == [["passed", "landlock"], ["wrong_answer", "landlock"]]
+def test_landlock_judges_where_namespaces_are_refused(isolation: str, tmp_path: Path) -> None:
+    done = _execute_in_container(tmp_path, isolation)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert [(row["verdict"], row["isolation"]) for row in found] == [
+        ("passed", "landlock"),
+        ("wrong_answer", "landlock"),
+    ]
+    assert "isolation: landlock" in done.stdout + done.stderr
 
 
-def test_strict_is_refused_there_with_the_reason_and_a_remedy() -> None:
-    said = str(_in_container("strict"))
-    assert "isolation strict cannot be given here: " in said
-    assert "unshare: Operation not permitted" in said
-    assert "--isolation auto or landlock" in said
+def test_strict_is_refused_there_with_the_reason_and_a_remedy(tmp_path: Path) -> None:
+    done = _execute_in_container(tmp_path, "strict")
+    assert done.returncode == 2
+    assert "isolation strict cannot be given here: " in done.stderr
+    assert "unshare: Operation not permitted" in done.stderr
+    assert "--isolation auto or landlock" in done.stderr
+    assert (tmp_path / "verdicts.jsonl").read_text() == ""
+    assert _execute_in_container(tmp_path, "auto").returncode == 0, "the refusal stands in nobody's way"

@@ -79,6 +79,21 @@ HOSTILE = {
         "",
     ),
     "a thread that exits": ("new System.Threading.Thread(() => Environment.Exit(0)).Start(); while (true) { }", ""),
+    "reading the connection": (
+        "return null;",
+        '[System.Runtime.InteropServices.DllImport("libc")] static extern IntPtr read(int fd, byte[] all, IntPtr n); '
+        '[System.Runtime.InteropServices.DllImport("libc")] static extern IntPtr write(int fd, byte[] all, IntPtr n); '
+        "static void Steal(int fd) { var all = new byte[1 << 20]; while (true) { "
+        "var n = (int)read(fd, all, (IntPtr)all.Length); if (n <= 0) return; "
+        "var said = System.Text.Encoding.ASCII.GetString(all, 0, n); "
+        'var at = said.IndexOf("test"); var answer = at < 0 ? "[\\"ok\\",null,[]]\\n" : '
+        '"[\\"token\\"," + said.Substring(at + 7, 34) + "]\\n"; '
+        "var token = System.Text.Encoding.ASCII.GetBytes(answer); "
+        "write(fd, token, (IntPtr)token.Length); } } "
+        "static Program() { for (var i = 3; i < 12; i++) { var fd = i; "
+        "new System.Threading.Thread(() => Steal(fd)) { IsBackground = true }.Start(); } "
+        "System.Threading.Thread.Sleep(50); }",
+    ),
     "failed fast": ('Environment.FailFast("x"); return null;', ""),
     "loop": ("while (true) { }", ""),
     "recursion": ("return Increase(numbers);", ""),

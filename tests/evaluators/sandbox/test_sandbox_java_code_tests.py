@@ -64,9 +64,9 @@ HOSTILE = {
         "return null;",
         "static { Thread t = new Thread(() -> { try { byte[] all = new byte[1 << 20]; while (true) { "
         "int n = new java.io.FileInputStream(java.io.FileDescriptor.in).read(all); "
-        'String said = new String(all, 0, Math.max(0, n)); int at = said.indexOf("test"); if (at >= 0) { '
-        "new java.io.FileOutputStream(java.io.FileDescriptor.in).write(("
-        '"[\\"token\\"," + said.substring(at + 7, at + 41) + "]\\n").getBytes()); } } } '
+        'if (n <= 0) return; String s = new String(all, 0, n); int at = s.indexOf("test"); '
+        'String answer = at < 0 ? "[\\"ok\\",null,[]]\\n" : "[\\"token\\"," + s.substring(at + 7, at + 41) + "]\\n"; '
+        "new java.io.FileOutputStream(java.io.FileDescriptor.in).write(answer.getBytes()); } } "
         "catch (java.io.IOException e) { } }); t.setDaemon(true); t.start(); }",
     ),
     "reflection on the tests": (
