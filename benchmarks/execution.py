@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=harnesses.DEFAULT_DATA)
     parser.add_argument("--harness-venv", type=Path, default=harnesses.DEFAULT_VENV)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=3, help="how many times over the samples are judged in a round")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--soak", type=int, default=0)
     arguments = parser.parse_args()
@@ -124,7 +125,7 @@ def main() -> None:
     samples = harnesses.samples_of(problems)
     if arguments.rounds:
         python = harnesses.harness_python(arguments.harness_venv)
-        compare(problems, samples, rounds=arguments.rounds, workers=arguments.workers, python=python)
+        compare(problems, samples * arguments.copies, rounds=arguments.rounds, workers=arguments.workers, python=python)
         for isolation in ("strict", "landlock"):
             overhead(problems, samples, isolation=isolation)
     if arguments.soak:
