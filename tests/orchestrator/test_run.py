@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.collect import collect
-from orchestrator.driver import Outcome, ledger_of, run_study
-from orchestrator.schedule import local_ray, train_trial
+from orchestrator.driver import ledger_of, run_study
+from orchestrator.schedule import local_ray
 from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
+from orchestrator.training import train_trial
 from orchestrator.trial import trials_of
+from orchestrator.underway import Outcome
 
 STUDY = """
 study: small
@@ -122,10 +124,10 @@ def test_trial_that_raises_does_not_stop_the_others(cluster: None, tmp_path: Pat
     study = load_study(write_study(tmp_path, methods))
     outcome = run_study(study)
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
-    (((label, stage), cause),) = outcome.failed.items()
-    assert (label, stage) == ("micro/bad/seed0", "train")
-    assert "no_such_proj" in cause
-    assert "failure.json" in cause
+    (((label, stage), failed),) = outcome.failed.items()
+    assert (label, stage, failed.kind) == ("micro/bad/seed0", "train", "settings")
+    assert "no_such_proj" in failed.cause
+    assert "failure.json" in failed.log_path
 
 
 def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
@@ -134,11 +136,12 @@ def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
     study = load_study(write_study(tmp_path, "{full: {kind: full, training: {learning_rate: 1.0e-3}}}"))
     (trial,) = trials_of(study)
     monkeypatch.setenv("PATH", str(tmp_path))
-    cause = train_trial(
+    failed = train_trial(
         trial.model_dump_json(), storage=study.storage, root=".", resources_json=Resources().model_dump_json()
     )
-    assert "not run: no g++" in cause
-    assert "apt-get install g++" in cause
+    assert failed is not None and failed.kind == "missing"
+    assert "not run: no g++" in failed.cause
+    assert "apt-get install g++" in failed.cause
     train = collect(study, (trial,), ledger_of(study)).trials[0].stages[0]
     assert (train.state, train.cause[:16]) == ("not-run", "not run: no g++,")
 
