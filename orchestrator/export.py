@@ -280,7 +280,7 @@ def _provenance(trial: TrialSpec, record: StageRecord) -> Iterator[str]:
     if trial.model.digest:
         yield f"| base model's files, sha256 | `{trial.model.digest}` |"
     yield f"| training stage | `{record.key}` |"
-    yield f"| its output, sha256 | `{record.output_digest}` |"
+    yield f"| its weights, sha256 | `{record.output_digest}` |"
     for name, value in record.provenance.items():
         if name not in _PRIVATE:
             yield f"| {name} | {value} |"

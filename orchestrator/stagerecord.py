@@ -48,8 +48,18 @@ class StageRecord(Record):
 
     @property
     def output_digest(self) -> str:
-        """One hash over everything that the stage wrote."""
-        return fingerprint({name: file.sha256 for name, file in self.outputs.items()})
+        """One hash over what later stages read: a training's weights, and everything that another stage wrote.
+
+        The rest of what a training leaves differs each time (its times) or by machine (where its base lay), so one
+        that is made anew with equal weights makes nothing anew that stands on them.
+        """
+        read = {name: file.sha256 for name, file in self.outputs.items() if self._is_read(name)}
+        return fingerprint(read)
+
+    def _is_read(self, name: str) -> bool:
+        if self.stage != "train":
+            return True
+        return name.startswith(f"{self.facts.get('weights')}/") and name.endswith(".safetensors")
 
 
 class Failure(Record):

@@ -175,11 +175,26 @@ def test_hidden_files_are_no_output(ledger: Ledger, trial: TrialSpec) -> None:
 
 
 def test_digest_of_outputs_says_their_content_and_names_alone(ledger: Ledger, trial: TrialSpec) -> None:
-    one, same = (commit(ledger, trial, "train", files=OUTPUT, inputs={"x": x}, seconds=len(x)) for x in ("a", "bb"))
-    other = commit(ledger, trial, "train", files={"completions.jsonl": '{"a": 2}\n'}, inputs={"x": "c"})
-    renamed = commit(ledger, trial, "train", files={"other.jsonl": OUTPUT["completions.jsonl"]}, inputs={"x": "d"})
+    finish_training(ledger, trial)
+    one, same = (commit(ledger, trial, "generate", files=OUTPUT, inputs={"x": x}, seconds=len(x)) for x in ("a", "bb"))
+    other = commit(ledger, trial, "generate", files={"completions.jsonl": '{"a": 2}\n'}, inputs={"x": "c"})
+    renamed = commit(ledger, trial, "generate", files={"other.jsonl": OUTPUT["completions.jsonl"]}, inputs={"x": "d"})
     assert one.output_digest == same.output_digest
     assert len({record.output_digest for record in (one, other, renamed)}) == 3
+
+
+def test_training_made_anew_with_equal_weights_keeps_what_stands_on_it(ledger: Ledger, trial: TrialSpec) -> None:
+    first = finish_training(ledger, trial)
+    written = commit(ledger, trial, "generate", files=OUTPUT)
+    ledger.condemn(first, "a file is damaged")
+    assert ledger.records_of(trial) == {}
+    # The same weights; another curve, and another summary beside it.
+    files = {"checkpoint-4/adapter_model.safetensors": "weights", "summary.json": "{}", "metrics/00000.jsonl": "[]"}
+    again = commit(ledger, trial, "train", files=files, facts={"weights": "checkpoint-4"}, seconds=1.0)
+    assert ledger.records_of(trial) == {"train": again, "generate": written}
+    ledger.condemn(again, "a file is damaged")
+    finish_training(ledger, trial, weights="others")
+    assert set(ledger.records_of(trial)) == {"train"}
 
 
 def test_lines_are_read_back_whatever_their_text_holds(tmp_path: Path) -> None:
