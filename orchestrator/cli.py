@@ -154,6 +154,10 @@ def _end_at_once(*_: object) -> NoReturn:
     for pid in descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    # Not by `sys.stderr`, which this signal may have come in the middle of.
+    os.write(
+        2, b"\npolytune: ended at once; run again to go on, or `polytune track STUDY` to close its runs in MLflow\n"
+    )
     os._exit(_INTERRUPTED)
 
 

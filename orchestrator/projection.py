@@ -17,6 +17,7 @@ from orchestrator.collect import collect, curve_in
 from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.report.layout import format_count
+from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from orchestrator.study import Study
 from orchestrator.trial import StageName, TrialSpec
@@ -318,15 +319,16 @@ def _scores(label: str, results: StudyResults, records: _Records) -> Iterator[Po
     tracks = [cell.track for cell in cells]
     for cell in cells:
         suffix = "/" + re.sub(r"[^\w.\- ]", "_", cell.dataset) if tracks.count(cell.track) > 1 else ""
-        for name, value in _figures(cell, places[cell.track, cell.dataset]).items():
+        for name, value in figures_of(cell, places[cell.track, cell.dataset]).items():
             yield Point(key=f"{cell.track}/{name}{suffix}", value=value, time_ms=_ms(records["score"].finished_at))
 
 
-def _figures(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
+def figures_of(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
     """A cell's scores with their health.
 
     Rates and pass@1 are 0-1. Similarity is 0-100, the mean over problems that reports show, with the
-    figure of the whole corpus as `_corpus`. Quality counts are means over the files that parse.
+    figure of the whole corpus as `_corpus`. The headline counts of quality are means per file, three ways, as
+    `quality.NAME.parsing`, `.passing` and `.vs_reference`, each with the number of files behind it as `..._files`.
     """
     tested = [row for row in rows if row.verdict is not None]
     judged = [row for row in tested if row.verdict != "unjudged"]
@@ -341,10 +343,18 @@ def _figures(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
     for name in sorted({name for row in rows for name in row.scores}):
         figures[name] = _mean_by_problem((row.problem_id, row.scores[name]) for row in rows if name in row.scores)
     figures |= {f"{name}_corpus": value for name, value in cell.corpus.items()}
-    counted = [row.counts for row in rows if row.parses]
-    for name in sorted({name for counts in counted for name in counts}):
-        figures[f"quality.{name}"] = fmean(counts[name] for counts in counted if name in counts)
-    return figures
+    return figures | dict(_quality(cell, rows))
+
+
+def _quality(cell: CellScores, rows: Sequence[InstanceRow]) -> Iterator[tuple[str, float]]:
+    """The headline counts three ways; one that no file has is no figure."""
+    for title, count in HEADLINES.items():
+        ways = read_three_ways(rows, cell, count)
+        for way, figure in (("parsing", ways.parsing), ("passing", ways.passing), ("vs_reference", ways.difference)):
+            if figure is not None:
+                name = f"quality.{title.replace(' ', '_')}.{way}"
+                yield name, figure.per_file
+                yield f"{name}_files", float(figure.files)
 
 
 def _mean_by_problem(values: Iterable[tuple[str, float]]) -> float:

@@ -102,7 +102,7 @@ class Resources(Record):
     """Where and how it runs; nothing here is meant to change a number.
 
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
-    processes for a full fine-tuning. `generators` actors write completions, each on
+    processes for a full fine-tuning. `generators` tasks at once write completions, each on
     `generator_cpus` and `generator_gpus`. `address`, or the environment's `RAY_ADDRESS`, joins a
     running Ray cluster. A training process that
     would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from report_samples import make_cell, make_trial
 
 from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of
-from orchestrator.projection import trial_uploads
+from orchestrator.projection import figures_of, trial_uploads
+from orchestrator.results import InstanceRow
 from orchestrator.stages import cells_of, read_all_problems, score_cell
 from orchestrator.study import Study, plain_form, validate
 from orchestrator.tracking import TrackingUnavailable, project, tracking_uri, ui_command
 from orchestrator.trial import StageName, TrackSource, TrialSpec, trials_of
-from tasks.records import Completion, Problem, Verdict
+from tasks.records import Completion, Problem, Verdict, VerdictName
 
 FINISHED_AT = 1_750_000_000.0
 BEFORE = FINISHED_AT - 1e6  # A driver that began before everything here is at work on all of it.
@@ -224,6 +226,32 @@ def test_scores_stand_under_their_track_beside_their_health(finished: Room) -> N
     assert adapted["summarization/java/bleu"] == pytest.approx(100)
     assert adapted["resources/train_seconds"] == 210
     assert adapted["health/adapter_changes_outputs"] == 1.0
+
+
+def test_quality_is_told_three_ways_each_with_the_files_behind_it() -> None:
+    def file(index: int, *, parses: bool, verdict: VerdictName, lines_: float) -> InstanceRow:
+        return InstanceRow(
+            trial="t", track="generation/java", dataset="micro", problem_id=f"p/{index}", sample=0, empty=False,
+            parses=parses, verdict=verdict, scores={"codebleu": 50.0},
+            counts={"lizard.nloc": lines_, "lizard.ccn": 3.0} if parses else {},
+        )  # fmt: skip
+
+    rows = [
+        file(0, parses=True, verdict="passed", lines_=6),
+        file(1, parses=True, verdict="wrong_answer", lines_=12),
+        file(2, parses=False, verdict="compile_error", lines_=0),
+    ]
+    # References have 8 lines each, and a complexity of 2.
+    cell = make_cell(make_trial("t", kind="qlora", tracks=("generation/java",)), "generation/java", rows=rows)
+    figures = {name: value for name, value in figures_of(cell, rows).items() if name.startswith("quality.")}
+    assert figures == {
+        "quality.lines_of_code.parsing": 9.0, "quality.lines_of_code.parsing_files": 2.0,
+        "quality.lines_of_code.passing": 6.0, "quality.lines_of_code.passing_files": 1.0,
+        "quality.lines_of_code.vs_reference": 1.0, "quality.lines_of_code.vs_reference_files": 2.0,
+        "quality.cyclomatic_complexity.parsing": 3.0, "quality.cyclomatic_complexity.parsing_files": 2.0,
+        "quality.cyclomatic_complexity.passing": 3.0, "quality.cyclomatic_complexity.passing_files": 1.0,
+        "quality.cyclomatic_complexity.vs_reference": 1.0, "quality.cyclomatic_complexity.vs_reference_files": 2.0,
+    }  # fmt: skip
 
 
 def test_data_sets_of_one_track_are_told_apart(fresh: Room) -> None:
