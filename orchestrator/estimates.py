@@ -162,7 +162,7 @@ def device_memory(resources: Resources) -> Estimate | Unknown:
     """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
     if resources.device_memory_gib is not None:
         return Estimate(value=resources.device_memory_gib * GIB, basis="resources.device_memory_gib")
-    if resources.address:
+    if resources.address or os.environ.get("RAY_ADDRESS"):
         return Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
     if resources.trial_gpus:
         return _gpu_memory()

@@ -1,7 +1,8 @@
-"""How long a study may run and what it may cost.
+"""How long a study may run, what it may cost, and how much room its trained weights may take.
 
-One decision: what earlier runs of a study used counts too, so a cap holds over restarts. A run leaves what it
-has used in the study's folder every few seconds, so a driver that is killed cannot forget it.
+One decision: what earlier runs used counts too, so a cap holds over restarts. A run leaves the hours and USD that
+it has used in the study's folder every few seconds, so a driver that is killed cannot forget them; what trainings
+have kept stands in their records. A stage is refused before it begins, and nothing that was kept is removed.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from orchestrator.errors import LedgerError
-from orchestrator.estimates import History, units_held
+from orchestrator.estimates import GIB, History, disk_of, units_held
 from orchestrator.ledger import Ledger
 from orchestrator.study import Study
 from orchestrator.trial import StageName, TrialSpec
@@ -32,6 +33,14 @@ class Limits:
     max_cost: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What the ledger knew when it was first asked: how long and large things were, and bytes kept by training."""
+
+    history: History
+    kept: dict[str, int]
+
+
 class Meter:
     """Counts hours and USD while a study runs, as a context manager."""
 
@@ -42,7 +51,10 @@ class Meter:
         self._hours = self._usd = 0.0
         self._last = self._kept = time.monotonic()
         self._refused: set[tuple[str, StageName]] = set()
-        self._history: History | None = None
+        self._past: _Past | None = None
+        # Bytes that the trainings which may start will keep, by key.
+        self._granted: dict[str, float] = {}
+        self._no_room = False
 
     @property
     def hours_used(self) -> float:
@@ -66,13 +78,39 @@ class Meter:
 
     def hours(self, trial: TrialSpec, stage: StageName) -> float | None:
         """What a stage is estimated to take, from earlier records of its like."""
-        if self._history is None:
-            self._history = History(filter(None, self._ledger.all_records().values()))
-        known = self._history.hours(trial, stage)
+        known = self._look_back().history.hours(trial, stage)
         return known.value if isinstance(known, Estimate) else None
+
+    def _look_back(self) -> "_Past":
+        if self._past is None:
+            records = [record for record in self._ledger.all_records().values() if record]
+            trained = [record for record in records if record.stage == "train"]
+            kept = {r.key: sum(file.size_bytes for file in r.outputs.values()) for r in trained}
+            self._past = _Past(history=History(records), kept=kept)
+        return self._past
 
     def may_start(self, trial: TrialSpec, stage: StageName) -> bool:
         """Whether a stage would end within the limits; one of unknown length may start while there is any left."""
+        return self._has_time(trial, stage) and (stage != "train" or self._has_room(trial))
+
+    def _has_room(self, trial: TrialSpec) -> bool:
+        """Whether a training's weights would find room; one of unknown size may start while there is any left."""
+        resources = self._study.resources
+        if resources.checkpoints_gib is None:
+            return True
+        past, key = self._look_back(), trial.key("train")
+        size = disk_of(trial, ("train",), past.history, resources)
+        taken = sum(({**past.kept, **self._granted} | {key: 0.0}).values())
+        need = size.value if isinstance(size, Estimate) else 0.0
+        quota = resources.checkpoints_gib * GIB
+        if taken >= quota or taken + need > quota:
+            self._refused.add((trial.label, "train"))
+            self._no_room = True
+            return False
+        self._granted[key] = need
+        return True
+
+    def _has_time(self, trial: TrialSpec, stage: StageName) -> bool:
         limits = self._limits
         if limits == Limits():
             return True
@@ -109,9 +147,16 @@ class Meter:
             return ""
         first = sorted(self._refused)[0]
         count = "1 stage was" if len(self._refused) == 1 else f"{len(self._refused)} stages were"
+        told = self._words()
+        if self._no_room:
+            kept = sum(self._look_back().kept.values()) / GIB
+            told = (
+                f"resources.checkpoints_gib is {self._study.resources.checkpoints_gib:g} and {kept:.3g} GiB were kept "
+                "before this run; `polytune gc` lists what no study names"
+            )
         return (
             f"{count} not begun, since the limits would be passed (the first: {first[0]} {first[1]}; "
-            f"{self._words()}); give more to go on"
+            f"{told}); give more to go on"
         )
 
     def _words(self) -> str:

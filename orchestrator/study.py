@@ -109,7 +109,8 @@ class Resources(Record):
 
     `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
     is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
-    where it can be.
+    where it can be. `checkpoints_gib` is how much the weights of all trainings in the storage may take together:
+    no training begins that would pass it.
     """
 
     address: str | None = None
@@ -127,6 +128,7 @@ class Resources(Record):
     object_store_mb: int = Field(default=256, ge=80)
     price_per_hour: float | None = Field(default=None, ge=0)
     device_memory_gib: float | None = Field(default=None, gt=0)
+    checkpoints_gib: float | None = Field(default=None, gt=0)
 
 
 class Study(Record):

@@ -59,6 +59,30 @@ def test_a_stage_that_would_pass_a_limit_is_not_begun_and_one_of_unknown_length_
     assert meter_of(study, max_cost=13.0).may_start(second, "train")
 
 
+def test_no_training_begins_whose_weights_would_pass_the_quota(tmp_path: Path) -> None:
+    study = make_study(tmp_path, seeds=[0, 1, 2, 3], methods={"lora": {"kind": "lora"}})
+    first, *others = trials_of(study)
+    kept = sum(
+        file.size_bytes for file in finish_training(ledger_of(study), first, weights="w" * 1000).outputs.values()
+    )
+
+    def meter_with(room: float) -> Meter:
+        resources = study.resources.model_copy(update={"checkpoints_gib": room / 2**30})
+        return meter_of(study.model_copy(update={"resources": resources}))
+
+    # The one that is kept, and two of its size.
+    meter = meter_with(3 * kept)
+    assert [meter.may_start(trial, "train") for trial in others] == [True, True, False]
+    assert meter.may_start(others[0], "train"), "one that is tried again has its room"
+    assert meter.may_start(others[2], "generate")
+    assert "1 stage was not begun, since the limits would be passed (the first: micro/lora/seed3 train; " in (
+        meter.left_out()
+    )
+    assert "`polytune gc` lists what no study names" in meter.left_out()
+    assert not meter_with(kept).may_start(others[0], "train")
+    assert meter_with(kept).may_start(first, "train"), "one that is made anew takes no more room"
+
+
 def test_no_limit_refuses_nothing(study: Study) -> None:
     meter = meter_of(study)
     assert all(meter.may_start(trial, "train") for trial in trials_of(study))

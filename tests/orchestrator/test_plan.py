@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from small_studies import commit, finish_training, make_study, trial_of
 
+from orchestrator.estimates import device_memory
 from orchestrator.ledger import Failure, Ledger
 from orchestrator.named import read_named, write_named
 from orchestrator.plan import DoesNotFit, PlannedTrial, plan, refuse_what_does_not_fit, version_notes
@@ -169,9 +170,14 @@ def test_training_that_fits_no_device_is_refused_with_the_numbers_and_what_would
     assert re.fullmatch(said, str(caught.value)), caught.value
 
 
-def test_nothing_is_refused_where_the_device_or_the_model_is_unknown(ledger: Ledger, tmp_path: Path) -> None:
+def test_nothing_is_refused_where_the_device_or_the_model_is_unknown(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trials = trials_of(make_study(tmp_path, **SEVEN))
     refuse_what_does_not_fit(plan(trials, ledger, resources=Resources(address="auto", trial_gpus=1)))
+    with monkeypatch.context() as joined:
+        joined.setenv("RAY_ADDRESS", "auto")
+        assert device_memory(Resources()) == device_memory(Resources(address="auto"))
     unknown = trials_of(make_study(tmp_path, models=["org/base"]))
     refuse_what_does_not_fit(plan(unknown, ledger, resources=Resources(device_memory_gib=0.001)))
 
