@@ -20,13 +20,13 @@ import typer
 
 from orchestrator.commands import compare, execute, gc, quality, score
 from orchestrator.commands.cancel import cancel
-from orchestrator.commands.options import JsonOption, SetOption, StudyArg, TrialOption, load
+from orchestrator.commands.logs import logs
+from orchestrator.commands.options import JsonOption, SetOption, StudyArg, TrialOption, choose_trial, load
 from orchestrator.commands.status import status
 from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
-    from orchestrator.ledger import Ledger
     from orchestrator.study import Study
     from orchestrator.underway import Outcome
 
@@ -169,7 +169,7 @@ def _run_local(study: "Study", label: str | None) -> None:
     from orchestrator.driver import run_one_here
     from orchestrator.trial import trials_of
 
-    _choose_trial([t.label for t in trials_of(study)], label)
+    choose_trial([t.label for t in trials_of(study)], label)
     outcome = run_one_here(study, str(label))
     _print_causes(outcome)
     if outcome.failed:
@@ -177,14 +177,7 @@ def _run_local(study: "Study", label: str | None) -> None:
     sys.stdout.write(f"{label}: {', '.join(outcome.ran) or 'nothing was due'}\n")
 
 
-def _choose_trial(labels: list[str], label: str | None) -> None:
-    """Exit with the labels there are unless `label` is one of them."""
-    if label not in labels:
-        given = f"no trial {label!r}" if label else "--trial is needed"
-        _fail(f"{given}; the trials are:\n  " + "\n  ".join(labels), status=2)
-
-
-def _conclude(results: Any, page: Path, outcome: "Outcome", *, as_json: bool) -> int:
+def _conclude(results: Any, page: Path | None, outcome: "Outcome", *, as_json: bool) -> int:
     """Print what a run came to; returns the exit status."""
     if as_json:
         failed = [
@@ -192,12 +185,12 @@ def _conclude(results: Any, page: Path, outcome: "Outcome", *, as_json: bool) ->
             for (t, s), f in outcome.failed.items()
         ]
         did = {"ran": outcome.ran, "failed": failed, "retried": outcome.retried, "stopped": outcome.stopped}
-        _print_json({**did, "report": str(page)})
+        _print_json({**did, "report": str(page) if page else None})
     else:
         _print_tables(results, page, brief=True)
         _print_causes(outcome)
     unjudged = any(row.verdict == "unjudged" for row in results.rows)
-    return 1 if outcome.failed or outcome.stopped or unjudged else 0
+    return 1 if outcome.failed or outcome.stopped or unjudged or page is None else 0
 
 
 def _print_causes(outcome: "Outcome") -> None:
@@ -213,27 +206,34 @@ def _print_causes(outcome: "Outcome") -> None:
         console.print(f"stopped: {outcome.stopped}", markup=False)
 
 
-def _report(study: "Study") -> tuple[Any, Path]:
+def _report(study: "Study") -> tuple[Any, Path | None]:
+    """A study's results, and their page unless the ledger has no room for it, which is told."""
     from orchestrator.collect import collect
     from orchestrator.driver import ledger_of
+    from orchestrator.errors import LedgerError
     from orchestrator.report import write_report
     from orchestrator.trial import trials_of
 
     ledger = ledger_of(study)
     results = collect(study, trials_of(study), ledger)
-    page = write_report(results, folder=ledger.study_folder(study.study))
-    ledger.keep_study_file(study.study, page)
+    try:
+        page = write_report(results, folder=ledger.study_folder(study.study))
+        ledger.keep_study_file(study.study, page)
+    except (OSError, LedgerError) as error:
+        why = f"{ledger.address}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        _warn(f"the report's page was not written, {why}; its tables are complete")
+        return results, None
     return results, page
 
 
-def _print_tables(results: Any, page: Path, *, brief: bool = False) -> None:
+def _print_tables(results: Any, page: Path | None, *, brief: bool = False) -> None:
     from rich.console import Console
 
     from orchestrator.report import print_report
 
     print_report(results, console=Console(), brief=brief)
     more = f"; `polytune report {results.study}` prints comparisons, quality and costs" if brief else ""
-    sys.stdout.write(f"\nReport: {page}{more}\n")
+    sys.stdout.write(f"\nReport: {page}{more}\n" if page else f"\nReport: not written{more}\n")
 
 
 @app.command(epilog="Example: polytune plan studies/paper-2601-15094.yaml --json")
@@ -279,6 +279,8 @@ def report(
             folder.mkdir(parents=True, exist_ok=True)
             write(results, folder=folder)
             sys.stdout.write(f"Written: {folder}\n")
+    if page is None:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: polytune show studies/quickstart.yaml --track generation/python")
@@ -315,24 +317,6 @@ def export(
     sys.stdout.write(f"Written: {write_export(loaded, trial, ledger_of(loaded), to=to, merge=merge)}\n")
 
 
-@app.command(epilog="Example: polytune logs quickstart --trial micro/full/seed0")
-def logs(study: StudyArg, trial: TrialOption = None) -> None:
-    """Print how a trial's failed attempts failed."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.trial import trials_of
-
-    loaded = load(study, None)
-    trials = {t.label: t for t in trials_of(loaded)}
-    _choose_trial(list(trials), trial)
-    _print_failures(ledger_of(loaded), [(stage, trials[str(trial)].key(stage)) for stage in trials[str(trial)].stages])
-
-
-def _print_failures(ledger: "Ledger", stages: list[tuple[Any, str]]) -> None:
-    for stage, key in stages:
-        failure = ledger.last_failure(key)
-        sys.stdout.write(f"{stage}: {failure[1]}\n{failure[0].traceback}" if failure else f"{stage}: no failure\n")
-
-
 @app.command(epilog="Example: polytune doctor --json")
 def doctor(json_: JsonOption = False) -> None:
     """Say what this machine can do: GPUs, compilers, analyzers, isolation."""
@@ -353,6 +337,7 @@ app.command(epilog=quality.EPILOG)(quality.quality)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command(epilog="Example: polytune status quickstart --follow")(status)
 app.command(epilog="Example: polytune cancel quickstart")(cancel)
+app.command(epilog="Example: polytune logs quickstart --trial micro/full/seed0")(logs)
 app.command(epilog="Example: polytune track quickstart")(track)
 app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 

@@ -29,3 +29,17 @@ def load(study: str, changes: list[str] | None = None) -> "Study":
 
         return resolved(loaded, ledger_of(loaded))
     return loaded
+
+
+def choose_trial(labels: list[str], label: str | None) -> str:
+    """The label, if it is one of them.
+
+    Raises:
+        PolytuneError: with the labels there are, if it is none.
+    """
+    if label not in labels:
+        from orchestrator.errors import PolytuneError
+
+        given = f"no trial {label!r}" if label else "--trial is needed"
+        raise PolytuneError(f"{given}; the trials are:\n  " + "\n  ".join(labels))
+    return str(label)

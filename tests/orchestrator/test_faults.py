@@ -128,6 +128,24 @@ def test_read_only_ledger_is_one_message_before_anything_is_trained(disk: Path, 
     assert list(disk.iterdir()) == []
     planned = polytune("plan", path, "--json")
     assert planned.returncode == 0 and json.loads(planned.stdout)["trials"], "a plan writes nothing"
+    reported = polytune("report", path)
+    assert reported.returncode == 1 and "Report: not written" in reported.stdout
+    assert reported.stderr == (
+        f"polytune: the report's page was not written, the ledger at {disk}/runs cannot be written: "
+        "Read-only file system; its tables are complete\n"
+    )
+
+
+def test_report_that_finds_no_room_shows_its_tables_and_says_so(disk: Path, tmp_path: Path) -> None:
+    path = write_study(tmp_path, disk / "runs")
+    store_study(load_study(path), Ledger(disk / "runs"))
+    (disk / "filler").write_bytes(b"x" * 490_000)
+    done = polytune("report", path)
+    assert done.returncode == 1
+    assert "Report: not written" in done.stdout
+    assert done.stderr == (
+        f"polytune: the report's page was not written, {disk}/runs: No space left on device; its tables are complete\n"
+    )
 
 
 def test_second_driver_is_told_who_runs_the_study(tmp_path: Path) -> None:
