@@ -19,7 +19,7 @@ from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
 from orchestrator.training import train_trial
 from orchestrator.trial import trials_of
-from orchestrator.underway import Outcome
+from orchestrator.underway import Listener, Outcome
 
 STUDY = """
 study: small
@@ -117,6 +117,37 @@ def test_new_seed_runs_only_the_new_cells(six: tuple[Study, Outcome]) -> None:
     outcome = run_study(more)
     assert outcome.failed == {}
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
+
+
+def test_damaged_adapter_is_trained_anew_and_what_stands_on_its_equal_is_kept(cluster: None, tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, "{lora: {kind: lora}}"))
+    ledger, (trial,) = ledger_of(study), trials_of(study)
+    assert run_study(study).ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
+    before = ledger.records_of(trial)
+    for damage, said in ((torn, "is cut short"), (flipped, "was changed (sha256 ")):
+        record = ledger.records_of(trial)["train"]
+        file = ledger.folder(record) / str(record.facts["weights"]) / "adapter_model.safetensors"
+        file.write_bytes(damage(file.read_bytes()))
+        notes: list[str] = []
+        again = run_study(study, listener=Listener(note=notes.append))
+        assert (again.ran, again.failed) == ({"train": 1}, {})
+        assert [note for note in notes if "artifact damaged: " in note and f"adapter_model.safetensors {said}" in note]
+        after = ledger.records_of(trial)
+        assert after["train"].attempt != record.attempt
+        assert {stage: after[stage] for stage in ("generate", "execute", "score")} == {
+            stage: before[stage] for stage in ("generate", "execute", "score")
+        }
+
+
+def torn(content: bytes) -> bytes:
+    """As a crash of the machine leaves a file."""
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """With one bit changed."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 def test_trial_that_raises_does_not_stop_the_others(cluster: None, tmp_path: Path) -> None:
