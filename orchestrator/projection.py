@@ -166,11 +166,13 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
     )
 
 
-def study_picture(study: Study, ledger: Ledger, trials: Sequence[Glance]) -> Picture:
-    """What the study's own run should show, given its trials that were begun."""
-    folder, states = ledger.study_folder(study.study), [trial.state for trial in trials]
-    order: tuple[State, ...] = ("running", "failed", "interrupted", "waiting")
-    state: State = next((state for state in order if state in states), "done")
+def study_picture(study: Study, ledger: Ledger, trials: Sequence[Glance], *, unbegun: int, live: bool) -> Picture:
+    """What the study's own run should show, given its trials that were begun, and whether a driver is at work."""
+    folder, states = ledger.study_folder(study.study), {trial.state for trial in trials}
+    state: State = "done"
+    if unbegun or states != {"done"}:
+        # A trial that waits for its next stage waits in vain where nobody is at work.
+        state = "running" if live else "failed" if "failed" in states else "interrupted"
     files = [path for name in ("study.json", "report.html") if (path := folder / name).is_file()]
     return Picture(
         name=study.study,

@@ -113,7 +113,7 @@ class Projector:
             return Projection(runs=0, rows=0)
         try:
             with one_message(self._uri):
-                rows = self._write(wanted)
+                rows = self._write(wanted, live=live_since is not None)
         except TrackingUnavailable:
             self._store, self._parent, self._shown = None, None, {}
             raise
@@ -131,9 +131,10 @@ class Projector:
     def _base(self, trial: TrialSpec) -> TrialSpec | None:
         return self._bases.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
 
-    def _write(self, wanted: Callable[[], bool]) -> int:
+    def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
         rows, store = 0, self._store or self._open()
-        parent = study_picture(self._study, self._ledger, tuple(self._seen.values()))
+        unbegun = len(self._trials) - len(self._seen)
+        parent = study_picture(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
         due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
         if due or parent != self._parent:
             store.write(STUDY_RUN, parent)
