@@ -5,7 +5,7 @@ and refuses nothing; what is known and fits no device refuses the study before a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from evaluators.sandbox.toolchains import missing_toolchain
@@ -69,7 +69,10 @@ class DoesNotFit(PolytuneError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What a plan is made against. `before` is what the study named when it was last run."""
+    """What a plan is made against.
+
+    `before` is what the study named when it was last run, `claimed` which trial makes a stage, by key.
+    """
 
     ledger: Ledger
     resources: Resources
@@ -77,6 +80,7 @@ class _Look:
     capacity: Estimate | Unknown
     before: NamedStages | None
     hash_up_to: float
+    claimed: dict[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -135,15 +139,18 @@ def _plan_trial(trial: TrialSpec, look: _Look) -> PlannedTrial:
 
 def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, look: _Look) -> PlannedStage:
     action: Action = "run"
-    hours = look.history.hours(trial, stage)
+    key, hours = trial.key(stage), look.history.hours(trial, stage)
     if stage in found.done and (language := judgeable_since(found.done[stage], trial)):
         reason = f"could not judge {language} before, and can now"
     elif stage in found.done:
         action, reason = "skip", "done"
         hours = Estimate(value=found.done[stage].seconds / 3600, basis="measured")
+    elif (maker := look.claimed.setdefault(key, trial.label)) != trial.label:
+        # A frozen model is the same for every seed, and two names may mean the same weights.
+        action, reason = "skip", f"made by {maker}"
     else:
         reason = _why(trial, stage, found, look)
-    return PlannedStage(trial=trial.label, stage=stage, key=trial.key(stage), action=action, reason=reason, hours=hours)
+    return PlannedStage(trial=trial.label, stage=stage, key=key, action=action, reason=reason, hours=hours)
 
 
 def _total(hours: Mapping[StageName, Estimate | Unknown]) -> Estimate | Unknown:

@@ -152,6 +152,14 @@ SEVEN = {
 }
 
 
+def test_stage_that_two_trials_share_would_run_once(ledger: Ledger, tmp_path: Path) -> None:
+    trials = trials_of(make_study(tmp_path, seeds=[0, 1], methods={"frozen": {"kind": "frozen"}}))
+    first, second = plan(trials, ledger, resources=Resources())
+    assert first.due == ("generate", "execute", "score")
+    assert second.due == ()
+    assert {(s.action, s.reason) for s in second.stages} == {("skip", "made by micro/frozen/seed0")}
+
+
 def test_training_that_fits_no_device_is_refused_with_the_numbers_and_what_would_fit(
     ledger: Ledger, tmp_path: Path
 ) -> None:
