@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test check chaos format clean
 
 quickstart: $(VENV)/.installed  ## run a real study on the built-in model and tasks
 	$(BIN)/polytune run studies/quickstart.yaml
@@ -19,6 +19,9 @@ check: $(VENV)/.installed-dev  ## format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/.installed-dev  ## kill processes at random moments of a short study: make chaos SEEDS=1-100
+	SEEDS=$(or $(SEEDS),1-3) $(BIN)/python -m pytest tests/chaos
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -6,6 +6,7 @@ third of a second although the project stands on torch, ray and mlflow.
 Exit status: 0 done, 1 finished but something failed, 2 the user's input is at fault, 130 interrupted.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -17,19 +18,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from orchestrator.commands import compare, execute, quality, score
+from orchestrator.commands import compare, execute, gc, quality, score
+from orchestrator.commands.cancel import cancel
+from orchestrator.commands.logs import logs
+from orchestrator.commands.options import JsonOption, SetOption, StudyArg, TrialOption, choose_trial, load
+from orchestrator.commands.status import status
+from orchestrator.commands.track import track
+from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
-    from orchestrator.driver import Outcome
-    from orchestrator.ledger import Ledger
     from orchestrator.study import Study
+    from orchestrator.underway import Outcome
+
+_INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-
-StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
-TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's label, as `plan` prints it.")]
 
 
 def main() -> None:
@@ -43,8 +46,11 @@ def main() -> None:
         app()
     except (PolytuneError, DataError, ModelError) as error:
         _fail(str(error), status=2)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was finished is in the ledger, run again to go on", status=130)
+    except SystemExit as end:
+        # Typer takes an interrupt for itself and ends with this status.
+        if end.code == _INTERRUPTED:
+            _fail("interrupted; what was finished is in the ledger, run again to go on", status=_INTERRUPTED)
+        raise
 
 
 def _quieten() -> None:
@@ -61,18 +67,10 @@ def _quieten() -> None:
 
 
 def _fail(message: str, *, status: int) -> NoReturn:
-    sys.stderr.write(f"polytune: {message}\n")
+    from orchestrator.redaction import without_secrets
+
+    sys.stderr.write(f"polytune: {without_secrets(message)}\n")
     raise SystemExit(status)
-
-
-def _load(study: str, changes: list[str] | None) -> "Study":
-    """A study from its file, or by name from the ledger below the working directory."""
-    from orchestrator.studyfile import load_named, load_study
-
-    path = Path(study)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return load_study(path, changes=changes or [])
-    return load_named(study, changes=changes or [])
 
 
 def _print_json(value: Any) -> None:
@@ -84,140 +82,184 @@ def run(
     study: StudyArg,
     set_: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and stop.")] = False,
-    local: Annotated[bool, typer.Option("--local", help="Train one trial in this process, for a debugger.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run one trial in this process, for a debugger.")] = False,
     trial: TrialOption = None,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", metavar="H", min=0, help="Stop when all runs together took H hours.")
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            "--max-cost",
+            metavar="USD",
+            min=0,
+            help="Stop when all runs together cost so much, by resources.price_per_hour.",
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Run what a study still lacks, then show the answer. Run again to finish the rest."""
-    loaded = _load(study, set_)
+    """Run what a study still lacks, then show the answer. Run again to finish the rest.
+
+    A limit is of the study, so what earlier runs used counts. No stage is begun that by its estimate would pass
+    it; what still runs when it is reached is stopped, and begun anew by the next run. Exit status 1 then.
+    """
+    loaded = load(study, set_)
     if dry_run:
         _show_plan(loaded, as_json=json_)
         return
     if local:
         _run_local(loaded, trial)
         return
-    _terminate_like_interrupt()
+    if max_cost is not None and loaded.resources.price_per_hour is None:
+        _fail("--max-cost needs resources.price_per_hour, the USD of one GPU (or core) an hour; set it", status=2)
+    _take_signals()
     from orchestrator.driver import ledger_of, run_study
+    from orchestrator.limits import Limits
+    from orchestrator.tracking import LiveTracking, tracking_uri
+    from orchestrator.trial import trials_of
     from orchestrator.watch import Watcher
 
-    with Watcher(ledger_of(loaded), quiet=json_) as watcher:
-        outcome = run_study(loaded, listener=watcher.listener)
-    status = _conclude(loaded, outcome, as_json=json_)
-    raise typer.Exit(status)
+    ledger, trials = ledger_of(loaded), trials_of(loaded)
+    uri = tracking_uri(ledger.storage)
+    with (
+        Watcher(trials, ledger, quiet=json_) as watcher,
+        LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
+        # Ray tells of lost processes and nodes on standard output, which is for results.
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        limits = Limits(max_hours=max_hours, max_cost=max_cost)
+        outcome = run_study(loaded, listener=watcher.listener, limits=limits)
+    results, page = _report(loaded)
+    tracking.conclude()
+    raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
 
 
-def _terminate_like_interrupt() -> None:
-    """A polite kill ends a run as Ctrl-C does, so that Ray's processes go with it."""
+def _take_signals() -> None:
+    """Ctrl-C, or a polite kill, ends a run with what is finished kept; a second one ends it at once."""
 
     def stop(*_: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _end_at_once)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    """Leave without waiting for anything; all that this process started, Ray's processes too, goes with it."""
+    from orchestrator.provenance import descendants
+
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    # Not by `sys.stderr`, which this signal may have come in the middle of.
+    os.write(
+        2, b"\npolytune: ended at once; run again to go on, or `polytune track STUDY` to close its runs in MLflow\n"
+    )
+    os._exit(_INTERRUPTED)
+
+
+def _warn(message: str) -> None:
+    sys.stderr.write(f"polytune: {message}\n")
 
 
 def _run_local(study: "Study", label: str | None) -> None:
     from orchestrator.driver import run_one_here
     from orchestrator.trial import trials_of
 
-    _choose_trial([t.label for t in trials_of(study) if t.kind != "frozen"], label)
-    cause = run_one_here(study, str(label))
-    if cause:
-        _fail(cause, status=1)
-    sys.stdout.write(f"{label}: trained\n")
+    choose_trial([t.label for t in trials_of(study)], label)
+    outcome = run_one_here(study, str(label))
+    _print_causes(outcome)
+    if outcome.failed:
+        raise typer.Exit(1)
+    sys.stdout.write(f"{label}: {', '.join(outcome.ran) or 'nothing was due'}\n")
 
 
-def _choose_trial(labels: list[str], label: str | None) -> None:
-    """Exit with the labels there are unless `label` is one of them."""
-    if label not in labels:
-        given = f"no trial {label!r}" if label else "--trial is needed"
-        _fail(f"{given}; the trials are:\n  " + "\n  ".join(labels), status=2)
-
-
-def _conclude(study: "Study", outcome: "Outcome", *, as_json: bool) -> int:
-    """Bring MLflow up to date, write the report, print the tables; returns the exit status."""
-    _track(study, strict=False)
-    results, page = _report(study)
+def _conclude(results: Any, page: Path | None, outcome: "Outcome", *, as_json: bool) -> int:
+    """Print what a run came to; returns the exit status."""
     if as_json:
-        failed = [{"trial": t, "stage": s, "cause": c} for (t, s), c in outcome.failed.items()]
-        _print_json({"ran": outcome.ran, "failed": failed, "report": str(page)})
+        failed = [
+            {"trial": t, "stage": s, "kind": f.kind, "cause": f.cause, "log": f.log_path}
+            for (t, s), f in outcome.failed.items()
+        ]
+        did = {"ran": outcome.ran, "failed": failed, "retried": outcome.retried, "stopped": outcome.stopped}
+        _print_json({**did, "report": str(page) if page else None})
     else:
         _print_tables(results, page, brief=True)
-        for (label, stage), cause in outcome.failed.items():
-            sys.stderr.write(f"{label} {stage}: {cause}\n")
+        _print_causes(outcome)
     unjudged = any(row.verdict == "unjudged" for row in results.rows)
-    return 1 if outcome.failed or unjudged else 0
+    return 1 if outcome.failed or outcome.stopped or unjudged or page is None else 0
 
 
-def _report(study: "Study") -> tuple[Any, Path]:
+def _print_causes(outcome: "Outcome") -> None:
+    """A table of what failed and why, and what ended the run before its study was finished."""
+    from rich.console import Console
+
+    from orchestrator.planview import causes_table
+
+    console = Console(stderr=True, highlight=False)
+    if outcome.failed:
+        console.print(causes_table(outcome.failed))
+    if outcome.stopped:
+        console.print(f"stopped: {outcome.stopped}", markup=False)
+
+
+def _report(study: "Study") -> tuple[Any, Path | None]:
+    """A study's results, and their page unless the ledger has no room for it, which is told."""
     from orchestrator.collect import collect
     from orchestrator.driver import ledger_of
+    from orchestrator.errors import LedgerError
     from orchestrator.report import write_report
     from orchestrator.trial import trials_of
 
     ledger = ledger_of(study)
     results = collect(study, trials_of(study), ledger)
-    return results, write_report(results, folder=ledger.study_folder(study.study))
+    try:
+        page = write_report(results, folder=ledger.study_folder(study.study))
+        ledger.keep_study_file(study.study, page)
+    except (OSError, LedgerError) as error:
+        why = f"{ledger.address}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        _warn(f"the report's page was not written, {why}; its tables are complete")
+        return results, None
+    return results, page
 
 
-def _print_tables(results: Any, page: Path, *, brief: bool = False) -> None:
+def _print_tables(results: Any, page: Path | None, *, brief: bool = False) -> None:
     from rich.console import Console
 
     from orchestrator.report import print_report
 
     print_report(results, console=Console(), brief=brief)
     more = f"; `polytune report {results.study}` prints comparisons, quality and costs" if brief else ""
-    sys.stdout.write(f"\nReport: {page}{more}\n")
-
-
-def _track(study: "Study", *, strict: bool) -> int:
-    """Project the ledger into MLflow; a server that is away is one warning unless `strict`."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.tracking import TrackingUnavailable, project, tracking_uri
-    from orchestrator.trial import trials_of
-
-    ledger = ledger_of(study)
-    try:
-        done = project(study, trials_of(study), ledger, uri=tracking_uri(ledger.storage))
-    except TrackingUnavailable as error:
-        if strict:
-            raise
-        sys.stderr.write(f"polytune: {error}\n")
-        return 0
-    return int(done.runs)
+    sys.stdout.write(f"\nReport: {page}{more}\n" if page else f"\nReport: not written{more}\n")
 
 
 @app.command(epilog="Example: polytune plan studies/paper-2601-15094.yaml --json")
-def plan(study: StudyArg, set_: SetOption = None, json_: JsonOption = False) -> None:
+def plan(
+    study: StudyArg,
+    set_: SetOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file of finished stages, not only files below 64 MiB.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
     """Show what would run and why, with estimates. Needs no network and starts nothing."""
-    _show_plan(_load(study, set_), as_json=json_)
+    _show_plan(load(study, set_), verify=verify, as_json=json_)
 
 
-def _show_plan(study: "Study", *, as_json: bool) -> None:
-    from orchestrator.driver import ledger_of
-    from orchestrator.plan import plan as make_plan
+def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
+    from orchestrator.driver import plan_study
+    from orchestrator.plan import refuse_what_does_not_fit
     from orchestrator.planview import plan_as_json, print_plan
-    from orchestrator.trial import trials_of
 
-    planned = make_plan(trials_of(study), ledger_of(study), micro_batch=study.resources.micro_batch)
+    planned, notes = plan_study(study, verify=verify)
     if as_json:
-        _print_json(plan_as_json(planned))
+        _print_json(plan_as_json(planned, notes=notes))
     else:
-        print_plan(planned)
-
-
-@app.command(epilog="Example: polytune status quickstart")
-def status(study: StudyArg, set_: SetOption = None, json_: JsonOption = False) -> None:
-    """Show each trial's stages as the ledger has them now, and how far running ones are."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.planview import print_status, status_rows
-    from orchestrator.trial import trials_of
-
-    loaded = _load(study, set_)
-    rows = status_rows(trials_of(loaded), ledger_of(loaded))
-    if json_:
-        _print_json(rows)
-    else:
-        print_status(rows)
+        print_plan(planned, notes=notes)
+    refuse_what_does_not_fit(planned)
 
 
 @app.command(epilog="Example: polytune report quickstart --csv tables/")
@@ -230,38 +272,15 @@ def report(
     """Show the answer: tables here, and one self-contained HTML page."""
     from orchestrator.report import write_csv, write_latex
 
-    results, page = _report(_load(study, set_))
+    results, page = _report(load(study, set_))
     _print_tables(results, page)
     for folder, write in ((csv, write_csv), (latex, write_latex)):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             write(results, folder=folder)
             sys.stdout.write(f"Written: {folder}\n")
-
-
-@app.command(epilog="Example: polytune track quickstart")
-def track(study: StudyArg, set_: SetOption = None) -> None:
-    """Bring MLflow up to date with the ledger, or rebuild it."""
-    runs = _track(_load(study, set_), strict=True)
-    sys.stdout.write(f"{runs} runs are up to date\n")
-
-
-@app.command(epilog="Example: polytune ui quickstart --port 5000")
-def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000) -> None:
-    """Open MLflow's pages for a study on this machine."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.tracking import project, tracking_uri, ui_command
-    from orchestrator.trial import trials_of
-
-    loaded = _load(study, None)
-    ledger = ledger_of(loaded)
-    uri = tracking_uri(ledger.storage)
-    command, environment = ui_command(uri, port=port)
-    done = project(loaded, trials_of(loaded), ledger, uri=uri)
-    for name, page in zip(("Runs", "Compare"), done.pages, strict=False):
-        sys.stderr.write(f"{name}: http://127.0.0.1:{port}{page}\n")
-    sys.stderr.write("Ctrl-C stops MLflow\n")
-    raise typer.Exit(subprocess.call(command, env={**os.environ, **environment}))
+    if page is None:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: polytune show studies/quickstart.yaml --track generation/python")
@@ -276,7 +295,7 @@ def show(
     from orchestrator.planview import print_shown
     from orchestrator.show import shown
 
-    examples = shown(_load(study, set_), trial, track)
+    examples = shown(load(study, set_), trial, track)
     if json_:
         _print_json([example.as_json() for example in examples])
     else:
@@ -294,26 +313,8 @@ def export(
     from orchestrator.driver import ledger_of
     from orchestrator.export import export as write_export
 
-    loaded = _load(study, None)
+    loaded = load(study, None)
     sys.stdout.write(f"Written: {write_export(loaded, trial, ledger_of(loaded), to=to, merge=merge)}\n")
-
-
-@app.command(epilog="Example: polytune logs quickstart --trial micro/full/seed0")
-def logs(study: StudyArg, trial: TrialOption = None) -> None:
-    """Print how a trial's failed attempts failed."""
-    from orchestrator.driver import ledger_of
-    from orchestrator.trial import trials_of
-
-    loaded = _load(study, None)
-    trials = {t.label: t for t in trials_of(loaded)}
-    _choose_trial(list(trials), trial)
-    _print_failures(ledger_of(loaded), [(stage, trials[str(trial)].key(stage)) for stage in trials[str(trial)].stages])
-
-
-def _print_failures(ledger: "Ledger", stages: list[tuple[Any, str]]) -> None:
-    for stage, key in stages:
-        failure = ledger.last_failure(key)
-        sys.stdout.write(f"{stage}: {failure[1]}\n{failure[0].traceback}" if failure else f"{stage}: no failure\n")
 
 
 @app.command(epilog="Example: polytune doctor --json")
@@ -333,6 +334,12 @@ app.command("execute", epilog=execute.EPILOG)(execute.execute)
 app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=quality.EPILOG)(quality.quality)
+app.command("gc", epilog=gc.EPILOG)(gc.gc)
+app.command(epilog="Example: polytune status quickstart --follow")(status)
+app.command(epilog="Example: polytune cancel quickstart")(cancel)
+app.command(epilog="Example: polytune logs quickstart --trial micro/full/seed0")(logs)
+app.command(epilog="Example: polytune track quickstart")(track)
+app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Ray cluster files.")
 app.add_typer(cluster_app, name="cluster")

@@ -6,6 +6,7 @@ with the stage that is missing and its cause.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evaluators.health import Health
@@ -51,18 +52,39 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
 
 def completions_of(ledger: Ledger, record: StageRecord) -> tuple[Completion, ...]:
     """What a finished generate stage wrote."""
-    return tuple(Completion.model_validate(row) for row in read_lines(ledger.folder(record) / "completions.jsonl"))
+    return tuple(
+        Completion.model_validate(row)
+        for row in read_lines(ledger.folder(record, under="completions.jsonl") / "completions.jsonl")
+    )
 
 
 def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
     """What a finished execute stage found."""
-    return tuple(Verdict.model_validate(row) for row in read_lines(ledger.folder(record) / "verdicts.jsonl"))
+    return tuple(
+        Verdict.model_validate(row)
+        for row in read_lines(ledger.folder(record, under="verdicts.jsonl") / "verdicts.jsonl")
+    )
 
 
 def curve_of(ledger: Ledger, record: StageRecord) -> tuple[dict[str, float], ...]:
     """Every row that a finished training logged, in order."""
-    chunks = sorted((ledger.folder(record) / "metrics").glob("*.jsonl"))
-    return tuple(row for chunk in chunks for row in read_lines(chunk))  # type: ignore[misc]
+    return curve_in(ledger.folder(record, under="metrics/"))
+
+
+def curve_in(attempt: Path) -> tuple[dict[str, float], ...]:
+    """Every row that an attempt at a training has logged so far, in order.
+
+    A line that is just being written, or that a crash cut off, ends the reading. A row without a time
+    of its own has its chunk's.
+    """
+    rows: list[dict[str, float]] = []
+    for chunk in sorted((attempt / "metrics").glob("*.jsonl")):
+        written = chunk.stat().st_mtime
+        for line in chunk.read_text(encoding="utf-8").splitlines(keepends=True):
+            if not line.endswith("}\n"):
+                return tuple(rows)
+            rows.append({"time": written, **json.loads(line)})
+    return tuple(rows)
 
 
 def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
@@ -112,7 +134,7 @@ def _unfinished(trial: TrialSpec, stage: StageName, ledger: Ledger) -> StageOutc
 def _scored(trial: TrialSpec, ledger: Ledger, records: _Records) -> tuple[list[InstanceRow], list[CellScores]]:
     if "score" not in records:
         return [], []
-    text = (ledger.folder(records["score"]) / "cells.json").read_text(encoding="utf-8")
+    text = (ledger.folder(records["score"], under="cells.json") / "cells.json").read_text(encoding="utf-8")
     scored = [ScoredCell.model_validate(cell) for cell in json.loads(text)]
     verdicts = (
         {(v.task_id, v.sample): v for v in verdicts_of(ledger, records["execute"])} if "execute" in records else {}

@@ -1,133 +1,161 @@
 """Run a study: bring every due stage into the ledger, and go on where some cannot.
 
-One decision: the driver asks the ledger what is missing, runs that, and asks again at the next stage.
-It holds no state of its own, so running again after any end is the same as going on.
+One decision: each kind of stage has a thread that runs whatever of it has become due, and sleeps until the
+stage before it has made more so. Trainings go on while the trials that are trained already write, and while
+what those wrote is judged. All that a run knows is in the ledger, so running again is the same as going on.
 """
 
 import json
-import logging
-import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from orchestrator.collect import completions_of
-from orchestrator.instances import write_instances
-from orchestrator.ledger import JUDGED_AGAIN, Ledger
-from orchestrator.plan import judgeable_since
-from orchestrator.schedule import local_ray, record_failure, record_success, run_trainings, train_trial
-from orchestrator.study import Resources, Study
+from orchestrator.errors import StageFailed
+from orchestrator.evaluation import PIPELINES
+from orchestrator.ledger import Ledger
+from orchestrator.limits import Limits, Meter, leave_stopped
+from orchestrator.named import read_named, write_named
+from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
+from orchestrator.provenance import provenance
+from orchestrator.schedule import local_ray, run_trainings
+from orchestrator.search import resolved, run_searches, unfinished
+from orchestrator.study import Resources, Study, stored_form
+from orchestrator.training import train_trial
+from orchestrator.trainings import TrainingQueue
 from orchestrator.trial import StageName, TrialSpec, trials_of
-from tasks.readers.source import DataError
-from tasks.records import Language, Problem
+from orchestrator.underway import Listener, Outcome, StudyRun
 
-if TYPE_CHECKING:
-    from evaluators.contamination import Contamination
-
-_LOG = logging.getLogger(__name__)
+_STAGES: tuple[StageName, ...] = ("train", "generate", "execute", "score")
+_UPSTREAM: dict[StageName, StageName] = {"generate": "train", "execute": "generate", "score": "generate"}
+# How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
+_TICK_S = 1.0
+_PARTING_S = 6.0
 _Item = TypeVar("_Item")
-
-
-@dataclass(slots=True, kw_only=True)
-class Listener:
-    """What a run tells whoever watches it. `stage(name, due)` opens a stage; `done(label, cause)` closes a trial's."""
-
-    stage: Callable[[StageName, int], None] = lambda stage, due: None
-    done: Callable[[str, str], None] = lambda label, cause: None
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What a run did: how many stages it ran, and the causes of those that failed, by trial and stage."""
-
-    ran: dict[StageName, int] = field(default_factory=dict)
-    failed: dict[tuple[str, StageName], str] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    study: Study
-    trials: tuple[TrialSpec, ...]
-    ledger: Ledger
-    listener: Listener
-    outcome: Outcome
-
-    def due(self, stage: StageName) -> list[TrialSpec]:
-        """Trials whose `stage` can run now: its inputs are there and its record is not; once by key."""
-        found: dict[str, TrialSpec] = {}
-        for trial in self.trials:
-            done = self.ledger.records_of(trial)
-            ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
-            if ready and (stage not in done or judgeable_since(done[stage], trial)):
-                found.setdefault(trial.key(stage), trial)
-        return list(found.values())
-
-    def inputs(self, trial: TrialSpec, stage: StageName) -> dict[str, str]:
-        done = self.ledger.records_of(trial)
-        again = JUDGED_AGAIN if stage in done else {}
-        return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)} | again
-
-    def finished(self, trial: TrialSpec, stage: StageName, cause: str = "") -> None:
-        if cause:
-            self.outcome.failed[(trial.label, stage)] = cause
-        else:
-            self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
-        self.listener.done(trial.label, cause)
+_Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 
 
 def ledger_of(study: Study) -> Ledger:
     """The ledger that a study's storage setting names."""
-    return Ledger(Path(study.storage))
+    return Ledger(study.storage)
 
 
 def store_study(study: Study, ledger: Ledger) -> None:
-    """Keep the resolved study under its name, for commands that are given the name alone."""
-    path = ledger.study_folder(study.study) / "study.json"
-    private = path.with_name(f".{path.name}.{os.getpid()}")
-    private.write_text(study.model_dump_json(indent=1), encoding="utf-8")
-    private.replace(path)
+    """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
+    ledger.write_study_file(study.study, "study.json", json.dumps(stored_form(study), indent=1))
+    write_named(ledger, study.study, trials_of(study))
 
 
-def run_study(study: Study, *, listener: Listener | None = None) -> Outcome:
+def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    ledger = ledger_of(study)
+    study = resolved(study, ledger)
+    return _plan(study, trials_of(study), ledger, verify=verify)
+
+
+def _plan(
+    study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, verify: bool
+) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
+    before = read_named(ledger, study.study)
+    planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
+    searches = tuple(
+        f"the search for {name} has not finished: {count} trainings on the validation split come first"
+        for name, count in unfinished(study).items()
+    )
+    return planned, (*version_notes(planned, ledger, provenance()), *searches)
+
+
+def run_study(study: Study, *, listener: Listener | None = None, limits: Limits | None = None) -> Outcome:
     """Run whatever of a study is not in the ledger yet.
 
     Raises:
-        DataError, ModelError: if local data or a local model is not there; nothing was run then.
+        DataError, ModelError: if local data or a local model is not there.
+        DoesNotFit: if a training can fit no device.
+        LedgerError: if the ledger cannot be written, or another process runs the study.
+        In each case nothing was run.
     """
-    ledger = ledger_of(study)
-    run = _Run(
-        study=study,
-        trials=trials_of(study),
-        ledger=ledger,
-        listener=listener or Listener(),
-        outcome=Outcome(),
-    )
-    check_data(run.trials, root=Path(study.data.root))
-    store_study(study, ledger)
-    if not any(run.due(stage) for stage in ("train", "generate", "execute", "score")):
-        return run.outcome
-    with local_ray(study.resources):
-        _train(run)
-        _generate(run)
-        _execute(run)
-        _score(run)
+    ledger, told = ledger_of(study), listener or Listener()
+    study = resolved(study, ledger)
+    trials = trials_of(study)
+    planned, notes = _plan(study, trials, ledger, verify=False)
+    refuse_what_does_not_fit(planned)
+    check_data(trials, root=Path(study.data.root))
+    with ledger.lease(study.study) as lease, ExitStack() as stack:
+        for note in notes:
+            told.note(note)
+        meter = Meter(study, ledger, limits or Limits())
+        failed: dict[str, StageFailed] = {}
+        if unfinished(study) and not meter.reached():
+            store_study(study, ledger)
+            stack.enter_context(local_ray(study.resources))
+            with meter:
+                study, failed = run_searches(study, ledger, meter=meter, note=told.note)
+        run = StudyRun(study, ledger, lease=lease, listener=told, meter=meter)
+        run.outcome.failed.update({(label, "train"): cause for label, cause in failed.items()})
+        _go_on_from(run)
+        store_study(study, ledger)
+        run.look()
+        if any(run.due(stage) for stage in _STAGES) or (unfinished(study) and meter.reached()):
+            _run_due(run)
     return run.outcome
 
 
-def run_one_here(study: Study, label: str) -> str:
-    """Train one trial in this process, for a debugger; returns the cause of a failure, or nothing."""
-    trial = next(t for t in trials_of(study) if t.label == label)
+def _run_due(run: StudyRun) -> None:
+    """Run what is due on a Ray cluster, within the limits, and leave word of an end before the study's.
+
+    Raises:
+        StudyHeld: if another process took the study over.
+    """
+    why = run.meter.reached()
+    if why:
+        run.stop(why)
+    try:
+        if not why:
+            with run.meter, local_ray(run.study.resources):
+                _run_threads(run)
+        run.outcome.stopped = run.outcome.stopped or run.meter.left_out()
+    finally:
+        leave_stopped(run.study.study, run.ledger, run.outcome.stopped)
+
+
+def _go_on_from(run: StudyRun) -> None:
+    """Condemn what is damaged of the study's finished stages, so that it runs again, and say so."""
+    seen: dict[str, str] = {}
+    for trial in run.trials:
+        found = run.ledger.find(trial, hash_up_to=float("inf"), condemn=True)
+        for stage, fault in found.damaged.items():
+            seen.setdefault(trial.key(stage), f"{trial.label} {stage} runs again, artifact damaged: {fault}")
+    for text in seen.values():
+        run.listener.note(text)
+
+
+def run_one_here(study: Study, label: str) -> Outcome:
+    """Run one trial's due stages in this process and thread, for a debugger."""
     resources = Resources.model_validate({**study.resources.model_dump(), "full_workers": 1})
-    return train_trial(
-        trial.model_dump_json(),
-        storage=study.storage,
-        root=study.data.root,
-        resources_json=resources.model_dump_json(),
-    )
+    study = study.model_copy(update={"resources": resources})
+    ledger = ledger_of(study)
+    with ledger.lease(study.study) as lease:
+        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
+        run.trials = tuple(trial for trial in run.trials if trial.label == label)
+        store_study(study, ledger)
+        run.look()
+        for trial in run.due("train"):
+            failed = train_trial(
+                trial.model_dump_json(),
+                storage=ledger.address,
+                root=study.data.root,
+                resources_json=resources.model_dump_json(),
+            )
+            run.finished(trial, "train", failed)
+        for stage, pipeline in PIPELINES.items():
+            if due := run.due(stage):
+                pipeline(run, due, here=True)
+    return run.outcome
 
 
 def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
@@ -149,149 +177,104 @@ def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
                 (read_all_examples if role == "examples" else read_all_problems)((source,), root=root)
 
 
-def _train(run: _Run) -> None:
+def _run_threads(run: StudyRun) -> None:
+    """A thread for each kind of stage; this one looks after the lease and the limits.
+
+    Raises:
+        StudyHeld: if another process took the study over.
+    """
+    errors: list[BaseException] = []
+
+    def guarded(stage: StageName) -> None:
+        try:
+            if stage == "train":
+                _train(run)
+            else:
+                _whenever_due(run, stage)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            with run.changed:
+                run.working.discard(stage)
+                run.changed.notify_all()
+
+    run.working = set(_STAGES)
+    threads = [threading.Thread(target=guarded, args=(stage,), name=stage, daemon=True) for stage in _STAGES]
+    for thread in threads:
+        thread.start()
+    try:
+        while run.working and not errors and not run.stopping:
+            with run.changed:
+                run.changed.wait(_TICK_S)
+            run.lease.check()
+            why = run.meter.tick(run.active())
+            if why:
+                run.stop(why)
+    except BaseException:
+        run.stop("interrupted")
+        raise
+    finally:
+        until = time.monotonic() + _PARTING_S
+        for thread in threads:
+            # Whatever has not come to an end by then ends with Ray.
+            thread.join(max(0.0, until - time.monotonic()) if run.stopping or errors else None)
+    if errors and not run.stopping:
+        raise errors[0]
+
+
+def _train(run: StudyRun) -> None:
     due = run.due("train")
     if not due:
         return
     run.listener.stage("train", len(due))
-    scratch = (run.ledger.storage / ".ray-tune").resolve()
-    causes = run_trainings(
-        due, ledger=run.ledger, root=Path(run.study.data.root), resources=run.study.resources, scratch=scratch
+
+    def ended(trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
+        if run.stopping and failed is not None:
+            return
+        if failed is not None and again:
+            run.begins_again(trial, "train", failed, again)
+        else:
+            run.finished(trial, "train", failed)
+
+    queue = TrainingQueue(
+        due,
+        resources=run.study.resources,
+        ended=ended,
+        may_start=lambda trial: run.meter.may_start(trial, "train"),
+        hours=lambda trial: run.meter.hours(trial, "train"),
     )
-    for trial in due:
-        # The ledger decides, whatever Tune says: a trial may have been recorded before its actor died.
-        recorded = "train" in run.ledger.records_of(trial)
-        run.finished(trial, "train", "" if recorded else causes[trial.label])
+    _recall(run, queue)
+    run.queue = queue
+    # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
+    with TemporaryDirectory(prefix="polytune-tune-", ignore_cleanup_errors=True) as scratch:
+        run_trainings(queue, ledger=run.ledger, root=run.root, scratch=Path(scratch))
 
 
-def _problems(run: _Run, trial: TrialSpec) -> tuple[Problem, ...]:
-    from orchestrator.stages import read_all_problems
-
-    return read_all_problems(trial.test, root=Path(run.study.data.root))
-
-
-def _generate(run: _Run) -> None:
-    from orchestrator.pipelines import GenerationJob, run_generation
-    from orchestrator.stages import Weights
-
-    def weights(trial: TrialSpec) -> Weights:
-        record = run.ledger.records_of(trial).get("train")
-        folder = str((run.ledger.folder(record) / str(record.facts["weights"])).resolve()) if record else None
-        return Weights(model=trial.model, kind=trial.kind, folder=folder)
-
-    due = run.due("generate")
-    jobs = [
-        GenerationJob(key=t.key("generate"), weights=weights(t), settings=t.generation, problems=_problems(run, t))
-        for t in due
-    ]
-    _pipeline(run, "generate", due, lambda: run_generation(jobs, resources=run.study.resources), "completions.jsonl")
+def _recall(run: StudyRun, queue: TrainingQueue) -> None:
+    """Begin with the micro-batches that earlier runs found to fit."""
+    for trial in run.trials:
+        facts = run.facts(trial, "train")
+        runtime = facts.get("runtime")
+        if isinstance(runtime, dict) and any(str(why).startswith("memory") for why in facts.get("retried", [])):
+            queue.learn(trial, int(str(runtime["micro_batch"])))
 
 
-def _judging_jobs(run: _Run, due: Sequence[TrialSpec], stage: StageName) -> list[Any]:
-    from orchestrator.pipelines import JudgingJob
-
-    contamination = _contaminations(run)
-    return [
-        JudgingJob(
-            key=t.key(stage),
-            trial=t,
-            problems=_problems(run, t),
-            completions=completions_of(run.ledger, run.ledger.records_of(t)["generate"]),
-            contamination=contamination(t) if stage == "score" else {},
-        )
-        for t in due
-    ]
-
-
-def _contaminations(run: _Run) -> "Callable[[TrialSpec], dict[str, Contamination]]":
-    """Looks for a trial's problems in its training data, once for all trials that have the same of both."""
-    from orchestrator.stages import contamination_of
-
-    known: dict[tuple[object, ...], dict[str, Contamination]] = {}
-
-    def find(trial: TrialSpec) -> "dict[str, Contamination]":
-        sources = tuple(s.model_dump_json() for s in (*trial.train, *trial.validation, *trial.test))
-        if sources not in known:
-            try:
-                known[sources] = contamination_of(trial, _problems(run, trial), root=Path(run.study.data.root))
-            except DataError as error:
-                # Scores do not need the training data; the report shows a dash in place of the share.
-                _LOG.warning("test problems were not looked for in the training data: %s", error)
-                known[sources] = {}
-        return known[sources]
-
-    return find
-
-
-def _execute(run: _Run) -> None:
-    from evaluators.sandbox import missing_toolchain
-    from orchestrator.pipelines import run_execution
-
-    due = run.due("execute")
-    facts: dict[str, Any] = {}
-    if due:
-        absent = [language.value for language in Language if missing_toolchain(language)]
-        facts = {"absent_toolchains": absent} if absent else {}
-    _pipeline(
-        run, "execute", due, lambda: run_execution(_judging_jobs(run, due, "execute")), "verdicts.jsonl", facts=facts
-    )
-
-
-def _score(run: _Run) -> None:
-    from orchestrator.pipelines import run_scoring
-
-    due = run.due("score")
-    _pipeline(run, "score", due, lambda: run_scoring(_judging_jobs(run, due, "score")), "cells.json")
-
-
-def _pipeline(
-    run: _Run,
-    stage: StageName,
-    due: Sequence[TrialSpec],
-    stream: Callable[[], Iterable[tuple[str, Sequence[BaseModel]]]],
-    file: str,
-    *,
-    facts: dict[str, Any] | None = None,
-) -> None:
-    """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause."""
-    if not due:
-        return
-    run.listener.stage(stage, len(due))
-    trials = {trial.key(stage): trial for trial in due}
-    attempts = {key: run.ledger.begin(key) for key in trials}
-    inputs = {key: run.inputs(trial, stage) for key, trial in trials.items()}
-    started = time.monotonic()
-    try:
-        for key, results in _timed(stream()):
-            attempt, (seconds, records) = attempts.pop(key), results
-            _write(attempt.folder / file, records)
-            if stage == "score":
-                write_instances(attempt.folder / "instances.parquet", records)
-            record_success(run.ledger, attempt, stage, inputs=inputs[key], seconds=seconds, facts=facts or {})
-            run.finished(trials[key], stage)
-    except Exception as error:
-        for key, attempt in attempts.items():
-            path = record_failure(run.ledger, attempt, stage, error)
-            run.finished(trials[key], stage, f"{type(error).__name__}: {error} (log: {path})")
-        return
-    for key, attempt in attempts.items():
-        missing = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
-        record_failure(run.ledger, attempt, stage, missing)
-        run.finished(trials[key], stage, str(missing))
-
-
-def _timed(
-    stream: Iterable[tuple[str, Sequence[BaseModel]]],
-) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel]]]]:
-    """Add to each result the seconds since the one before: a pipeline's trials share its processes."""
-    since = time.monotonic()
-    for key, records in stream:
-        now = time.monotonic()
-        yield key, (now - since, records)
-        since = time.monotonic()
-
-
-def _write(path: Path, records: Sequence[BaseModel]) -> None:
-    rows = [record.model_dump(mode="json") for record in records]
-    text = json.dumps(rows) if path.suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
+def _whenever_due(run: StudyRun, stage: StageName) -> None:
+    """Run a stage for all trials that have become due, again and again until no more can."""
+    while not run.stopping:
+        with run.changed:
+            # What comes in after this look wakes the wait below, or is seen in the next round.
+            more = _UPSTREAM[stage] in run.working
+            due = run.due(stage)
+            ready = [trial for trial in due if not run.waits(trial, stage)]
+            if not ready and (more or due):
+                run.changed.wait(_TICK_S)
+                continue
+        allowed = [trial for trial in ready if run.meter.may_start(trial, stage)]
+        if not allowed:
+            return
+        run.piping[stage] = allowed
+        try:
+            PIPELINES[stage](run, allowed)
+        finally:
+            del run.piping[stage]

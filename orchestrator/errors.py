@@ -4,6 +4,8 @@ PolytuneError
 ├── StudyError        a study file is at fault; holds every fault with its line
 ├── InputError        what a command was given cannot be used; the message says what and what to do
 ├── LedgerError       the ledger cannot be read or written
+│   ├── ArtifactDamaged   a file of a finished stage is not what was recorded
+│   └── StudyHeld         another process runs the study
 └── StageFailed       a stage ended without a result; holds its cause and where its log lies
 """
 
@@ -45,16 +47,29 @@ class InputError(PolytuneError):
 
 
 class LedgerError(PolytuneError):
-    """The ledger cannot be read or written; the message says what and what to do."""
+    """The ledger cannot be read or written; the message says what and what to do. `errno` is the system's, if any."""
+
+    def __init__(self, message: str, *, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class ArtifactDamaged(LedgerError):
+    """A file of a finished stage is not what was recorded; running the study again makes it anew."""
+
+
+class StudyHeld(LedgerError):
+    """Another process runs the study, or held it last and was heard of a moment ago."""
 
 
 class StageFailed(PolytuneError):
-    """A stage ended without a result."""
+    """A stage ended without a result; `kind` is the sort of cause, see `orchestrator.causes`."""
 
-    def __init__(self, cause: str, log_path: str = "") -> None:
-        super().__init__(cause, log_path)
+    def __init__(self, cause: str, log_path: str = "", kind: str = "code") -> None:
+        super().__init__(cause, log_path, kind)
         self.cause = cause
         self.log_path = log_path
+        self.kind = kind
 
     def __str__(self) -> str:
         return f"{self.cause} (log: {self.log_path})" if self.log_path else self.cause

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.collect import collect
-from orchestrator.errors import LedgerError, PolytuneError
-from orchestrator.ledger import Ledger, StageRecord, digests_of
+from orchestrator.errors import PolytuneError
+from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.report.evidence import Evidence, gather
 from orchestrator.report.scores import Measure, Score, list_metrics, score_trial, title_metric
 from orchestrator.show import find_trial
@@ -46,12 +46,15 @@ def export(study: Study, label: str, ledger: Ledger, *, to: Path, merge: bool) -
     trial = find_trial(study, label)
     _check_request(trial, to=to, merge=merge)
     record = _trained(trial, ledger)
-    weights = ledger.folder(record) / str(record.facts["weights"])
+    name = str(record.facts["weights"])
+    weights = ledger.folder(record, under=f"{name}/") / name
     to.parent.mkdir(parents=True, exist_ok=True)
     private = to.parent / f".{to.name}.{uuid.uuid4().hex}"
     try:
         private.mkdir()
-        _copy(weights, private, record=record)
+        for path in weights.iterdir():
+            # Not its permissions: those of new files here.
+            shutil.copyfile(path, private / path.name)
         if merge:
             _merge(trial, private)
         (private / _CARD).write_text(model_card(study, trial, ledger, merged=merge), encoding="utf-8")
@@ -79,21 +82,6 @@ def _trained(trial: TrialSpec, ledger: Ledger) -> StageRecord:
         why = f"its training failed: {failure[0].cause} (log: {failure[1]})" if failure else "it is not trained yet"
         raise PolytuneError(f"{trial.label} cannot be exported, {why}; train it with: polytune run")
     return record
-
-
-def _copy(weights: Path, target: Path, *, record: StageRecord) -> None:
-    """Copy the weights' folder, with the permissions that new files have here, and compare digests."""
-    for path in weights.iterdir():
-        shutil.copyfile(path, target / path.name)
-    copied = digests_of(target)
-    prefix = f"{weights.name}/"
-    wanted = {name.removeprefix(prefix): d for name, d in record.outputs.items() if name.startswith(prefix)}
-    changed = sorted(name for name in wanted.keys() | copied.keys() if wanted.get(name) != copied.get(name))
-    if changed:
-        raise LedgerError(
-            f"{weights}: {', '.join(changed)} differs from the record; the ledger was changed by hand, or its disk "
-            "fails: remove the stage's record to train again"
-        )
 
 
 def _merge(trial: TrialSpec, folder: Path) -> None:
@@ -292,7 +280,7 @@ def _provenance(trial: TrialSpec, record: StageRecord) -> Iterator[str]:
     if trial.model.digest:
         yield f"| base model's files, sha256 | `{trial.model.digest}` |"
     yield f"| training stage | `{record.key}` |"
-    yield f"| its output, sha256 | `{record.output_digest}` |"
+    yield f"| its weights, sha256 | `{record.output_digest}` |"
     for name, value in record.provenance.items():
         if name not in _PRIVATE:
             yield f"| {name} | {value} |"

@@ -1,201 +1,390 @@
 """The ledger of finished stages: the only truth about what has been done.
 
-No other code knows where a stage's files lie:
+No other code knows where a stage's files lie. Below a local folder, or below the prefix of an object store:
 
-    STORAGE/stages/KEY/attempts/UUID/...            an attempt's files, whatever became of it
-    STORAGE/stages/KEY/attempts/UUID/failure.json   how it failed, if it did
-    STORAGE/stages/KEY/record-INPUTS.json           the success: which attempt, and what it read and wrote
-    STORAGE/studies/NAME/study.json                 the resolved study
-    STORAGE/mlflow.db                               a projection, see tracking.py
+    ledger-1.json                              the format, and the version that made the ledger
+    stages/KEY/attempts/UUID/...               an attempt's files, whatever became of it
+    stages/KEY/attempts/UUID/.begun.json       when and where it began
+    stages/KEY/attempts/UUID/failure.json      how it failed, if it did
+    stages/KEY/record-INPUTS.json              the success: which attempt, and what it read and wrote
+    stages/KEY/condemned-UUID.json             why this attempt's record counts no more: a file of it is damaged
+    stages/KEY/record-INPUTS.2.json            the success after that
+    studies/NAME/...                           the resolved study, its stages' keys, its report
+    leases/NAME/...                            who runs it, see lease.py
 
-One decision: a record is created only if absent (`O_EXCL`), after its attempt's files are on disk, and
-nothing is renamed or appended. INPUTS is a digest of the upstream outputs that the stage read, so a
-record made from other weights or other completions simply is not found.
+One decision: a record is created only if absent, after its attempt's files are durable, and nothing is
+renamed, replaced or appended; what is found damaged is condemned by one more file of its own. INPUTS is a
+digest of the upstream outputs that the stage read, so a record made from other weights or other completions
+simply is not found.
+
+Stage bodies and readers work on local folders. `Ledger.storage` is one that has the ledger's layout: the
+ledger itself, or this machine's copy of as much of an object store as was made or needed here.
 """
 
-import hashlib
+import contextlib
 import json
-import os
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
-
-from orchestrator.errors import LedgerError
+from orchestrator.errors import ArtifactDamaged, LedgerError
 from orchestrator.fingerprint import fingerprint
+from orchestrator.lease import Holder, Lease
+from orchestrator.provenance import process, version
+from orchestrator.stagerecord import (
+    FORMAT,
+    Failure,
+    FileDigest,
+    Files,
+    StageRecord,
+    digests_of,
+    parse_record,
+    read_lines,
+    refuse_newer,
+    wrong_size,
+)
+from orchestrator.storage import Entry, LocalStore, copies_folder, open_store
 from orchestrator.trial import StageName, TrialSpec
-from tasks.records import Record
 
 # Stands among the inputs of an execution that was made again because a compiler had been missing: its record
 # goes by another name than the first one's, and is looked for before it.
 JUDGED_AGAIN = {"toolchains": "installed since"}
 
-
-class FileDigest(Record):
-    """Content and size of one file of an attempt."""
-
-    sha256: str
-    size_bytes: int
-
-
-class StageRecord(Record):
-    """A finished stage. `inputs` are digests of the outputs that it read, by upstream key."""
-
-    format: Literal[1] = 1
-    key: str
-    stage: StageName
-    attempt: str
-    inputs: dict[str, str]
-    outputs: dict[str, FileDigest]
-    seconds: float
-    finished_at: float
-    facts: dict[str, JsonValue] = Field(default_factory=dict)
-    provenance: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def output_digest(self) -> str:
-        """One hash over everything that the stage wrote."""
-        return fingerprint({name: file.sha256 for name, file in self.outputs.items()})
-
-
-class Failure(Record):
-    """How an attempt failed."""
-
-    stage: StageName
-    cause: str
-    kind: str
-    traceback: str
-    failed_at: float
+# Hashing this much takes a tenth of a second or less; a plan hashes no larger file.
+QUICK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A folder for one try at a stage."""
+    """A folder on this machine for one try at a stage."""
 
     key: str
     id: str
     folder: Path
 
 
-class Ledger:
-    """Stages and studies under one storage folder."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a ledger holds of a trial: records that count, and why others do not, by stage."""
 
-    def __init__(self, storage: Path) -> None:
-        self.storage = storage
+    done: Mapping[StageName, StageRecord]
+    damaged: Mapping[StageName, str]
+
+
+class Ledger:
+    """Stages and studies below one folder or one object store's prefix.
+
+    `address` names it for other processes; `storage` is the local folder with its layout.
+
+    Raises:
+        LedgerError: if the address is of no known kind, or a newer version wrote the ledger.
+    """
+
+    def __init__(self, storage: Path | str) -> None:
+        self.store = open_store(storage)
+        local = isinstance(self.store, LocalStore)
+        self.is_local = local
+        self.address = str(Path(storage).resolve()) if local else self.store.address
+        self.storage = Path(storage) if local else copies_folder() / fingerprint(self.address)[:16]
+        self._records: dict[Entry, StageRecord] = {}
+        self._files = Files()
+        refuse_newer(self.store)
+
+    # Attempts
 
     def begin(self, key: str) -> Attempt:
         """Open a fresh attempt; its files count for nothing until `commit`."""
-        attempt = uuid.uuid4().hex
-        folder = self.storage / "stages" / key / "attempts" / attempt
-        folder.mkdir(parents=True)
-        return Attempt(key=key, id=attempt, folder=folder)
+        made = uuid.uuid4().hex
+        begun = {"begun_at": time.time(), **process()}
+        self.store.create(f"ledger-{FORMAT}.json", json.dumps({"format": FORMAT, "polytune": version()}).encode())
+        self.store.create(f"{_attempt(key, made)}.begun.json", json.dumps(begun).encode())
+        folder = self.storage / _attempt(key, made)
+        folder.mkdir(parents=True, exist_ok=self.is_local)
+        return Attempt(key=key, id=made, folder=folder)
+
+    def attempt(self, key: str, made: str) -> Attempt:
+        """An attempt that another process began."""
+        folder = self.storage / _attempt(key, made)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Attempt(key=key, id=made, folder=folder)
+
+    def upload(self, attempt: Attempt) -> None:
+        """Make an attempt's files durable; for a process that is not the one which commits."""
+        self.store.push(attempt.folder, _attempt(attempt.key, attempt.id))
+
+    def download(self, attempt: Attempt) -> None:
+        """Bring here what another machine uploaded for an attempt."""
+        if self.is_local:
+            return
+        prefix = _attempt(attempt.key, attempt.id)
+        for entry in self.store.entries(prefix):
+            path = attempt.folder / entry.name.removeprefix(prefix)
+            if not path.is_file() or path.stat().st_size != entry.size_bytes:
+                self.store.pull(entry.name, path)
 
     def commit(self, attempt: Attempt, record: StageRecord) -> StageRecord:
         """Make an attempt the stage's result, unless another already is; returns the one that counts."""
-        path = self._record_path(record.key, record.inputs)
-        if not create_only(path, record.model_dump_json(indent=1)):
-            existing = self.record(record.key, record.inputs)
-            assert existing is not None
-            return existing
+        self.upload(attempt)
+        text = record.model_dump_json(indent=1).encode()
+        number = 1
+        while not self.store.create(_record(record.key, record.inputs, number), text):
+            shelf = self._shelf(record.key)
+            existing = self._read(shelf.entries[_record(record.key, record.inputs, number)])
+            if not shelf.condemned(existing) and not shelf.fault(existing):
+                return existing
+            if not shelf.condemned(existing):
+                self.condemn(existing, shelf.fault(existing))
+            number += 1
         return record
-
-    def record(self, key: str, inputs: Mapping[str, str]) -> StageRecord | None:
-        """The record of a stage made from these very inputs, if its files are all there."""
-        path = self._record_path(key, inputs)
-        try:
-            record = StageRecord.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            raise LedgerError(
-                f"{path} is not a record that this version can read ({error.error_count()} faults); it was edited, or "
-                "written by a newer polytune: upgrade, or remove the file to run the stage again"
-            ) from None
-        folder = self.folder(record)
-        for name, file in record.outputs.items():
-            if not (folder / name).is_file() or (folder / name).stat().st_size != file.size_bytes:
-                raise LedgerError(f"{folder / name} is missing or cut short; remove {path} to run the stage again")
-        return record
-
-    def records_of(self, trial: TrialSpec) -> dict[StageName, StageRecord]:
-        """The finished stages of a trial, each made from the current outputs upstream."""
-        found: dict[StageName, StageRecord] = {}
-        for stage in trial.stages:
-            upstream = trial.inputs_of(stage)
-            if all(name in found for name in upstream):
-                inputs = {found[name].key: found[name].output_digest for name in upstream}
-                key = trial.key(stage)
-                record = self.record(key, inputs | JUDGED_AGAIN) if stage == "execute" else None
-                record = record or self.record(key, inputs)
-                if record is not None:
-                    found[stage] = record
-        return found
-
-    def folder(self, record: StageRecord) -> Path:
-        """Where a finished stage's files lie."""
-        return self.storage / "stages" / record.key / "attempts" / record.attempt
 
     def fail(self, attempt: Attempt, failure: Failure) -> Path:
         """Leave word of how an attempt failed."""
-        path = attempt.folder / "failure.json"
-        create_only(path, failure.model_dump_json(indent=1))
-        return path
+        name = f"{_attempt(attempt.key, attempt.id)}failure.json"
+        self.store.create(name, failure.model_dump_json(indent=1).encode())
+        return self._copy_small(name)
 
     def last_failure(self, key: str) -> tuple[Failure, Path] | None:
         """The latest failed attempt of a stage."""
-        paths = (self.storage / "stages" / key / "attempts").glob("*/failure.json")
+        names = [entry.name for entry in self.store.entries(f"stages/{key}/attempts/")]
+        paths = [self._copy_small(name) for name in names if name.endswith("/failure.json")]
         found = [(Failure.model_validate_json(path.read_text(encoding="utf-8")), path) for path in paths]
         return max(found, key=lambda pair: pair[0].failed_at, default=None)
 
     def attempts(self, key: str) -> Iterator[Path]:
-        """Folders of all attempts at a stage, newest first."""
-        folders = (self.storage / "stages" / key / "attempts").glob("*")
-        yield from sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
+        """Folders on this machine of all attempts at a stage, newest first.
 
-    def study_folder(self, name: str) -> Path:
-        """Where what belongs to a study as a whole lies: its resolved file, its report."""
-        folder = self.storage / "studies" / name
-        folder.mkdir(parents=True, exist_ok=True)
+        Of an object store, a folder of another machine's attempt holds word of its beginning and failure alone.
+        """
+        return (folder for _, folder in sorted(self._begun(key), reverse=True))
+
+    def _begun(self, key: str) -> Iterator[tuple[float, Path]]:
+        for made in self.store.children(f"stages/{key}/attempts/"):
+            path = self._copy_small(f"{_attempt(key, made)}.begun.json")
+            # A process may have died, or a disk been full, between a folder and its first file.
+            begun = json.loads(path.read_text(encoding="utf-8"))["begun_at"] if path.is_file() else 0.0
+            yield float(begun), path.parent
+
+    # Records
+
+    def record(self, key: str, inputs: Mapping[str, str]) -> StageRecord | None:
+        """The record of a stage made from these very inputs, if its files are all there in their sizes."""
+        found, fault = self._find(key, inputs)
+        return None if fault else found
+
+    def find(self, trial: TrialSpec, *, hash_up_to: float = 0, condemn: bool = False) -> Finding:
+        """The finished stages of a trial, each made from the current outputs upstream, and the damaged ones.
+
+        Args:
+            trial: The trial.
+            hash_up_to: Files of at most so many bytes are hashed if they are on this machine; of larger
+                ones, presence and size are looked at.
+            condemn: Let damaged records count no more, so that others can take their place.
+        """
+        done: dict[StageName, StageRecord] = {}
+        damaged: dict[StageName, str] = {}
+        for stage in trial.stages:
+            upstream = trial.inputs_of(stage)
+            if not all(name in done for name in upstream):
+                continue
+            inputs = {done[name].key: done[name].output_digest for name in upstream}
+            for wanted in ([inputs | JUDGED_AGAIN] if stage == "execute" else []) + [inputs]:
+                record, fault = self._find(trial.key(stage), wanted)
+                if record and (fault := fault or self._changed(record, hash_up_to)):
+                    damaged[stage] = fault
+                    if condemn:
+                        self.condemn(record, fault)
+                elif record:
+                    done[stage] = record
+                    break
+        return Finding(done=done, damaged={stage: why for stage, why in damaged.items() if stage not in done})
+
+    def all_records(self) -> dict[str, StageRecord | None]:
+        """Every record by name, whichever study it belongs to, condemned or not; None for one that is unreadable."""
+        found: dict[str, StageRecord | None] = {}
+        for entry in self.store.entries("stages/"):
+            if "/record-" in entry.name:
+                found[entry.name] = None
+                with contextlib.suppress(LedgerError):
+                    found[entry.name] = self._read(entry)
+        return found
+
+    def forget(self, names: Collection[str]) -> None:
+        """Remove names from the ledger, and this machine's copies of them."""
+        self.store.delete(names)
+        if not self.is_local:
+            LocalStore(self.storage).delete(names)
+
+    def records_of(self, trial: TrialSpec) -> dict[StageName, StageRecord]:
+        """The finished stages of a trial, each made from the current outputs upstream."""
+        return dict(self.find(trial).done)
+
+    def condemn(self, record: StageRecord, fault: str) -> None:
+        """Let a record count no more, since a file of its attempt is damaged."""
+        word = {"fault": fault, "condemned_at": time.time(), **process()}
+        self.store.create(f"stages/{record.key}/condemned-{record.attempt}.json", json.dumps(word, indent=1).encode())
+
+    def folder(self, record: StageRecord, *, under: str = "") -> Path:
+        """Where a finished stage's files lie on this machine; those under a prefix are there and verified.
+
+        Raises:
+            ArtifactDamaged: if one is not what the record says. The record is condemned then.
+        """
+        folder = self.storage / _attempt(record.key, record.attempt)
+        for name, digest in record.outputs.items():
+            if not name.startswith(under):
+                continue
+            fault = self._files.fault(folder / name, name, digest)
+            if fault and not self.is_local:
+                # The copy may be cut off or old; the store's own content decides.
+                self._pull(record, name)
+                fault = self._files.fault(folder / name, name, digest)
+            if fault:
+                self.condemn(record, fault)
+                raise ArtifactDamaged(
+                    f"{folder / name} is not what {record.stage} wrote: {fault}; run the study again to make it anew"
+                )
         return folder
 
-    def _record_path(self, key: str, inputs: Mapping[str, str]) -> Path:
-        return self.storage / "stages" / key / f"record-{fingerprint(dict(inputs))[:16]}.json"
+    def _pull(self, record: StageRecord, name: str) -> None:
+        try:
+            self.store.pull(
+                f"{_attempt(record.key, record.attempt)}{name}",
+                self.storage / _attempt(record.key, record.attempt) / name,
+            )
+        except LedgerError:
+            if not any(e.name.endswith(f"/{name}") for e in self.store.entries(_attempt(record.key, record.attempt))):
+                return
+            raise
+
+    def _find(self, key: str, inputs: Mapping[str, str]) -> tuple[StageRecord | None, str]:
+        """The newest record of these inputs with what is wrong with it, condemned or not."""
+        shelf, number, last, fault = self._shelf(key), 1, None, ""
+        while (name := _record(key, inputs, number)) in shelf.entries:
+            last = self._read(shelf.entries[name])
+            fault = shelf.condemned(last) or shelf.fault(last)
+            if not shelf.condemned(last):
+                break
+            number += 1
+        return last, fault
+
+    def _read(self, entry: Entry) -> StageRecord:
+        """A record; records do not change, so each is read once."""
+        if entry not in self._records:
+            data = self.store.read(entry.name) or b""
+            self._records[entry] = parse_record(data, where=f"{self.store.address}/{entry.name}")
+        return self._records[entry]
+
+    def _shelf(self, key: str) -> "_Shelf":
+        entries = {entry.name: entry for entry in self.store.entries(f"stages/{key}/")}
+        words = {name: self.store.read(name) for name in entries if "/condemned-" in name}
+        return _Shelf(entries=entries, faults={n: json.loads(w)["fault"] for n, w in words.items() if w is not None})
+
+    def _changed(self, record: StageRecord, hash_up_to: float) -> str:
+        """The first file of a local record whose content is not what was recorded; nothing if all are."""
+        if not self.is_local:
+            return ""
+        folder = self.storage / _attempt(record.key, record.attempt)
+        files = ((name, file) for name, file in record.outputs.items() if file.size_bytes <= hash_up_to)
+        return next(filter(None, (self._files.fault(folder / name, name, file) for name, file in files)), "")
+
+    def _copy_small(self, name: str) -> Path:
+        """A small file of the ledger on this machine."""
+        path = self.storage / name
+        if not self.is_local and not path.is_file() and (data := self.store.read(name)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return path
+
+    # Studies
+
+    def study_folder(self, name: str) -> Path:
+        """Where what belongs to a study as a whole lies on this machine: its resolved file, its report."""
+        folder = self.storage / "studies" / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"the ledger at {self.address} cannot be written: {error.strerror}") from error
+        return folder
+
+    def write_study_file(self, study: str, file: str, text: str) -> None:
+        """Give a study's file this content, whatever it had."""
+        self.store.write(f"studies/{study}/{file}", text.encode())
+        if not self.is_local:
+            (self.study_folder(study) / file).write_text(text, encoding="utf-8")
+
+    def create_study_file(self, study: str, file: str, text: str) -> str:
+        """Make a study's file if there is none; returns the content that it has now."""
+        name = f"studies/{study}/{file}"
+        if self.store.create(name, text.encode()):
+            return text
+        return (self.store.read(name) or b"").decode()
+
+    def keep_study_file(self, study: str, path: Path) -> None:
+        """Let the ledger have a file that was written in the study's folder on this machine."""
+        if not self.is_local:
+            self.store.write(f"studies/{study}/{path.name}", path.read_bytes())
+
+    def read_study_file(self, study: str, file: str) -> str | None:
+        """A study's file; None if there is none."""
+        data = self.store.read(f"studies/{study}/{file}")
+        return None if data is None else data.decode()
+
+    def studies(self) -> list[str]:
+        """Names of the studies that were run here."""
+        return self.store.children("studies/")
+
+    def lease(self, study: str) -> Lease:
+        """The right to run a study, to be held while doing so."""
+        return Lease(self.store, study)
+
+    def holders(self) -> dict[str, Holder]:
+        """Who holds which study's lease now."""
+        found = {name: self.lease(name).holder() for name in self.store.children("leases/")}
+        return {name: holder for name, holder in found.items() if holder is not None}
 
 
-def create_only(path: Path, text: str) -> bool:
-    """Write a file if there is none, whole or not at all; False if there was one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shelf:
+    """All names below a stage's key, and the words on condemned attempts."""
 
-    The text goes to a private file first and is then linked under its name: a link fails if the name
-    is taken, and a crash leaves at most the private file.
-    """
-    private = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with private.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(private, path)
-    except FileExistsError:
-        return False
-    finally:
-        private.unlink()
-    return True
+    entries: Mapping[str, Entry]
+    faults: Mapping[str, str]
 
+    def condemned(self, record: StageRecord) -> str:
+        """Why a record's attempt was condemned; nothing if it was not."""
+        return self.faults.get(f"stages/{record.key}/condemned-{record.attempt}.json", "")
 
-def digests_of(folder: Path) -> dict[str, FileDigest]:
-    """Digests of all files below an attempt's folder."""
-    found = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        found[str(path.relative_to(folder))] = FileDigest(sha256=sha256, size_bytes=path.stat().st_size)
-    return found
+    def fault(self, record: StageRecord) -> str:
+        """What of a record's files is missing or cut short."""
+        for name, file in record.outputs.items():
+            entry = self.entries.get(f"{_attempt(record.key, record.attempt)}{name}")
+            if entry is None:
+                return f"{name} is missing"
+            if entry.size_bytes != file.size_bytes:
+                return wrong_size(name, entry.size_bytes, file)
+        return ""
 
 
-def read_lines(path: Path) -> list[dict[str, object]]:
-    """The objects of a JSON lines file."""
-    # `str.splitlines` also cuts at characters that JSON strings may hold, U+2028 for one.
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+def _attempt(key: str, made: str) -> str:
+    return f"stages/{key}/attempts/{made}/"
+
+
+def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
+    again = f".{number}" if number > 1 else ""
+    return f"stages/{key}/record-{fingerprint(dict(inputs))[:16]}{again}.json"
+
+
+__all__ = [
+    "JUDGED_AGAIN",
+    "QUICK_BYTES",
+    "Attempt",
+    "Failure",
+    "FileDigest",
+    "Finding",
+    "Ledger",
+    "StageRecord",
+    "digests_of",
+    "read_lines",
+]

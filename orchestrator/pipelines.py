@@ -1,19 +1,25 @@
 """Ray Data: generation, execution and scoring over as many nodes as there are.
 
-One decision: one pipeline serves all trials that are due. An actor loads a trial's weights when the
-first prompt of that trial reaches it, so processes start once for a study and not once for a trial;
-results stream back, and a trial's stage is recorded as soon as its last row is in.
+One decision: pipelines are of tasks and not of actors. A task holds its cores or its GPU only while it works,
+so no GPU waits for CPUs or for the next training, and Ray keeps the processes that imported torch for later
+tasks: a further pipeline costs 0.1 s, so one is run for whatever has become due, while other trials train.
+
+A trial's stage is cut into pieces. What a piece raises is data, so one bad trial leaves the others alone, and
+a trial's stage is done as soon as its last piece is in.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from evaluators.contamination import Contamination
 from evaluators.generation import GenerationSettings
+from orchestrator import credentials
+from orchestrator.causes import kind_of
+from orchestrator.errors import PolytuneError, StageFailed
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
 from orchestrator.study import Resources
 from orchestrator.trial import TrialSpec
@@ -21,6 +27,14 @@ from tasks.records import Completion, Problem, Record, Verdict
 from trainers.spec import Runtime
 
 _PROGRAMS_PER_TASK = 50
+
+# Is told a job's key, how many of its pieces are done, and how many there are.
+Told = Callable[[str, int, int], None]
+Piece = dict[str, str]
+
+
+def _untold(key: str, done: int, due: int) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +48,7 @@ class GenerationJob:
 
 
 class _Order(Record):
-    """How an actor is to generate for one job."""
+    """How a task is to generate for one job."""
 
     weights: Weights
     settings: GenerationSettings
@@ -56,44 +70,236 @@ class JudgingJob:
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
 
-class Generator:
-    """A Ray Data actor that writes completions with whichever trial's model a batch asks for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Where pieces run: so many at once (None: as many as fit), each on so much. `here`: in this process."""
 
-    It is told everything by its rows: constructor arguments would live in the object store, and an
-    actor that is restarted after they are gone fails.
+    size: int | None = None
+    cpus: float = 1
+    gpus: float = 0
+    here: bool = False
+
+
+class _Failure(Record):
+    """What a piece raised."""
+
+    cause: str
+    kind: str
+    traceback: str
+
+
+class PieceFailed(StageFailed):
+    """A piece of a job raised; holds the traceback of the process that it ran in."""
+
+    def __init__(self, cause: str, kind: str, trace: str) -> None:
+        super().__init__(cause, kind=kind)
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PieceFailed, (self.cause, self.kind, self.trace)
+
+
+# The model that this process loaded last: its order and weights. A process serves one trial after another.
+_loaded: dict[str, tuple[Any, Any]] = {}
+
+
+def generate_piece(piece: Piece) -> str:
+    """Completions for some of a trial's problems, as JSON."""
+    import torch
+
+    from evaluators.generation import generate
+
+    order = _Order.model_validate_json(piece["order"])
+    torch.set_num_threads(order.runtime.threads)
+    model, tokenizer = _model(piece["order"])
+    problems = [Problem.model_validate(p) for p in json.loads(piece["problems"])]
+    size = order.batch_size
+    while True:
+        try:
+            done = generate(model, tokenizer, problems, settings=order.settings, batch_size=size)
+            return _json(done)
+        except Exception as error:
+            # Prompts of a batch do not see each other, so a smaller one says the same.
+            if kind_of(error) != "memory" or size == 1:
+                raise
+        size = max(1, size // 2)
+        torch.cuda.empty_cache()
+
+
+def _model(text: str) -> tuple[Any, Any]:
+    from trainers.model import load_tokenizer, load_trained
+
+    if text not in _loaded:
+        order = _Order.model_validate_json(text)
+        weights = order.weights
+        _loaded.clear()  # frees the previous model before the next is loaded
+        model = load_trained(weights.model, kind=weights.kind, weights=weights.folder(), runtime=order.runtime)
+        _loaded[text] = (model, load_tokenizer(weights.model))
+    return _loaded[text]
+
+
+def execute_piece(piece: Piece) -> str:
+    """Verdicts on some of a trial's programs, as JSON."""
+    problems, completions = _unpacked(piece)
+    return _json(execute(problems, completions, trial=TrialSpec.model_validate_json(piece["trial"])))
+
+
+def score_piece(piece: Piece) -> str:
+    """One (track, data set) of a trial scored, as JSON."""
+    problems, completions = _unpacked(piece)
+    by_id = {problem.id: problem for problem in problems}
+    trial = TrialSpec.model_validate_json(piece["trial"])
+    contamination = {key: Contamination(**found) for key, found in json.loads(piece["contamination"]).items()}
+    cell = score_cell(
+        [by_id[c.problem_id] for c in completions], completions, quality=trial.quality, contamination=contamination
+    )
+    return _json([cell])
+
+
+def run_generation(
+    jobs: Sequence[GenerationJob], *, resources: Resources, told: Told = _untold, here: bool = False
+) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
+    """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
+    runtime = Runtime(threads=resources.generator_cpus, device="auto")
+    pool = Pool(size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, here=here)
+    pieces = []
+    for job in jobs:
+        order = _Order(
+            weights=job.weights, settings=job.settings, runtime=runtime, batch_size=resources.generation_batch
+        )
+        # Batches of like prompts waste little on padding.
+        ordered = sorted(job.problems, key=lambda p: (p.track, len(p.input)))
+        size = _problems_per_piece(len(ordered), resources)
+        pieces += [
+            {"key": job.key, "order": order.model_dump_json(), "problems": _json(ordered[start : start + size])}
+            for start in range(0, len(ordered), size)
+        ]
+    places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
+    for key, found in _results(generate_piece, pieces, pool=pool, told=told):
+        if isinstance(found, StageFailed):
+            yield key, found
+        else:
+            completions = [Completion.model_validate(row) for row in found]
+            yield key, tuple(sorted(completions, key=lambda c: (places[key][c.problem_id], c.sample)))
+
+
+def _problems_per_piece(problems: int, resources: Resources) -> int:
+    """A batch; on GPUs, where a task's process is not kept, an equal share for each generator."""
+    batch = resources.generation_batch
+    if not resources.generator_gpus:
+        return batch
+    return max(batch, -(-problems // (batch * resources.generators)) * batch)
+
+
+def run_execution(
+    jobs: Sequence[JudgingJob], *, told: Told = _untold, here: bool = False
+) -> Iterator[tuple[str, tuple[Verdict, ...] | StageFailed]]:
+    """Execute for all jobs; yields each job's key and verdicts when done.
+
+    A job of a data set without tests (CodeXGLUE's pairs) has nothing to run and is done at once.
     """
+    pieces = [
+        {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(problems, completions)}
+        for job in jobs
+        for problems, completions in _chunks(job)
+    ]
+    testable = {piece["key"] for piece in pieces}
+    yield from ((job.key, ()) for job in jobs if job.key not in testable)
+    for key, found in _results(execute_piece, pieces, pool=Pool(here=here), told=told):
+        if isinstance(found, StageFailed):
+            yield key, found
+        else:
+            verdicts = [Verdict.model_validate(row) for row in found]
+            yield key, tuple(sorted(verdicts, key=lambda v: (v.task_id, v.sample)))
 
-    def __init__(self) -> None:
-        self._loaded: tuple[str, Any, Any] | None = None
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Completions for a batch with columns `key`, `job` and `problem` (the last two JSON)."""
-        import torch
+def run_scoring(
+    jobs: Sequence[JudgingJob], *, told: Told = _untold, here: bool = False
+) -> Iterator[tuple[str, tuple[ScoredCell, ...] | StageFailed]]:
+    """Score all jobs; yields each job's key and cells when done."""
+    pieces = [
+        {
+            "key": job.key,
+            "trial": job.trial.model_dump_json(),
+            "contamination": json.dumps(
+                {p.id: asdict(job.contamination[p.id]) for p in problems if p.id in job.contamination}
+            ),
+            **_packed(tuple({p.id: p for p in problems}.values()), completions),
+        }
+        for job in jobs
+        for problems, completions in cells_of(job.problems, job.completions)
+    ]
+    for key, found in _results(score_piece, pieces, pool=Pool(here=here), told=told):
+        if isinstance(found, StageFailed):
+            yield key, found
+        else:
+            cells = [ScoredCell.model_validate(row) for row in found]
+            yield key, tuple(sorted(cells, key=lambda cell: (cell.track, cell.dataset)))
 
-        from evaluators.generation import generate
 
-        out: dict[str, list[str]] = {"key": [], "completion": []}
-        for key, text in dict.fromkeys(zip(map(str, batch["key"]), map(str, batch["job"]), strict=True)):
-            order = _Order.model_validate_json(text)
-            torch.set_num_threads(order.runtime.threads)
-            rows = [str(p) for k, p in zip(batch["key"], batch["problem"], strict=True) if k == key]
-            model, tokenizer = self._model(key, order)
-            problems = [Problem.model_validate_json(row) for row in rows]
-            for done in generate(model, tokenizer, problems, settings=order.settings, batch_size=order.batch_size):
-                out["key"].append(key)
-                out["completion"].append(done.model_dump_json())
-        return out
+def _results(
+    body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool, told: Told
+) -> Iterator[tuple[str, list[Any] | StageFailed]]:
+    """Run pieces; yields a job's key and rows when its last piece is in, or what its first bad piece raised."""
+    due: dict[str, int] = {}
+    for piece in pieces:
+        due[piece["key"]] = due.get(piece["key"], 0) + 1
+    waiting, found = dict(due), dict[str, list[Any]]()
+    for row in _rows(body, pieces, pool=pool):
+        key = row["key"]
+        if key not in waiting:
+            continue
+        if row["failure"]:
+            failure = _Failure.model_validate_json(row["failure"])
+            del waiting[key]
+            yield key, PieceFailed(failure.cause, failure.kind, failure.traceback)
+            continue
+        found.setdefault(key, []).extend(json.loads(row["result"]))
+        waiting[key] -= 1
+        told(key, due[key] - waiting[key], due[key])
+        if not waiting[key]:
+            del waiting[key]
+            yield key, found.pop(key)
 
-    def _model(self, key: str, order: "_Order") -> tuple[Any, Any]:
-        from trainers.model import load_tokenizer, load_trained
 
-        if self._loaded is None or self._loaded[0] != key:
-            weights = order.weights
-            self._loaded = None  # frees the previous model before the next is loaded
-            folder = Path(weights.folder) if weights.folder else None
-            model = load_trained(weights.model, kind=weights.kind, weights=folder, runtime=order.runtime)
-            self._loaded = (key, model, load_tokenizer(weights.model))
-        return self._loaded[1], self._loaded[2]
+def _rows(body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool) -> Iterator[dict[str, str]]:
+    if pool.here:
+        yield from (guarded(body, piece) for piece in pieces)
+        return
+    if not pieces:
+        return
+    import ray.data
+
+    _quiet()
+    dataset = ray.data.from_items(list(pieces), override_num_blocks=len(pieces)).map(
+        _Guarded(body),
+        compute=ray.data.TaskPoolStrategy(size=pool.size),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
+    )
+    yield from dataset.iter_rows()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A piece's body as Ray Data calls it."""
+
+    body: Callable[[Piece], str]
+
+    def __call__(self, piece: Piece) -> dict[str, str]:
+        credentials.take()
+        return guarded(self.body, piece)
+
+
+def guarded(body: Callable[[Piece], str], piece: Piece) -> dict[str, str]:
+    """A piece's result, or how it failed."""
+    try:
+        return {"key": piece["key"], "result": body(piece), "failure": ""}
+    except Exception as error:
+        cause = str(error) if isinstance(error, PolytuneError) else f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        failure = _Failure(cause=cause, kind=kind_of(error), traceback=trace)
+        return {"key": piece["key"], "result": "", "failure": failure.model_dump_json()}
 
 
 def _quiet() -> None:
@@ -106,119 +312,13 @@ def _quiet() -> None:
     context.print_on_execution_start = False
 
 
-def run_generation(
-    jobs: Sequence[GenerationJob], *, resources: Resources
-) -> Iterator[tuple[str, tuple[Completion, ...]]]:
-    """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
-    import ray.data
-
-    _quiet()
-    # Batches of like prompts waste little on padding, and a job's rows stay together so that an
-    # actor seldom changes models.
-    size = resources.generation_batch
-    runtime = Runtime(threads=resources.generator_cpus, device="auto")
-    items = [
-        {"key": job.key, "job": order.model_dump_json(), "problem": problem.model_dump_json()}
-        for job in jobs
-        for order in [_Order(weights=job.weights, settings=job.settings, runtime=runtime, batch_size=size)]
-        for problem in sorted(job.problems, key=lambda p: (p.track, len(p.input)))
-    ]
-    dataset = ray.data.from_items(items, override_num_blocks=-(-len(items) // size)).map_batches(
-        Generator,
-        batch_size=size,
-        compute=ray.data.ActorPoolStrategy(size=resources.generators),
-        num_cpus=resources.generator_cpus,
-        num_gpus=resources.generator_gpus,
-    )
-    waiting = {job.key: len(job.problems) * job.settings.samples for job in jobs}
-    orders = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
-    found: dict[str, list[Completion]] = {job.key: [] for job in jobs}
-    for row in dataset.iter_rows():
-        key = row["key"]
-        found[key].append(Completion.model_validate_json(row["completion"]))
-        if len(found[key]) == waiting[key]:
-            order = orders[key]
-            yield key, tuple(sorted(found.pop(key), key=lambda c: (order[c.problem_id], c.sample)))
+def _json(records: Sequence[Record]) -> str:
+    return json.dumps([record.model_dump(mode="json") for record in records])
 
 
-def execute_chunk(row: dict[str, str]) -> dict[str, str]:
-    """A Ray Data task: run one chunk of one trial's programs."""
-    problems = [Problem.model_validate(p) for p in json.loads(row["problems"])]
-    completions = [Completion.model_validate(c) for c in json.loads(row["completions"])]
-    verdicts = execute(problems, completions, trial=TrialSpec.model_validate_json(row["trial"]))
-    return {"key": row["key"], "verdicts": json.dumps([v.model_dump(mode="json") for v in verdicts])}
-
-
-def run_execution(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[Verdict, ...]]]:
-    """Execute for all jobs; yields each job's key and verdicts when done.
-
-    A job of a data set without tests (CodeXGLUE's pairs) has nothing to run and is done at once.
-    """
-    items = [
-        {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(problems, completions)}
-        for job in jobs
-        for problems, completions in _chunks(job)
-    ]
-    testable = {item["key"] for item in items}
-    yield from ((job.key, ()) for job in jobs if job.key not in testable)
-    if not items:
-        return
-    import ray.data
-
-    _quiet()
-    dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(execute_chunk, num_cpus=1)
-    waiting = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
-    found: dict[str, list[Verdict]] = {job.key: [] for job in jobs}
-    for row in dataset.iter_rows():
-        key = row["key"]
-        found[key] += [Verdict.model_validate(v) for v in json.loads(row["verdicts"])]
-        waiting[key] -= 1
-        if waiting[key] == 0:
-            yield key, tuple(sorted(found.pop(key), key=lambda v: (v.task_id, v.sample)))
-
-
-def score_chunk(row: dict[str, str]) -> dict[str, str]:
-    """A Ray Data task: score one (track, data set) of one trial."""
-    problems = [Problem.model_validate(p) for p in json.loads(row["problems"])]
-    completions = [Completion.model_validate(c) for c in json.loads(row["completions"])]
-    by_id = {problem.id: problem for problem in problems}
-    trial = TrialSpec.model_validate_json(row["trial"])
-    contamination = {key: Contamination(**found) for key, found in json.loads(row["contamination"]).items()}
-    cell = score_cell(
-        [by_id[c.problem_id] for c in completions],
-        completions,
-        quality=trial.quality,
-        contamination=contamination,
-    )
-    return {"key": row["key"], "cell": cell.model_dump_json()}
-
-
-def run_scoring(jobs: Sequence[JudgingJob]) -> Iterator[tuple[str, tuple[ScoredCell, ...]]]:
-    """Score all jobs; yields each job's key and cells when done."""
-    import ray.data
-
-    _quiet()
-    items = [
-        {
-            "key": job.key,
-            "trial": job.trial.model_dump_json(),
-            "contamination": json.dumps(
-                {p.id: asdict(job.contamination[p.id]) for p in problems if p.id in job.contamination}
-            ),
-            **_packed(tuple({p.id: p for p in problems}.values()), completions),
-        }
-        for job in jobs
-        for problems, completions in cells_of(job.problems, job.completions)
-    ]
-    dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(score_chunk, num_cpus=1)
-    waiting = {job.key: sum(item["key"] == job.key for item in items) for job in jobs}
-    found: dict[str, list[ScoredCell]] = {job.key: [] for job in jobs}
-    for row in dataset.iter_rows():
-        key = row["key"]
-        found[key].append(ScoredCell.model_validate_json(row["cell"]))
-        waiting[key] -= 1
-        if waiting[key] == 0:
-            yield key, tuple(sorted(found.pop(key), key=lambda cell: (cell.track, cell.dataset)))
+def _unpacked(piece: Piece) -> tuple[list[Problem], list[Completion]]:
+    problems = [Problem.model_validate(p) for p in json.loads(piece["problems"])]
+    return problems, [Completion.model_validate(c) for c in json.loads(piece["completions"])]
 
 
 def _chunks(job: JudgingJob) -> Iterator[tuple[tuple[Problem, ...], tuple[Completion, ...]]]:
@@ -237,7 +337,4 @@ def _chunks(job: JudgingJob) -> Iterator[tuple[tuple[Problem, ...], tuple[Comple
 
 def _packed(problems: Sequence[Problem], completions: Sequence[Completion]) -> dict[str, str]:
     """Records as JSON: what crosses between processes is plain text."""
-    return {
-        "problems": json.dumps([p.model_dump(mode="json") for p in problems]),
-        "completions": json.dumps([c.model_dump(mode="json") for c in completions]),
-    }
+    return {"problems": _json(problems), "completions": _json(completions)}

@@ -1,40 +1,50 @@
-"""Plans, states, prompts and checks as tables on a terminal.
+"""Plans, prompts and checks as tables on a terminal.
 
 One decision: what commands compute is plain values; this is where they become pictures.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.ledger import Ledger
+from orchestrator.errors import StageFailed
 from orchestrator.plan import PlannedTrial
-from orchestrator.trial import TrialSpec
-from orchestrator.watch import progress_of
+from orchestrator.trial import StageName
 from trainers.memory import Estimate, Unknown
 
 _GIB = 2**30
-_RUNNING_S = 60.0
 
 
-def plan_as_json(planned: Sequence[PlannedTrial]) -> dict[str, Any]:
-    """A plan as JSON data."""
+def plan_as_json(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """A plan as JSON data; `notes` are what else a person ought to know."""
     return {
+        "notes": list(notes),
         "trials": [
             {
                 "trial": p.trial.label,
                 "tracks": list(p.trial.tracks),
                 "unresolved": list(p.trial.unresolved()),
                 "memory_bytes": _estimate_json(p.memory_bytes),
+                "disk_bytes": _estimate_json(p.disk_bytes),
                 "hours": _estimate_json(p.hours),
-                "stages": [{"stage": s.stage, "action": s.action, "reason": s.reason, "key": s.key} for s in p.stages],
+                "cost_usd": _estimate_json(p.cost),
+                "refusal": p.refusal,
+                "stages": [
+                    {
+                        "stage": s.stage,
+                        "action": s.action,
+                        "reason": s.reason,
+                        "key": s.key,
+                        "hours": _estimate_json(s.hours),
+                    }
+                    for s in p.stages
+                ],
             }
             for p in planned
-        ]
+        ],
     }
 
 
@@ -44,19 +54,64 @@ def _estimate_json(value: Estimate | Unknown) -> dict[str, Any]:
     return {"value": value.value, "basis": value.basis}
 
 
-def print_plan(planned: Sequence[PlannedTrial]) -> None:
-    """Two lines a trial: its estimates, and each stage with the reason to run or skip it."""
+def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) -> None:
+    """Two lines a trial: what is estimated of its due stages, and each stage with the reason to run or skip it."""
     console = Console(highlight=False)
     for p in planned:
-        memory = f"{p.memory_bytes.value / _GIB:.1f} GiB" if isinstance(p.memory_bytes, Estimate) else "-"
-        hours = f"{p.hours.value:.2f} h" if isinstance(p.hours, Estimate) else "-"
-        console.print(Text(p.trial.label, style="bold").append(f"  memory {memory}, training {hours}", style="dim"))
+        label = Text(p.trial.label, style="bold")
+        console.print(label.append(f"  {_estimates(p)}" if p.due else "  nothing to do", style="dim"))
         console.print(_stage_line([(s.stage, s.action, s.reason) for s in p.stages]))
-    for line in _unknowns(planned):
+        if p.refusal:
+            console.print(Text(f"    does not fit: {p.refusal}", style="red"))
+    for line in (*_unknowns(planned), *(f"note: {note}" for note in notes)):
         console.print(Text(line))
     due = sum(len(p.due) for p in planned)
     total = sum(len(p.stages) for p in planned)
-    console.print(f"{due} of {total} stages would run")
+    console.print(f"{due} of {total} stages would run{_sums(planned)}")
+
+
+def _estimates(p: PlannedTrial) -> str:
+    """What a trial's due stages are estimated to need; a dash is explained below the plan."""
+    memory = _amount(p.memory_bytes, _bytes) if "train" in p.due else ""
+    parts = {
+        "memory": memory,
+        "disk": _amount(p.disk_bytes, _bytes),
+        "time": _amount(p.hours, _hours),
+        "cost": _amount(p.cost, _usd) if isinstance(p.cost, Estimate) else "",
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+
+
+def _amount(value: Estimate | Unknown, show: Callable[[float], str]) -> str:
+    return show(value.value) if isinstance(value, Estimate) else "-"
+
+
+def _bytes(value: float) -> str:
+    unit, name = next(((u, n) for u, n in ((_GIB, "GiB"), (2**20, "MiB")) if value >= u / 10), (2**10, "KiB"))
+    return f"{value / unit:.1f} {name}"
+
+
+def _hours(value: float) -> str:
+    return f"{value:.2f} h" if value >= 0.1 else f"{value * 3600:.0f} s"
+
+
+def _usd(value: float) -> str:
+    return f"USD {value:.2f}"
+
+
+def _sums(planned: Sequence[PlannedTrial]) -> str:
+    """What all that is due takes together, as far as it is known; one after the other where it is time."""
+    said = []
+    for name, values, show in (
+        ("disk", [p.disk_bytes for p in planned if p.due], _bytes),
+        ("time one after the other", [p.hours for p in planned if p.due], _hours),
+        ("cost", [p.cost for p in planned if p.due], _usd),
+    ):
+        known = [value.value for value in values if isinstance(value, Estimate)]
+        if known:
+            unknown = len(values) - len(known)
+            said.append(f"{name} {show(sum(known))}{f' and {unknown} unknown' if unknown else ''}")
+    return f": {', '.join(said)}" if said else ""
 
 
 def _stage_line(stages: Sequence[tuple[str, str, str]]) -> Text:
@@ -74,46 +129,17 @@ def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
     unknown = [
         f"unknown: {what}: {value.reason}"
         for p in planned
-        if p.trial.training is not None
-        for what, value in (("memory", p.memory_bytes), ("hours", p.hours))
+        if p.due
+        for what, value in (
+            *((("memory", p.memory_bytes),) if "train" in p.due else ()),
+            ("disk", p.disk_bytes),
+            ("time", p.hours),
+            *((("cost", p.cost),) if isinstance(p.hours, Estimate) else ()),
+        )
         if isinstance(value, Unknown)
     ]
     unpinned = [f"unresolved: {name} is not pinned to a revision" for p in planned for name in p.trial.unresolved()]
     return list(dict.fromkeys((*unknown, *unpinned)))
-
-
-def status_rows(trials: Sequence[TrialSpec], ledger: Ledger) -> list[dict[str, str]]:
-    """Each trial's stages in words: done with its time, running with its step, failed with its cause."""
-    rows = []
-    for trial in trials:
-        done = ledger.records_of(trial)
-        row = {"trial": trial.label}
-        for stage in trial.stages:
-            row[stage] = f"done, {done[stage].seconds:.0f} s" if stage in done else _state(trial.key(stage), ledger)
-        rows.append(row)
-    return rows
-
-
-def _state(key: str, ledger: Ledger) -> str:
-    newest = next(ledger.attempts(key), None)
-    if newest is None:
-        return "waiting"
-    progress = newest / ".progress.json"
-    failure = ledger.last_failure(key)
-    if failure is not None and failure[1].parent == newest:
-        return f"failed: {failure[0].cause}"
-    if progress.exists():
-        return progress_of(progress) if time.time() - progress.stat().st_mtime < _RUNNING_S else "stopped"
-    return "begun"
-
-
-def print_status(rows: Sequence[dict[str, str]]) -> None:
-    """Two lines a trial: its label, and each stage's state."""
-    console = Console(highlight=False)
-    for row in rows:
-        console.print(Text(row["trial"], style="bold"))
-        states = [(stage, "skip" if state.startswith("done") else "run", state) for stage, state in row.items()]
-        console.print(_stage_line([state for state in states if state[0] != "trial"]))
 
 
 def print_shown(examples: Sequence[Any]) -> None:
@@ -142,3 +168,13 @@ def print_checks(checks: Sequence[Any]) -> None:
     for check in checks:
         _add_row(table, check.name, Text(check.state, style=styles[check.state]), check.detail, check.remedy)
     Console().print(table)
+
+
+def causes_table(failed: Mapping[tuple[str, StageName], StageFailed]) -> Table:
+    """Why stages failed, like causes together."""
+    table = Table(box=None, pad_edge=False, header_style="dim", title="What failed", title_justify="left")
+    for column in ("kind", "trial", "stage", "cause"):
+        table.add_column(column, overflow="fold")
+    for (label, stage), cause in sorted(failed.items(), key=lambda item: (item[1].kind, item[1].cause, item[0])):
+        table.add_row(*(Text(word) for word in (cause.kind, label, stage, cause.cause)))
+    return table

@@ -4,10 +4,13 @@ One decision: this is the one place that looks at the machine, and it is read on
 says stands in records and reports; it never enters a key.
 """
 
+import contextlib
 import functools
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -16,6 +19,45 @@ _PACKAGES = (
     "polytune", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "ray", "mlflow", "datasets",
     "sacrebleu", "pylint", "radon", "lizard", "tree-sitter",
 )  # fmt: skip
+
+
+# What of provenance may change a number; a study that goes on under others is told so.
+VERSIONS = ("python", "cuda", *_PACKAGES)
+
+
+def version() -> str:
+    """This polytune's version."""
+    return _version_of("polytune")
+
+
+def process() -> dict[str, str | int]:
+    """What tells this process from every other: its host, its kernel's start, its namespace, its number and start."""
+    return {
+        "host": socket.gethostname(),
+        "machine": machine(),
+        "pid": os.getpid(),
+        "process_start": process_start(os.getpid()) or "",
+    }
+
+
+@functools.cache
+def machine() -> str:
+    """Names the running kernel and the process namespace: where it is equal, process numbers may be compared."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process of this machine started, in the kernel's ticks; None if it is gone or a zombie."""
+    try:
+        # The second field is a name in brackets and may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else fields[19]
 
 
 @functools.cache
@@ -28,14 +70,50 @@ def provenance() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory_gib": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f}",
+        "gpus": _gpus(),
+        "cuda": _cuda(),
         "git": _git(),
     }
-    for package in _PACKAGES:
-        try:
-            facts[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            facts[package] = "not installed"
-    return facts
+    return facts | {package: _version_of(package) for package in _PACKAGES}
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes of this machine that a process started, and those that they started in turn."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
+
+
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cuda() -> str:
+    """The CUDA that torch was built for, read from its folder: importing torch takes seconds."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return "none"
+    text = (Path(found.origin).parent / "version.py").read_text(encoding="utf-8")
+    built_for = re.search(r"^cuda\b.*= *['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return built_for[1] if built_for else "none"
+
+
+def _gpus() -> str:
+    """Models of the GPUs that the NVIDIA driver shows, one by one."""
+    models = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        models += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    return ", ".join(models) or "none"
 
 
 def _processor() -> str:

@@ -1,8 +1,8 @@
 """Ray Tune and Ray Train: trials onto nodes and GPUs.
 
-One decision: a Tune trial is one training and reports only whether it ended well. Its weights and
-metrics go to the ledger, which its own actor commits to, so nothing is lost when the driver dies and
-nothing of Tune's own state is needed to go on.
+One decision: a Tune trial is one try at a training and reports only how it ended. Its weights and metrics
+go to the ledger, which its own actor commits to, and what runs next is asked of a queue of ours, so nothing
+is lost when the driver dies and nothing of Tune's own state is needed to go on.
 
 A single-process training runs inside the trial's actor. A full fine-tuning is run by Ray Train from
 a coordinator that holds nothing but the custom resource `trial`: Tune refuses a trial without
@@ -10,33 +10,45 @@ resources, and a coordinator that held CPUs would starve its own workers on a sm
 """
 
 import json
+import logging
 import os
+import pickle
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import credentials
+from orchestrator.causes import kind_of
 from orchestrator.errors import StageFailed
-from orchestrator.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
-from orchestrator.provenance import provenance
+from orchestrator.ledger import Ledger
 from orchestrator.study import Resources
-from orchestrator.trial import StageName, TrialSpec
-from trainers.spec import Runtime
+from orchestrator.training import crash_of, train_trial
+from orchestrator.trainings import TrainingQueue
+from orchestrator.trial import TrialSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainers.train import Row
-
 TRIAL_RESOURCE = "trial"
 _COORDINATORS = 1000.0
+_PENDING = 16
+_KEEP_IDLE_MS = 10 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What ASHA compares trainings by, and the step at which it first does."""
+
+    metric: str
+    first_step: int
 
 
 @contextmanager
 def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator[None]":
-    """A Ray cluster for the length of a study: the one at `resources.address`, or one of our own.
+    """A Ray cluster for the length of a study: at `resources.address` or `RAY_ADDRESS`, or one of our own.
 
     `num_cpus` is how many cores our own offers; all that this process may use, unless it is given.
     """
@@ -45,16 +57,31 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     if ray.is_initialized():
         yield
         return
+    # Tune takes Ctrl-C for itself: it would end the trainings, and the study would go on without them.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    # Tune would write every trial's results three times over, and its own state every few seconds.
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    # A training's last word has no metric.
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    # A trial that waits already has an actor at hand when another ends, and an autoscaler sees what is wanted.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_PENDING))
+    # Processes that have imported torch are kept for the next stage's tasks.
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", str(_KEEP_IDLE_MS))
     # Tune's newer output prints a banner even when it is told to be silent.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     # Ray Data restarts lost actors, of which the core warns on the terminal each time.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if resources.address:
-        ray.init(address=resources.address, **common)
+    address = resources.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, **common)
+        credentials.share()
     else:
         ray.init(
+            # Without this word Ray joins whichever cluster was last started on this machine.
+            address="local",
             num_cpus=num_cpus or len(os.sched_getaffinity(0)),
             resources={TRIAL_RESOURCE: _COORDINATORS},
             object_store_memory=resources.object_store_mb * 2**20,
@@ -67,211 +94,176 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
         ray.shutdown()
 
 
-def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
-    """How one training process of a trial runs."""
-    return Runtime(
-        threads=resources.trial_cpus,
-        micro_batch=resources.micro_batch,
-        zero_stage=resources.zero_stage,
-        gradient_checkpointing=resources.gradient_checkpointing,
-    )
-
-
-def run_stage(
-    ledger: Ledger,
-    trial: TrialSpec,
-    stage: StageName,
-    *,
-    inputs: dict[str, str],
-    body: Callable[[Path], dict[str, Any]],
-) -> StageRecord:
-    """Run a stage's body in a fresh attempt and record it.
-
-    `body` is given the attempt's folder and returns facts for the record.
-
-    Raises:
-        StageFailed: if the body raised; the attempt keeps the traceback.
-    """
-    attempt = ledger.begin(trial.key(stage))
-    started = time.monotonic()
-    try:
-        facts = body(attempt.folder)
-    except Exception as error:
-        path = record_failure(ledger, attempt, stage, error)
-        raise StageFailed(f"{type(error).__name__}: {error}", str(path)) from error
-    return record_success(ledger, attempt, stage, inputs=inputs, seconds=time.monotonic() - started, facts=facts)
-
-
-def record_success(
-    ledger: Ledger,
-    attempt: Attempt,
-    stage: StageName,
-    *,
-    inputs: dict[str, str],
-    seconds: float,
-    facts: dict[str, Any],
-) -> StageRecord:
-    """Make what lies in an attempt's folder the stage's result."""
-    record = StageRecord(
-        key=attempt.key,
-        stage=stage,
-        attempt=attempt.id,
-        inputs=inputs,
-        outputs=digests_of(attempt.folder),
-        seconds=seconds,
-        finished_at=time.time(),
-        facts=facts,
-        provenance=provenance(),
-    )
-    return ledger.commit(attempt, record)
-
-
-def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: BaseException) -> Path:
-    """Leave an error's cause and traceback with its attempt."""
-    failure = Failure(
-        stage=stage,
-        cause=f"{type(error).__name__}: {error}",
-        kind=_kind(error),
-        traceback="".join(traceback.format_exception(error)),
-        failed_at=time.time(),
-    )
-    return ledger.fail(attempt, failure)
-
-
-def _kind(error: BaseException) -> str:
-    """The sort of cause, which a retry policy would look at."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "memory"
-    if type(error).__name__ == "TrainingDiverged":
-        return "diverged"
-    return "settings" if isinstance(error, ValueError) else "code"
-
-
-def train_trial(trial_json: str, *, storage: str, root: str, resources_json: str) -> str:
-    """Train one trial and record it; returns the cause of a failure, or nothing. Runs anywhere."""
-    trial = TrialSpec.model_validate_json(trial_json)
-    resources = Resources.model_validate_json(resources_json)
-    ledger = Ledger(Path(storage))
-
-    def body(folder: Path) -> dict[str, Any]:
-        if trial.kind == "full":
-            return _train_full(trial, folder, root=root, resources=resources)
-        from orchestrator.stages import train
-
-        summary = train(
-            trial, folder, root=Path(root), runtime=runtime_of(trial, resources), report=_progress(trial, folder)
-        )
-        return summary.model_dump(mode="json")
-
-    try:
-        run_stage(ledger, trial, "train", inputs={}, body=body)
-    except StageFailed as error:
-        return str(error)
-    return ""
-
-
-def _progress(trial: TrialSpec, folder: Path) -> "Callable[[Row], None]":
-    """Leave the newest row where `status` finds it; hidden, so it is no part of the stage's output."""
-    path = folder / ".progress.json"
-
-    def report(row: "Row") -> None:
-        path.write_text(json.dumps({"trial": trial.label, **row}), encoding="utf-8")
-
-    return report
-
-
-def _train_full(trial: TrialSpec, folder: Path, *, root: str, resources: Resources) -> dict[str, Any]:
-    """Full fine-tuning by Ray Train, from the trial's coordinator."""
-    import ray.train
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from trainers.full import missing_for_full
-
-    missing = missing_for_full()
-    if missing:
-        raise StageFailed(missing)
-    on_gpu = resources.trial_gpus > 0
-    trainer = TorchTrainer(
-        _full_worker,
-        train_loop_config={
-            "trial": trial.model_dump_json(),
-            "folder": str(folder),
-            "root": root,
-            "runtime": runtime_of(trial, resources).model_dump_json(),
-        },
-        torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=resources.full_workers,
-            use_gpu=on_gpu,
-            resources_per_worker={"CPU": resources.trial_cpus, **({"GPU": 1} if on_gpu else {})},
-        ),
-        # Train restores any snapshot under a run's name, so the name is the attempt's alone.
-        run_config=ray.train.RunConfig(
-            name=f"{folder.parent.parent.name[:16]}-{folder.name}",
-            storage_path=str(folder.parent.parent.parent.parent / ".ray-train"),
-        ),
-    )
-    trainer.fit()
-    facts: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return facts
-
-
-def _full_worker(config: dict[str, str]) -> None:
-    """One process of a full fine-tuning, in Ray Train's process group."""
-    from orchestrator.stages import train
-
-    folder = Path(config["folder"])
-    trial = TrialSpec.model_validate_json(config["trial"])
-    train(
-        trial,
-        folder,
-        root=Path(config["root"]),
-        runtime=Runtime.model_validate_json(config["runtime"]),
-        report=_progress(trial, folder),
-    )
-
-
 def run_trainings(
-    trials: Sequence[TrialSpec], *, ledger: Ledger, root: Path, resources: Resources, scratch: Path
-) -> dict[str, str]:
-    """Train all trials by Ray Tune; returns the cause of failure, or nothing, by trial label."""
+    queue: TrainingQueue,
+    *,
+    ledger: Ledger,
+    root: Path,
+    scratch: Path,
+    body: Callable[..., StageFailed | None] = train_trial,
+    pruning: Pruning | None = None,
+) -> None:
+    """Train by Ray Tune whatever the queue gives, until it has finished or was stopped.
+
+    `scratch` is for Tune's own notes, which nobody reads; `body` trains one trial, in its actor;
+    with `pruning`, ASHA ends trainings that do worse than most others have done by the same step.
+    """
     from ray import tune
+    from ray.tune.stopper import Stopper
 
-    fixed = {
-        "storage": str(ledger.storage.resolve()),
-        "root": str(root.resolve()),
-        "resources_json": resources.model_dump_json(),
-    }
+    # What became of each trial is told by the queue; Tune would add stacks of what is tried again anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
-    def placement(config: dict[str, Any]) -> Any:
-        if json.loads(config["trial"])["kind"] == "full":
-            return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
-        return tune.PlacementGroupFactory([{"CPU": resources.trial_cpus, "GPU": resources.trial_gpus}])
+    class Stopped(_Here, Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
 
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed), placement),
-        param_space={"trial": tune.grid_search([trial.model_dump_json() for trial in _longest_first(trials)])},
+        def stop_all(self) -> bool:
+            return queue.stopped
+
+    fixed = {"storage": ledger.address, "root": str(root.resolve())}
+    trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed, body=body), _placement)
+    tune.Tuner(
+        trainable,
         tune_config=tune.TuneConfig(
+            search_alg=_searcher(queue, metric=pruning.metric if pruning else ""),
+            scheduler=_asha(pruning) if pruning else None,
+            num_samples=-1,
             reuse_actors=True,
-            max_concurrent_trials=_concurrent(trials, resources),
             trial_name_creator=lambda t: "trial_" + str(t.trial_id),
             trial_dirname_creator=lambda t: "trial_" + str(t.trial_id),
         ),
-        run_config=tune.RunConfig(storage_path=str(scratch), name=f"tune-{time.time_ns()}", verbose=0),
+        run_config=tune.RunConfig(
+            storage_path=str(scratch),
+            name=f"tune-{time.time_ns()}",
+            verbose=0,
+            stop=Stopped(),
+            callbacks=[_ends(queue, ledger)],
+        ),
+    ).fit()
+
+
+class _Here:
+    """Lives in this process alone: Tune pickles and copies what it is given, for a restore that nobody asks for."""
+
+    def __deepcopy__(self, memo: object) -> "_Here":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()
+
+
+def _asha(pruning: Pruning) -> Any:
+    from ray.tune.schedulers import ASHAScheduler
+
+    # Rungs are powers of the reduction factor times the first step; the last is beyond any training.
+    return ASHAScheduler(
+        time_attr="step", metric="value", mode="min", grace_period=pruning.first_step, max_t=10**6, reduction_factor=3
     )
-    results = tuner.fit()
-    causes = {trial.label: "the trial ended without a word; see Ray's logs" for trial in trials}
-    for result in [results[i] for i in range(len(results))]:
-        label = TrialSpec.model_validate_json(result.config["trial"]).label if result.config else ""
-        if result.error is not None:
-            causes[label] = str(result.error).strip().splitlines()[-1]
-        elif result.metrics is not None and "cause" in result.metrics:
-            causes[label] = result.metrics["cause"]
-    return causes
 
 
-def _concurrent(trials: Sequence[TrialSpec], resources: Resources) -> int:
-    """How many trials may run at once, so that a coordinator's workers find room beside them.
+def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
+    """The queue in the form in which Tune asks for trials."""
+    from ray.tune.search import Searcher
+    from ray.tune.search.search_generator import SearchGenerator
+
+    class Asked(_Here, Searcher):
+        def suggest(self, trial_id: str) -> Any:
+            order = queue.next(room=_room(queue.resources) if queue.has_full else None)
+            if order is None:
+                return None
+            return {
+                "trial": order.trial.model_dump_json(),
+                "resources": order.resources.model_dump_json(),
+                "retried": json.dumps(order.retried),
+                "metric": metric,
+            }
+
+        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+            """Told to the queue by a callback, which knows the error."""
+
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing is needed to go on."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing was saved."""
+
+    class Asking(_Here, SearchGenerator):
+        def is_finished(self) -> bool:
+            # Said anew each time: while this is untrue Tune keeps an idle actor, with its core or its GPU, for
+            # a trial to come, and none comes unless one that runs now is lost.
+            return bool(self._finished) or queue.stopped or not queue.waiting
+
+    return Asking(Asked())
+
+
+def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
+    """Tells the queue how each Tune trial ended."""
+    from ray import tune
+
+    class Ends(_Here, tune.Callback):
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            result = trial.last_result or {}
+            failed: StageFailed | None
+            if "cause" not in result and "value" in result:
+                words = f"stopped at step {result['step']} with {trial.config['metric']} {abs(result['value']):.4f}"
+                failed = StageFailed(words, kind="pruned")
+            elif "cause" not in result:
+                failed = StageFailed("the training ended without a word", kind="lost")
+            else:
+                failed = StageFailed(result["cause"], result["log"], result["kind"]) if result["cause"] else None
+            self._tell(trial, failed)
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self._tell(trial, _died(_error_of(trial), ledger, _trial_of(trial)))
+
+        def _tell(self, trial: Any, failed: StageFailed | None) -> None:
+            spec = _trial_of(trial)
+            # The ledger decides, whatever Tune says: a training may have been recorded before its actor died.
+            done = failed is None or "train" in ledger.records_of(spec)
+            queue.end(spec, None if done else failed)
+
+    return Ends()
+
+
+def _trial_of(trial: Any) -> TrialSpec:
+    return TrialSpec.model_validate_json(trial.config["trial"])
+
+
+def _error_of(trial: Any) -> BaseException:
+    """What ended a Tune trial. Its own accessors look where the error is copied to later."""
+    path = trial.pickled_error_file
+    if path is not None and Path(path).is_file():
+        error: BaseException = pickle.loads(Path(path).read_bytes())
+        return error
+    path = trial.error_file
+    return RuntimeError(
+        Path(path).read_text(encoding="utf-8") if path and Path(path).is_file() else "no error is known"
+    )
+
+
+def _died(error: BaseException, ledger: Ledger, trial: TrialSpec) -> StageFailed:
+    """How a training failed that could not tell itself."""
+    kind = kind_of(error)
+    crash = crash_of(ledger, trial.key("train")) if kind == "lost" else ""
+    if crash:
+        return StageFailed(crash, kind="code")
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return StageFailed(lines[0] if kind == "lost" else lines[-1], kind=kind)
+
+
+def _placement(config: dict[str, Any]) -> Any:
+    """What a trial's actor holds."""
+    from ray import tune
+
+    resources = Resources.model_validate_json(config["resources"])
+    if json.loads(config["trial"])["kind"] == "full":
+        return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
+    return tune.PlacementGroupFactory([{"CPU": resources.trial_cpus, "GPU": resources.trial_gpus}])
+
+
+def _room(resources: Resources) -> int:
+    """How many training processes find place on the cluster as it is now.
 
     A full fine-tuning's workers are no part of its Tune trial's resources. Without this bound the
     single-process trials take every core, and the longest trial of a study runs last, alone.
@@ -280,18 +272,32 @@ def _concurrent(trials: Sequence[TrialSpec], resources: Resources) -> int:
 
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     wanted = {"CPU": float(resources.trial_cpus), "GPU": resources.trial_gpus}
-    slots = min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
-    beyond_first = resources.full_workers - 1 if any(t.kind == "full" for t in trials) else 0
-    return max(1, slots - beyond_first)
+    return min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
 
 
-def _tune_trial(config: dict[str, Any], fixed: dict[str, str]) -> None:
+def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..., StageFailed | None]) -> None:
     """A Tune trial: whatever becomes of the training is data."""
     from ray import tune
 
-    tune.report({"cause": train_trial(config["trial"], **fixed)})
+    credentials.take()
+    metric = config["metric"]
+
+    def listen(row: dict[str, float]) -> None:
+        if metric in row:
+            # ASHA looks for the lowest.
+            value = row[metric] if metric == "validation/loss" else -row[metric]
+            tune.report({"value": value, "step": int(row["step"])})
+
+    failed = body(
+        config["trial"],
+        storage=fixed["storage"],
+        root=fixed["root"],
+        resources_json=config["resources"],
+        retried=json.loads(config["retried"]),
+        **({"listen": listen} if metric else {}),
+    )
+    told = {"cause": failed.cause, "log": failed.log_path, "kind": failed.kind} if failed else {"cause": ""}
+    tune.report(told)
 
 
-def _longest_first(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
-    """Full fine-tunings, then by the number of tracks: the longest must not start last."""
-    return sorted(trials, key=lambda t: (t.kind != "full", -len(t.tracks), t.label))
+__all__ = ["TRIAL_RESOURCE", "Pruning", "local_ray", "run_trainings"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
+from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.trial import TrackSource, TrialSpec
 from tasks.readers import read_examples, read_problems
 from tasks.records import Completion, Example, Language, Problem, Record, Task, Track, Verdict
@@ -36,11 +37,23 @@ _HARNESS_FAILED = "not judged: the harness failed"  # as the sandbox says it
 
 
 class Weights(Record):
-    """What to load for generation: the base, and a folder of trained weights unless it is frozen."""
+    """What to load for generation: the base, and unless it is frozen the training's record in a ledger."""
 
     model: ModelSpec
     kind: MethodKind
-    folder: str | None
+    storage: str
+    record: StageRecord | None
+
+    def folder(self) -> Path | None:
+        """The trained weights on this machine, verified; None for the base alone.
+
+        Raises:
+            ArtifactDamaged: if they are not what the training wrote.
+        """
+        if self.record is None:
+            return None
+        name = str(self.record.facts["weights"])
+        return Ledger(self.storage).folder(self.record, under=f"{name}/") / name
 
 
 class ScoredCell(Record):

@@ -5,17 +5,27 @@ applied) and then validated once by frozen pydantic models. What runs, and what 
 study's name, is the plain form, so a study means the same wherever it came from.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
+from orchestrator.space import Search, fit, with_values
 from tasks.readers import Source
 from tasks.records import Record, Task, Track
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
 
 ROLES = ("train", "validation", "test")
+
+
+def _known(track: str) -> str:
+    Track.parse(track)
+    return track
+
+
+# Checked by key, so that each unknown track is a fault of its own with its own line.
+_TrackName = Annotated[str, AfterValidator(_known)]
 
 
 class TaskData(Record):
@@ -33,6 +43,29 @@ class Method(Record):
     grouping: Literal["together", "apart"] = "together"
     lora: LoraSettings | None = None
     training: TrainingSettings | None = None
+    search: Search | None = None
+
+    @model_validator(mode="after")
+    def _search_suits_the_method(self) -> "Method":
+        if self.search is None:
+            return self
+        if self.training is None:
+            raise ValueError("a search tunes a training; leave search out, or use another kind than frozen")
+        if self.training.validate_every is None:
+            raise ValueError("a search is decided on validation data; set training.validate_every")
+        if self.search.metric == "validation/similarity" and self.training.select_by != "similarity":
+            raise ValueError("search.metric validation/similarity needs training.select_by: similarity")
+        if self.kind == "full" and self.search.algorithm == "asha":
+            raise ValueError("asha follows a training in one process; use algorithm: random with kind: full")
+        if self.kind == "full" and any(key.startswith("lora.") for key in self.search.space):
+            raise ValueError("full fine-tuning trains all weights; leave lora out of search.space")
+        for key, entry in self.search.space.items():
+            for value in entry.extremes():
+                try:
+                    with_values(self.training, self.lora, {key: fit(key, value)})
+                except ValidationError as error:
+                    raise ValueError(f"search.space.{key}: {error.errors()[0]['msg']}, got {value!r}") from None
+        return self
 
     @model_validator(mode="after")
     def _settings_suit_the_kind(self) -> "Method":
@@ -69,13 +102,21 @@ class Resources(Record):
     """Where and how it runs; nothing here is meant to change a number.
 
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
-    processes for a full fine-tuning. `generators` actors write completions, each on
-    `generator_cpus` and `generator_gpus`. `address` joins a running Ray cluster.
+    processes for a full fine-tuning. `generators` tasks at once write completions, each on
+    `generator_cpus` and `generator_gpus`. `address`, or the environment's `RAY_ADDRESS`, joins a
+    running Ray cluster. A training process that
+    would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
+
+    `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
+    is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
+    where it can be. `checkpoints_gib` is how much the weights of all trainings in the storage may take together:
+    no training begins that would pass it.
     """
 
     address: str | None = None
     trial_cpus: int = Field(default=1, ge=1)
     trial_gpus: float = Field(default=0.0, ge=0)
+    trial_memory_mb: int | None = Field(default=None, ge=1)
     full_workers: int = Field(default=1, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     zero_stage: Literal[0, 1, 2, 3] = 2
@@ -85,6 +126,9 @@ class Resources(Record):
     generator_gpus: float = Field(default=0.0, ge=0)
     generation_batch: int = Field(default=32, ge=1)
     object_store_mb: int = Field(default=256, ge=80)
+    price_per_hour: float | None = Field(default=None, ge=0)
+    device_memory_gib: float | None = Field(default=None, gt=0)
+    checkpoints_gib: float | None = Field(default=None, gt=0)
 
 
 class Study(Record):
@@ -96,7 +140,7 @@ class Study(Record):
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     data: DataSettings = DataSettings()
-    tasks: dict[str, TaskData] = Field(min_length=1)
+    tasks: dict[_TrackName, TaskData] = Field(min_length=1)
     methods: dict[str, Method] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
@@ -120,13 +164,6 @@ class Study(Record):
     def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"{list(value)} holds a seed twice, which would be one trial; name each seed once")
-        return value
-
-    @field_validator("tasks")
-    @classmethod
-    def _tracks_are_known(cls, value: dict[str, TaskData]) -> dict[str, TaskData]:
-        for track in value:
-            Track.parse(track)
         return value
 
     @model_validator(mode="after")
@@ -198,6 +235,35 @@ def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
         plain["training"] = _merged(raw.get("training"), entry.get("training"))
     if entry.get("kind") in ("lora", "qlora"):
         plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
+    if isinstance(entry.get("search"), dict):
+        plain["search"] = _plain_search(entry["search"], plain)
+    return plain
+
+
+def _plain_search(search: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """A search with a word on each setting that the study fixes besides; validation refuses those."""
+    if not isinstance(search.get("space"), dict):
+        return search
+    space = dict(search["space"])
+    for key, entry in space.items():
+        room, _, name = str(key).partition(".")
+        block = method.get(room)
+        if isinstance(block, dict) and name in block and isinstance(entry, dict):
+            space[key] = {**entry, "fixed": block[name]}
+    return {**search, "space": space}
+
+
+def stored_form(study: Study) -> dict[str, Any]:
+    """A study as it is kept under its name: what a search looks for has no other value there."""
+    plain: dict[str, Any] = study.model_dump(mode="json")
+    for method in plain["methods"].values():
+        if method["search"] is None:
+            continue
+        method["search"]["chosen"] = {}
+        for key in method["search"]["space"]:
+            room, _, name = key.partition(".")
+            if method[room] is not None:
+                method[room].pop(name)
     return plain
 
 
@@ -234,5 +300,6 @@ __all__ = [
     "ValidationError",
     "plain_form",
     "short_name",
+    "stored_form",
     "validate",
 ]

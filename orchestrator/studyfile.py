@@ -7,6 +7,7 @@ that a message names the line a person has to change, with the nearest name for 
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
+from orchestrator.conflicts import conflicts
 from orchestrator.errors import Fault, StudyError
+from orchestrator.space import Range, Search
 from orchestrator.study import DataSettings, Evaluation, Method, Resources, Study, TaskData, plain_form, validate
 from tasks.readers import Source
 from trainers.spec import LoraSettings, ModelSpec, TrainingSettings
@@ -36,10 +39,14 @@ def load_study(path: Path, *, changes: Sequence[str] = ()) -> Study:
     for change in changes:
         _apply(raw, change, source=str(path))
     try:
-        return validate(plain_form(raw))
+        study = validate(plain_form(raw))
     except ValidationError as error:
         faults = tuple(_fault(dict(entry), lines) for entry in error.errors())
         raise StudyError(str(path), tuple(dict.fromkeys(faults))) from None
+    found = tuple(replace(fault, line=_line(tuple(fault.where.split(".")), lines)) for fault in conflicts(study))
+    if found:
+        raise StudyError(str(path), tuple(dict.fromkeys(found)))
+    return study
 
 
 def _read(path: Path) -> str:
@@ -113,7 +120,8 @@ def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
 
 
 def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
-    location: _Path = tuple(error["loc"])
+    # pydantic marks a mapping's key that is at fault so.
+    location: _Path = tuple(part for part in error["loc"] if part != "[key]")
     where = ".".join(str(part) for part in location)
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
@@ -157,6 +165,7 @@ def _known_keys(location: _Path) -> list[str]:
         "limits": Limits,
         "training": TrainingSettings,
         "lora": LoraSettings,
+        "search": Search,
     }
     if location[:1] == ("tasks",):
         model = Source if len(location) > 2 else TaskData
@@ -166,6 +175,8 @@ def _known_keys(location: _Path) -> list[str]:
         model = ModelSpec
     for part in location:
         model = by_place.get(str(part), model)
+    if "space" in location:
+        model = Range
     return sorted(model.model_fields)
 
 

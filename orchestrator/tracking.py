@@ -1,72 +1,39 @@
 """MLflow as a projection of the ledger: runs, curves, scores and artifacts for its UI, never a second truth.
 
-One decision: each call reads once what MLflow holds, compares it with what the ledger says it should
-hold, and writes the difference. So a call may be repeated, cut off, or made against an empty server,
-and always ends in the same runs. A run whose stages were made anew in the ledger is replaced whole,
-since MLflow keeps every value that it was ever given.
+One decision: a call compares what the ledger says with what MLflow holds, and writes the difference. So a
+call may be repeated, cut off, or made against an empty server, and always ends in the same runs; while a
+study runs, a thread of its driver makes such a call every few seconds, and training waits for none.
 
     experiment STUDY
       run STUDY                          study.json, report.html
-        run MODEL/METHOD[/GROUP]/SEED    params, curve, `TASK/LANGUAGE/METRIC`, adapter/, trial.json, summary.json
+        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, `TASK/LANGUAGE/METRIC`, adapter/, trial.json
 """
 
-import getpass
 import json
 import logging
 import os
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 from urllib.parse import quote, urlsplit
 
-from orchestrator.collect import collect
 from orchestrator.errors import PolytuneError
-from orchestrator.ledger import Ledger, create_only
-from orchestrator.projection import (
-    Picture,
-    Point,
-    State,
-    Upload,
-    study_picture,
-    trial_digest,
-    trial_picture,
-    without_secrets,
-)
+from orchestrator.ledger import Ledger
+from orchestrator.mlflowstore import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
+from orchestrator.projection import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
+from orchestrator.redaction import without_secrets
 from orchestrator.study import Study
 from orchestrator.trial import TrialSpec
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
-_STUDY_RUN = "study"
-# MLflow takes at most 1000 entities in a batch, tags among them.
-_POINTS_PER_BATCH = 900
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    # MLflow's own patience (7 retries of up to 120 s) would hold a study up for a server that is down.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # A client of a server prints two lines for each run that it closes, where a command prints its JSON.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-_STATUSES: dict[State, str] = {
-    "done": "FINISHED",
-    "failed": "FAILED",
-    "training": "RUNNING",
-    "interrupted": "KILLED",
-    "waiting": "SCHEDULED",
-}
-_ENDED = ("FINISHED", "FAILED", "KILLED")
-
-
-class TrackingUnavailable(PolytuneError):
-    """MLflow cannot be read or written; the ledger has lost nothing, and `polytune track` catches up."""
+# A large study takes longer to look through, and its driver has other things to do.
+_SHARE_OF_TIME = 0.1
+__all__ = ["LiveTracking", "Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +49,6 @@ class Projection:
     pages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Store:
-    """An experiment and the runs that this ledger has in it, by the name that each goes by there."""
-
-    client: "MlflowClient"
-    experiment_id: str
-    identity: dict[str, str]
-    runs: dict[str, "Run"]
-
-
 def tracking_uri(storage: Path) -> str:
     """Where MLflow keeps its runs: `MLFLOW_TRACKING_URI` if set, else a database beside the stages."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{storage.resolve() / 'mlflow.db'}"
@@ -105,16 +62,16 @@ def ui_command(uri: str, *, port: int) -> tuple[list[str], dict[str, str]]:
     Raises:
         TrackingUnavailable: if the address is a server's, which has a UI of its own.
     """
-    if urlsplit(uri).scheme in ("http", "https"):
+    if _is_server(uri):
         raise TrackingUnavailable(f"MLflow is a server at {without_secrets(uri)}; open that address in a browser")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     if uri.startswith("sqlite:///"):
         command += ["--artifacts-destination", str(Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts")]
-    return command, {**_QUIET, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return command, {**QUIET, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def project(
-    study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str, training: Collection[str] = ()
+    study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str, live_since: float | None = None
 ) -> Projection:
     """Bring MLflow up to date with the ledger: a run for the study, below it one for each trial begun.
 
@@ -123,220 +80,170 @@ def project(
         trials: All its trials; runs of others, left by an earlier wording of the study, are marked so.
         ledger: What has been done.
         uri: Where MLflow is, see `tracking_uri`.
-        training: Labels of the trials that are being trained at this moment. A ledger cannot tell a
-            live attempt from one whose process died; all other runs are closed.
+        live_since: When the driver that is at work now began, if there is one; what was begun earlier
+            and not finished is closed.
 
     Raises:
         TrackingUnavailable: if MLflow cannot be reached or refuses what is written.
     """
-    results = collect(study, trials, ledger)
-    pictures = {
-        trial_digest(trial): picture
-        for trial, outcome in zip(trials, results.trials, strict=True)
-        if (picture := trial_picture(trial, outcome, results, ledger, training=outcome.trial in training))
-    }
-    if not pictures:
-        return Projection(runs=0, rows=0)
-    whole = study_picture(study, ledger, tuple(pictures.values()))
-    identity = {"polytune.study": study.study, "polytune.ledger": _ledger_id(study, ledger)}
-    with _mlflow(uri) as client:
-        store = _open(client, identity, artifacts=None if _is_server(uri) else ledger.storage / "mlartifacts")
-        parent = _write(store, whole, name=_STUDY_RUN, links={})
-        links = {"mlflow.parentRunId": parent.info.run_id}
-        rows, ids = 0, []
-        for digest, picture in pictures.items():
-            run = _write(store, picture, name=digest, links={**links, "polytune.trial": digest})
-            rows += len(picture.curve) - _rows_of(run)
-            ids.append(run.info.run_id)
-        _retire(store, keep={_STUDY_RUN, *pictures})
-    return Projection(runs=len(pictures), rows=rows, pages=_pages(store.experiment_id, ids))
+    return Projector(study, trials, ledger, uri=uri).update(live_since=live_since)
 
 
-def _pages(experiment_id: str, run_ids: Sequence[str]) -> tuple[str, ...]:
-    runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
-    return f"/#/experiments/{experiment_id}/runs", f"/#/compare-runs?runs={runs}&experiments={experiments}"
+class Projector:
+    """Repeated projections of one study: each looks only at trials that are not finished and shown."""
+
+    def __init__(self, study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str) -> None:
+        self._study, self._ledger, self._uri = study, ledger, uri
+        self._trials = {trial_digest(trial): trial for trial in trials}
+        self._bases = {(t.model.name, t.seed): t for t in trials if t.kind == "frozen"}
+        self._store: Store | None = None
+        self._seen: dict[str, Glance] = {}
+        self._shown: dict[str, Glance] = {}
+        self._parent: Picture | None = None
+        self._figures: set[str] = set()
+
+    def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
+        """Write what is new since the last call; stops between two runs once it is not `wanted`.
+
+        Raises:
+            TrackingUnavailable: see `project`; the next call starts from what MLflow holds then.
+        """
+        self._look(live_since)
+        if not self._seen:
+            return Projection(runs=0, rows=0)
+        try:
+            with one_message(self._uri):
+                rows = self._write(wanted, live=live_since is not None)
+        except TrackingUnavailable:
+            self._store, self._parent, self._shown = None, None, {}
+            raise
+        return Projection(runs=len(self._seen), rows=rows, pages=self._pages())
+
+    def _look(self, live_since: float | None) -> None:
+        for name, trial in self._trials.items():
+            shown = self._shown.get(name)
+            if shown is not None and shown.state == "done":
+                continue
+            seen = glance(trial, self._base(trial), self._ledger, live_since=live_since)
+            if seen is not None:
+                self._seen[name] = seen
+
+    def _base(self, trial: TrialSpec) -> TrialSpec | None:
+        return self._bases.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+
+    def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
+        rows, store = 0, self._store or self._open()
+        unbegun = len(self._trials) - len(self._seen)
+        parent = study_picture(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
+        due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
+        if due or parent != self._parent:
+            store.write(STUDY_RUN, parent)
+            self._parent = parent
+        for name in due:
+            if not wanted():
+                break
+            trial, seen = self._trials[name], self._seen[name]
+            picture = trial_picture(self._study, trial, self._base(trial), self._ledger, seen=seen)
+            rows += store.write(name, picture)
+            self._shown[name] = seen
+            self._figures |= {point.key for point in picture.figures}
+        store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
+        return rows
+
+    def _open(self) -> Store:
+        artifacts = None if _is_server(self._uri) else self._ledger.storage / "mlartifacts"
+        ledger_id = _ledger_id(self._study, self._ledger)
+        self._store = Store(self._uri, study=self._study.study, ledger_id=ledger_id, artifacts=artifacts)
+        self._store.retire(keep={STUDY_RUN, *self._seen})
+        return self._store
+
+    def _pages(self) -> tuple[str, ...]:
+        if self._store is None or not self._shown.keys() >= self._seen.keys():
+            return ()
+        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
+        runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
+        # Without its type MLflow's pages take a study for conversations with a language model.
+        view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
+        return (
+            f"/#/experiments/{experiment}/runs?{view}",
+            f"/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning",
+        )
+
+
+def _alike(shown: Glance | None, seen: Glance) -> bool:
+    return shown is not None and (shown.state, shown.mark) == (seen.state, seen.mark)
+
+
+class LiveTracking:
+    """Projects a study while it runs, from a thread; an MLflow that is away is one warning, and later caught up."""
+
+    def __init__(
+        self,
+        study: Study,
+        trials: Sequence[TrialSpec],
+        ledger: Ledger,
+        *,
+        uri: str,
+        say: Callable[[str], None],
+        interval_s: float = 5.0,
+    ) -> None:
+        self._projector = Projector(study, trials, ledger, uri=uri)
+        self._say, self._interval_s = say, interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
+        self._since = time.time()
+        self._warned = self._away = False
+
+    def __enter__(self) -> "LiveTracking":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the thread, after at most one request; a study that broke off has its runs closed."""
+        self._stop.set()
+        self._thread.join()
+        if error is not None and not self._away:
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Project what the study left, now that nothing is at work any longer."""
+        self._attempt(live_since=None, wanted=lambda: True)
+
+    def _follow(self) -> None:
+        wait = 0.0
+        while not self._stop.wait(wait):
+            started = time.monotonic()
+            self._attempt(live_since=self._since, wanted=lambda: not self._stop.is_set())
+            least = 3 * self._interval_s if self._away else self._interval_s
+            wait = max(least, (time.monotonic() - started) / _SHARE_OF_TIME)
+
+    def _attempt(self, *, live_since: float | None, wanted: Callable[[], bool]) -> None:
+        try:
+            self._projector.update(live_since=live_since, wanted=wanted)
+        except PolytuneError as error:
+            self._away = True
+            if not self._warned:
+                self._warned = True
+                self._say(str(error))
+        except Exception as error:
+            # A projection is never worth a study: the ledger has everything, and `track` shows the fault.
+            _log.exception("projecting to MLflow")
+            self._away, warned, self._warned = True, self._warned, True
+            if not warned:
+                self._say(f"MLflow is not up to date: {type(error).__name__}: {without_secrets(str(error))}")
+        else:
+            if self._away:
+                self._say("MLflow is up to date again")
+            self._away = False
 
 
 def _ledger_id(study: Study, ledger: Ledger) -> str:
     """What tells this ledger's runs from those that another sends to the same server; moves with it."""
-    path = ledger.study_folder(study.study) / "tracking.json"
-    if not path.exists():
-        create_only(path, json.dumps({"ledger": uuid.uuid4().hex}))
-    return str(json.loads(path.read_text(encoding="utf-8"))["ledger"])
+    text = ledger.create_study_file(study.study, "tracking.json", json.dumps({"ledger": uuid.uuid4().hex}))
+    return str(json.loads(text)["ledger"])
 
 
 def _is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in ("http", "https") or uri.startswith("databricks")
-
-
-@contextmanager
-def _mlflow(uri: str) -> "Iterator[MlflowClient]":
-    """A quiet, impatient client, whose every fault is one `TrackingUnavailable`."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    for logger in ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "urllib3.connectionpool"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield MlflowClient(tracking_uri=uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        answers = not isinstance(error.__context__, OSError)
-        reason = without_secrets(str(error)).strip().partition("\n")[0][:300] if answers else "nothing answers there"
-        # Without its cause: that may hold the address with its password.
-        raise TrackingUnavailable(
-            f"MLflow at {without_secrets(uri)} is not up to date: {reason}. The ledger holds "
-            "everything: start MLflow there or change MLFLOW_TRACKING_URI, then run `polytune track STUDY`"
-        ) from None
-
-
-def _open(client: "MlflowClient", identity: dict[str, str], *, artifacts: Path | None) -> _Store:
-    """The study's experiment, made or restored if need be, and this ledger's runs in it."""
-    name = identity["polytune.study"]
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        location = artifacts.resolve().as_uri() if artifacts else None
-        # Without this tag MLflow's pages open a study as a conversation with a language model.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        experiment_id = client.create_experiment(name, artifact_location=location, tags=kind)
-        return _Store(client=client, experiment_id=experiment_id, identity=identity, runs={})
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    store = _Store(client=client, experiment_id=experiment.experiment_id, identity=identity, runs={})
-    for run in _search(store):
-        known = store.runs.setdefault(run.data.tags.get("polytune.trial", _STUDY_RUN), run)
-        if known is not run:
-            # Two processes projected at once; the older run stays.
-            client.delete_run(run.info.run_id)
-    return store
-
-
-def _search(store: _Store) -> "Iterator[Run]":
-    """This ledger's runs in the experiment, oldest first."""
-    query, token = f"tags.`polytune.ledger` = '{store.identity['polytune.ledger']}'", None
-    while True:
-        page = store.client.search_runs(
-            [store.experiment_id],
-            filter_string=query,
-            max_results=1000,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _write(store: _Store, picture: Picture, *, name: str, links: dict[str, str]) -> "Run":
-    """Bring a run up to its picture; returns the run as it was before, bare if it is new."""
-    run = store.runs.get(name)
-    if run is not None and _is_outdated(run, picture):
-        store.client.delete_run(run.info.run_id)
-        run = None
-    if run is None:
-        run = _create(store, picture, links=links)
-    _write_facts(store, run, picture, links=links)
-    _write_curve(store, run, picture)
-    missing = [point for point in picture.figures if point.key not in run.data.metrics]
-    for start in range(0, len(missing), _POINTS_PER_BATCH):
-        _log(store, run, missing[start : start + _POINTS_PER_BATCH])
-    for upload in picture.uploads:
-        _send(store, run, upload)
-    _close(store, run, status=_STATUSES[picture.state], end_ms=picture.end_ms)
-    return run
-
-
-def _is_outdated(run: "Run", picture: Picture) -> bool:
-    """Whether a run shows an attempt at a stage that is no longer the stage's result."""
-    shown = {key: value for key, value in run.data.tags.items() if key.startswith("polytune.attempt.")}
-    return any(picture.attempts.get(key) != value for key, value in shown.items())
-
-
-def _create(store: _Store, picture: Picture, *, links: dict[str, str]) -> "Run":
-    try:
-        user = {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError):  # A container may run under a number without a name.
-        user = {}
-    source = {"mlflow.source.name": "polytune", "mlflow.source.type": "LOCAL"}
-    return store.client.create_run(
-        store.experiment_id,
-        start_time=picture.start_ms,
-        tags={**store.identity, **links, **user, **source},
-        run_name=picture.name,
-    )
-
-
-def _write_facts(store: _Store, run: "Run", picture: Picture, *, links: dict[str, str]) -> None:
-    """Tags that differ and params that are missing, in one batch: a picture has some forty in all."""
-    from mlflow.entities import Param, RunTag
-
-    wanted = {**picture.tags, **picture.attempts, **links, "polytune.current": "true"}
-    tags = [RunTag(key, value) for key, value in wanted.items() if run.data.tags.get(key, "") != value]
-    params = [Param(key, value) for key, value in picture.params.items() if key not in run.data.params]
-    if tags or params:
-        store.client.log_batch(run.info.run_id, params=params, tags=tags)
-
-
-def _rows_of(run: "Run") -> int:
-    return int(run.data.tags.get("polytune.rows", "0"))
-
-
-def _write_curve(store: _Store, run: "Run", picture: Picture) -> None:
-    """Rows not yet written, whole rows in each batch, together with the count of those written so far.
-
-    A call cut off between a batch and its count sends that batch again, with the same values and
-    times; MLflow's databases keep one of equals.
-    """
-    batch: list[Point] = []
-    for number, row in enumerate(picture.curve[_rows_of(run) :], start=_rows_of(run)):
-        if len(batch) + len(row) > _POINTS_PER_BATCH:
-            _log(store, run, batch, rows=number)
-            batch = []
-        batch.extend(row)
-    if batch:
-        _log(store, run, batch, rows=len(picture.curve))
-
-
-def _log(store: _Store, run: "Run", points: Sequence[Point], *, rows: int | None = None) -> None:
-    from mlflow.entities import Metric, RunTag
-
-    metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
-    tags = [] if rows is None else [RunTag("polytune.rows", str(rows))]
-    store.client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
-
-
-def _send(store: _Store, run: "Run", upload: Upload) -> None:
-    """Write an artifact unless this very one is there; its mark is set last."""
-    tag, run_id = f"polytune.file.{upload.name}", run.info.run_id
-    if run.data.tags.get(tag) == upload.mark:
-        return
-    if isinstance(upload.source, str):
-        store.client.log_text(run_id, upload.source, upload.name)
-    elif upload.source.is_dir():
-        store.client.log_artifacts(run_id, str(upload.source), upload.name)
-    else:
-        store.client.log_artifact(run_id, str(upload.source))
-    store.client.set_tag(run_id, tag, upload.mark)
-
-
-def _close(store: _Store, run: "Run", *, status: str, end_ms: int) -> None:
-    """Give a run its status and, unless it goes on, its end."""
-    if status in _ENDED:
-        if (run.info.status, run.info.end_time) != (status, end_ms):
-            store.client.set_terminated(run.info.run_id, status, end_ms)
-    elif run.info.status != status:
-        store.client.update_run(run.info.run_id, status=status)
-
-
-def _retire(store: _Store, *, keep: set[str]) -> None:
-    """Mark and close runs of trials that the study no longer has; they keep what they show."""
-    for name, run in store.runs.items():
-        if name in keep:
-            continue
-        if run.data.tags.get("polytune.current") != "false":
-            store.client.set_tag(run.info.run_id, "polytune.current", "false")
-        if run.info.status not in _ENDED:
-            store.client.set_terminated(run.info.run_id, "KILLED")

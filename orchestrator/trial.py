@@ -6,11 +6,14 @@ before anything runs, and a changed setting changes the keys of exactly what dep
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
+
+from pydantic import JsonValue
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
-from orchestrator.fingerprint import fingerprint
+from orchestrator.fingerprint import canonical, fingerprint
+from orchestrator.space import with_values
 from orchestrator.study import Method, Study, short_name
 from tasks import prompts
 from tasks.readers import Source, digest
@@ -91,6 +94,13 @@ class TrialSpec(Record):
 
     def key(self, stage: StageName) -> str:
         """The stage's key."""
+        return fingerprint(self._identity(stage))
+
+    def identity(self, stage: StageName) -> dict[str, JsonValue]:
+        """What the stage's key is the hash of, as plain data."""
+        return cast("dict[str, JsonValue]", canonical(self._identity(stage)))
+
+    def _identity(self, stage: StageName) -> dict[str, object]:
         spec: dict[str, object] = {
             "stage": stage,
             "version": CODE_VERSIONS[stage],
@@ -114,7 +124,7 @@ class TrialSpec(Record):
             spec |= {"limits": self.limits}
         else:
             spec |= {"quality": self.quality}
-        return fingerprint(spec)
+        return spec
 
     def _judge(self) -> dict[str, object]:
         """What else decides a training that keeps the checkpoint whose greedy output scores best."""
@@ -179,7 +189,39 @@ def trials_of(study: Study) -> tuple[TrialSpec, ...]:
         for model in models
         for name, method in study.methods.items()
         for group in _groups(study, method)
+        # What a search has not found yet is no trial yet.
+        if method.search is None or place_of(model, group[0]) in method.search.chosen
     )
+
+
+def candidates_of(study: Study, name: str) -> dict[str, tuple[tuple[TrialSpec, ...], ...]]:
+    """The trainings of a method's search: by model and group, for each candidate one a seed.
+
+    They have no problems to test on: only what a search chose is tested.
+    """
+    method = study.methods[name]
+    assert method.search is not None
+    found: dict[str, list[tuple[TrialSpec, ...]]] = {}
+    for number, values in enumerate(method.search.candidates()):
+        tried = f"{name}-try{number}"
+        chosen = {place_of(model, group): values for model in study.models for group, _ in _groups(study, method)}
+        search = method.search.model_copy(update={"chosen": chosen})
+        one = study.model_copy(
+            update={"methods": {tried: method.model_copy(update={"search": search})}, "seeds": method.search.seeds}
+        )
+        for trial in trials_of(one):
+            place = place_of(trial.model, trial.group)
+            untested = trial.model_copy(update={"test": ()})
+            group = found.setdefault(place, [])
+            if len(group) <= number:
+                group.append(())
+            group[number] = (*group[number], untested)
+    return {place: tuple(group) for place, group in found.items()}
+
+
+def place_of(model: ModelSpec, group: str) -> str:
+    """Where a search has a result of its own: a model and a group of tracks."""
+    return f"{short_name(model)}/{group}"
 
 
 _Data = dict[str, dict[str, tuple[TrackSource, ...]]]
@@ -199,6 +241,9 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
     def sources(role: str) -> tuple[TrackSource, ...]:
         return tuple(source for track in tracks for source in data[role][track])
 
+    training, lora = method.training, method.lora
+    if method.search is not None and training is not None:
+        training, lora = with_values(training, lora, method.search.chosen[place_of(model, group_name)])
     return TrialSpec(
         method_name=name,
         model=model,
@@ -207,8 +252,8 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
         group=group_name,
         tracks=tracks,
         seed=seed,
-        lora=method.lora,
-        training=method.training,
+        lora=lora,
+        training=training,
         train=() if method.kind == "frozen" else sources("train"),
         validation=() if method.kind == "frozen" else sources("validation"),
         test=sources("test"),

@@ -24,11 +24,12 @@ WIDTH_STEP = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """One example as token ids; loss is taken from token `loss_from` on."""
+    """One example as token ids; loss is taken from token `loss_from` on. `name` is the example's id."""
 
     track: str
     ids: tuple[int, ...]
     loss_from: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def encode(examples: Sequence[Example], tokenizer: ChatTokenizer, *, settings: T
             too_long[example.track] = too_long.get(example.track, 0) + 1
             continue
         loss_from = len(rendered.prompt_ids) if settings.loss == "completion" else 1
-        fitting.append(Encoded(track=example.track, ids=ids, loss_from=loss_from))
+        fitting.append(Encoded(track=example.track, ids=ids, loss_from=loss_from, name=example.id))
     return EncodedSet(examples=tuple(fitting), too_long=too_long)
 
 

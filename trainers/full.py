@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trainers.builds import build_root, outwait_builds
 from trainers.data import Batch
 from trainers.engine import TrackLoss, optimizer_for
 from trainers.model import device_of, load_base
@@ -99,6 +100,8 @@ def _deepspeed(runtime: Runtime) -> Any:
         os.environ["DS_ACCELERATOR"] = "cpu"
     # ninja comes with our dependencies, and is found beside the interpreter.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    # DeepSpeed builds at its first use, and would wait for ever for a builder that was killed.
+    outwait_builds(build_root())
     import deepspeed
 
     if not torch.distributed.is_initialized():

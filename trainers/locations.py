@@ -4,11 +4,15 @@ One decision: planning hashes files and reads presets; it never imports torch.
 """
 
 import hashlib
+import json
+import re
 from pathlib import Path
 
 from trainers.spec import ModelSpec
 
 _BUILTIN = {"builtin:micro": Path(__file__).parent / "micro" / "base"}
+# What hub models with quantised weights put into their names.
+_QUANTISED = re.compile(r"[-_.](bnb-4bit|4bit|int4|int8|8bit|awq|gptq|gguf|nf4)(?![a-z0-9])", re.IGNORECASE)
 _IDENTITY = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 
@@ -46,6 +50,20 @@ def local_digest(model: ModelSpec) -> str | None:
             "a folder that exists, or builtin:micro"
         )
     return None
+
+
+def quantised(model: ModelSpec) -> str:
+    """Why a model's stored weights are known to be quantised, as a clause; nothing if they are not known to be.
+
+    Raises:
+        ModelError: if the name is no built-in model, although it says so.
+    """
+    config = Path(location_of(model)) / "config.json"
+    if config.is_file():
+        found = json.loads(config.read_text(encoding="utf-8")).get("quantization_config")
+        return f"{config} says {found.get('quant_method', 'quantised')}" if found else ""
+    named = _QUANTISED.search(model.name)
+    return f"the name {model.name} says {named[1]}" if named else ""
 
 
 def _hash_files(paths: list[Path]) -> str:

@@ -29,7 +29,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A Qwen2-like decoder's sizes."""
+    """A Qwen2-like decoder's sizes; `context` is its longest input in tokens, None where nothing tells it."""
 
     layers: int
     hidden: int
@@ -38,6 +38,7 @@ class Shape:
     key_value_heads: int
     vocabulary: int
     tied: bool
+    context: int | None = None
 
     @property
     def linear_parameters(self) -> int:
@@ -67,16 +68,44 @@ class Shape:
 _CODER = "Qwen/Qwen2.5-Coder-"
 _SHAPES = {
     f"{_CODER}0.5B": Shape(
-        layers=24, hidden=896, intermediate=4864, heads=14, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=24,
+        hidden=896,
+        intermediate=4864,
+        heads=14,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}1.5B": Shape(
-        layers=28, hidden=1536, intermediate=8960, heads=12, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=28,
+        hidden=1536,
+        intermediate=8960,
+        heads=12,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}3B": Shape(
-        layers=36, hidden=2048, intermediate=11_008, heads=16, key_value_heads=2, vocabulary=151_936, tied=True
+        layers=36,
+        hidden=2048,
+        intermediate=11_008,
+        heads=16,
+        key_value_heads=2,
+        vocabulary=151_936,
+        tied=True,
+        context=32_768,
     ),
     f"{_CODER}7B": Shape(
-        layers=28, hidden=3584, intermediate=18_944, heads=28, key_value_heads=4, vocabulary=152_064, tied=False
+        layers=28,
+        hidden=3584,
+        intermediate=18_944,
+        heads=28,
+        key_value_heads=4,
+        vocabulary=152_064,
+        tied=False,
+        context=32_768,
     ),
 }
 
@@ -95,6 +124,7 @@ def shape_of(model: ModelSpec) -> Shape | Unknown:
                 key_value_heads=raw.get("num_key_value_heads", raw["num_attention_heads"]),
                 vocabulary=raw["vocab_size"],
                 tied=bool(raw.get("tie_word_embeddings", False)),
+                context=raw.get("max_position_embeddings"),
             )
         except KeyError as missing:
             return Unknown(reason=f"{config.name} of {model.name} has no {missing}")
@@ -103,27 +133,60 @@ def shape_of(model: ModelSpec) -> Shape | Unknown:
     )
 
 
-def training_memory(
-    model: ModelSpec, *, kind: MethodKind, rank: int, tokens: int, optimizer_8bit: bool = False
-) -> Estimate | Unknown:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How a training would use one device.
+
+    `tokens` is the micro-batch times its length; `processes` share states by DeepSpeed's `zero_stage`.
+    """
+
+    kind: MethodKind
+    tokens: int
+    rank: int = 8
+    optimizer_8bit: bool = False
+    gradient_checkpointing: bool = False
+    on_cpu: bool = False
+    zero_stage: int = 0
+    processes: int = 1
+
+
+def training_memory(model: ModelSpec, load: Load) -> Estimate | Unknown:
     """Bytes that training takes on one device: weights, gradients, optimizer, activations.
 
-    `tokens` is the micro-batch times its length. QLoRA holds projections in 4.5 bits (NF4 with
-    doubly quantised scales) and the embeddings in 32 bits, as peft prepares them; LoRA holds bf16.
-    Full fine-tuning holds bf16 weights and gradients with 32-bit masters and two moments. Activations
-    are counted as 34 hidden-sized bf16 values a token and layer (Korthikanti et al. 2022) without
-    checkpointing, and the logits in 32 bits twice. It ignores fragmentation and what the runtime holds.
+    QLoRA holds projections in 4.5 bits (NF4 with doubly quantised scales) and the embeddings in 32 bits, as
+    peft prepares them; LoRA holds bf16 weights, 32-bit ones on a CPU. Full fine-tuning holds bf16 weights and
+    gradients with 32-bit masters and two moments; ZeRO 1 shares masters and moments between processes, 2
+    gradients too, 3 weights too. Activations are counted as 34 hidden-sized bytes a token and layer
+    (Korthikanti et al. 2022), with checkpointing 2 and one layer's 34, and the logits in 32 bits twice. It
+    ignores fragmentation and what the runtime holds.
     """
     shape = shape_of(model)
     if isinstance(shape, Unknown):
         return shape
-    trained = shape.parameters if kind == "full" else shape.lora_parameters(rank)
-    moments = 2 if optimizer_8bit else 8
-    if kind == "full":
-        weights = float(shape.parameters * 2 + trained * (2 + 4 + moments))
-    elif kind == "qlora":
-        weights = shape.linear_parameters * 0.5625 + shape.embedding_parameters * 4 + trained * (4 + 4 + moments)
-    else:
-        weights = shape.parameters * 2 + trained * (4 + 4 + moments)
-    activations = 34 * shape.hidden * shape.layers * tokens + 2 * 4 * shape.vocabulary * tokens
-    return Estimate(value=float(weights + activations), basis="from the model's shape")
+    layers_kept = shape.layers if not load.gradient_checkpointing else shape.layers * 2 / 34 + 1
+    activations = 34 * shape.hidden * layers_kept * load.tokens + 2 * 4 * shape.vocabulary * load.tokens
+    return Estimate(value=float(_states(shape, load) + activations), basis="from the model's shape")
+
+
+def _states(shape: Shape, load: Load) -> float:
+    """Bytes of weights, gradients, masters and moments on one device."""
+    moments = 2 if load.optimizer_8bit else 8
+    if load.kind == "full":
+        weights, gradients, optimizer = (
+            width / (load.processes if load.zero_stage >= stage else 1)
+            for width, stage in ((2, 3), (2, 2), (4 + moments, 1))
+        )
+        return shape.parameters * (weights + gradients + optimizer)
+    adapter = shape.lora_parameters(load.rank) * (4 + 4 + moments)
+    if load.kind == "qlora":
+        return shape.linear_parameters * 0.5625 + shape.embedding_parameters * 4 + adapter
+    return shape.parameters * (4 if load.on_cpu else 2) + adapter
+
+
+def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int, on_cpu: bool) -> Estimate | Unknown:
+    """Bytes on disk of what a training keeps: adapters in 32 bits, full weights as they are trained."""
+    shape = shape_of(model)
+    if isinstance(shape, Unknown):
+        return shape
+    size = shape.parameters * (4 if on_cpu else 2) if kind == "full" else shape.lora_parameters(rank) * 4
+    return Estimate(value=float(size), basis="from the model's shape")

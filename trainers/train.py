@@ -9,6 +9,7 @@ import json
 import math
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,24 @@ from trainers.spec import Runtime, TrainingSettings, TrainingSpec
 
 Row = dict[str, float]
 Validate = Callable[[Any], Row]  # judges the model as it stands; higher `similarity` is better
+# A chunk is closed when it is full, or old enough for those who follow a slow training.
 _ROWS_PER_CHUNK = 50
+_SECONDS_PER_CHUNK = 30.0
+
+
+# How many steps before its end a training that diverged is to be seen.
+_EVIDENCE_STEPS = 20
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss or the gradients stopped being finite numbers."""
+    """The loss or the gradients stopped being finite numbers; `evidence` is plain data that shows how."""
+
+    def __init__(self, message: str, evidence: dict[str, Any]) -> None:
+        super().__init__(message, evidence)
+        self.evidence = evidence
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TrainingSummary(Record):
@@ -61,7 +75,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What a launcher may listen to: each logged row, and a judge of generated validation output."""
+    """What a launcher may listen to: each logged row with `total_steps`, and a judge of generated validation output."""
 
     report: Callable[[Row], None] = lambda row: None
     validate: Validate | None = None
@@ -69,19 +83,22 @@ class Hooks:
 
 @dataclass(slots=True, kw_only=True)
 class _MetricLog:
-    """Rows in numbered chunks that are written once and never touched again."""
+    """Rows, each with its time since 1970, in numbered chunks that are written once and never touched again."""
 
     folder: Path
     report: Callable[[Row], None]
     active: bool
+    total_steps: int
     rows: list[Row] = field(default_factory=list)
     chunks: int = 0
+    flushed: float = field(default_factory=time.monotonic)
 
     def add(self, row: Row) -> None:
         if self.active:
+            row = {**row, "time": time.time()}
             self.rows.append(row)
-            self.report(row)
-            if len(self.rows) >= _ROWS_PER_CHUNK:
+            self.report({**row, "total_steps": self.total_steps})
+            if len(self.rows) >= _ROWS_PER_CHUNK or time.monotonic() - self.flushed >= _SECONDS_PER_CHUNK:
                 self.flush()
 
     def flush(self) -> None:
@@ -89,7 +106,7 @@ class _MetricLog:
             self.folder.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(row) + "\n" for row in self.rows)
             (self.folder / f"{self.chunks:05d}.jsonl").write_text(text)
-            self.rows, self.chunks = [], self.chunks + 1
+            self.rows, self.chunks, self.flushed = [], self.chunks + 1, time.monotonic()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +136,7 @@ class _Run:
     log: _MetricLog
     best: _Best
     started: float
+    recent: deque[Row] = field(default_factory=lambda: deque(maxlen=_EVIDENCE_STEPS))
     tokens: int = 0
     first_loss: float = math.nan
     last_loss: float = math.nan
@@ -166,6 +184,9 @@ def _prepare(
         raise ValueError(
             f"training.batch_size must be a multiple of the {engine.world} processes, got {settings.batch_size}"
         )
+    total_steps = settings.max_steps or steps_for(
+        len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0
+    )
     return _Run(
         spec=spec,
         runtime=runtime,
@@ -174,11 +195,10 @@ def _prepare(
         rows=rows,
         validation=tuple((example,) for example in validation),
         pad=tokenizer.pad_token_id,
-        total_steps=settings.max_steps
-        or steps_for(len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0),
+        total_steps=total_steps,
         out=out,
         hooks=hooks,
-        log=_MetricLog(folder=out / "metrics", report=hooks.report, active=engine.rank == 0),
+        log=_MetricLog(folder=out / "metrics", report=hooks.report, active=engine.rank == 0, total_steps=total_steps),
         best=_Best(),
         started=time.monotonic(),
     )
@@ -252,15 +272,24 @@ def _one_step(run: _Run, chosen: tuple[int, ...], step: int) -> Row:
     rate = learning_rate_at(step, settings=run.spec.settings, total_steps=run.total_steps)
     norm = run.engine.step(learning_rate=rate)
     loss = float(sums.sum() / counts.sum())
+    run.recent.append({"step": step + 1, "loss": loss, "gradient_norm": norm, "learning_rate": rate})
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        run.log.flush()
-        raise TrainingDiverged(f"step {step + 1}: loss {loss}, gradient norm {norm}; lower training.learning_rate")
+        names = [example.name for row in rows for example in row]
+        raise _diverged(run, f"step {step + 1}: loss {loss}, gradient norm {norm}", batch=names)
     run.tokens += sum(len(example.ids) for row in rows for example in row)
     run.first_loss, run.last_loss = (loss if step == 0 else run.first_loss), loss
     seconds = time.monotonic() - run.started
     row: Row = {"step": step + 1, "loss": loss, "learning_rate": rate, "gradient_norm": norm}
     row |= {"tokens": run.tokens, "seconds": seconds, "tokens_per_s": run.tokens / seconds}
     return row | _by_track("loss", run.tracks, sums, counts)
+
+
+def _diverged(run: _Run, what: str, *, batch: list[str]) -> TrainingDiverged:
+    """The end of a training that went astray, with its last steps and the examples of the last one."""
+    run.log.flush()
+    # JSON has no word for what is not a number.
+    steps = [{k: v if math.isfinite(v) else str(v) for k, v in row.items()} for row in run.recent]
+    return TrainingDiverged(f"{what}; lower training.learning_rate", {"last_steps": steps, "last_batch": batch})
 
 
 def _by_track(name: str, tracks: tuple[str, ...], sums: torch.Tensor, counts: torch.Tensor) -> Row:
@@ -285,8 +314,7 @@ def _validate(run: _Run, step: int) -> None:
     run.engine.evaluating(False)
     loss = float(sums.sum() / counts.sum()) if counts.sum() > 0 else math.inf
     if counts.sum() > 0 and not math.isfinite(loss):
-        run.log.flush()
-        raise TrainingDiverged(f"validation after step {step}: loss {loss}; lower training.learning_rate")
+        raise _diverged(run, f"validation after step {step}: loss {loss}", batch=[])
     row = {"step": step, "validation/loss": loss, **_by_track("validation/loss", run.tracks, sums, counts)}
     run.log.add(row | {f"validation/{name}": value for name, value in judged.items()})
     value = loss if run.spec.settings.select_by == "loss" else -judged["similarity"]

@@ -132,6 +132,7 @@ def commit(
         "outputs": digests_of(attempt.folder),
         "seconds": 2.0,
         "finished_at": FINISHED_AT,
+        "spec": trial.identity(stage),
     }
     return ledger.commit(attempt, StageRecord.model_validate(record | fields))
 

@@ -130,8 +130,8 @@ def test_faulty_study_is_one_message_and_status_2(study: Path, command: str) -> 
         (["plan", "small.yaml", "--set", "seeds"], "a change reads KEY=VALUE"),
         (["plan", "small.yaml", "--set", "seeds=[0, 0]"], "holds a seed twice"),
         (["plan", "small.yaml", "--set", "models=[builtin:nano]"], "there is: builtin:micro"),
-        (["run", "small.yaml", "--local", "--trial", "mine"], "no trial 'mine'; the trials are:\n  base/mine/seed0"),
-        (["run", "small.yaml", "--local"], "--trial is needed; the trials are:\n  base/mine/seed0"),
+        (["run", "small.yaml", "--local", "--trial", "mine"], "no trial 'mine'; the trials are:\n  base/frozen/seed0"),
+        (["run", "small.yaml", "--local"], "--trial is needed; the trials are:\n  base/frozen/seed0"),
         (["logs", "small.yaml", "--trial", "x"], "are:\n  base/frozen/seed0\n  base/mine/seed0\n"),
         (["show", "small.yaml", "--trial", "x"], "base/mine/seed0"),
         (["export", "small.yaml", "--trial", "x", "--to", "out"], "base/mine/seed0"),
@@ -183,7 +183,9 @@ def test_plan_for_a_person_says_what_would_run_and_what_nothing_pins(study: Path
 def test_study_that_was_run_is_known_by_its_name(begun: Study, tmp_path: Path) -> None:
     done = polytune("status", begun.study, "--json", folder=tmp_path)
     assert done.returncode == 0
-    assert [row["train"] for row in json.loads(done.stdout)] == ["done, 7200 s", "failed: no"]
+    first, second = json.loads(done.stdout)
+    assert (first["stages"][0]["state"], first["stages"][0]["seconds"]) == ("done", 7200.0)
+    assert (second["stage"], second["state"], second["cause"][:2]) == ("train", "failed", "no")
 
 
 def test_logs_show_how_a_trial_failed(begun: Study, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord, digests_of
 from orchestrator.plan import plan
+from orchestrator.study import Resources
 from orchestrator.studyfile import load_study
 from orchestrator.trial import StageName, TrialSpec, trials_of
 
@@ -48,11 +49,11 @@ def test_execution_is_due_again_when_its_toolchain_has_come_and_done_after_that(
     inputs = {generated.key: generated.output_digest}
     # Python is always there, so a record that lacked it stands for one whose compiler was installed since.
     commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
-    (before,) = plan([trial], ledger, micro_batch=1)
+    (before,) = plan([trial], ledger, resources=Resources())
     assert {s.stage: s.reason for s in before.stages}["execute"] == "could not judge Python before, and can now"
     again = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN)
     assert ledger.records_of(trial)["execute"] == again
-    (after,) = plan([trial], ledger, micro_batch=1)
+    (after,) = plan([trial], ledger, resources=Resources())
     assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
 
 
@@ -60,5 +61,5 @@ def test_toolchain_of_a_language_that_the_trial_does_not_write_is_no_reason(tmp_
     ledger = Ledger(tmp_path / "runs")
     generated = commit(ledger, trial, "generate", {})
     commit(ledger, trial, "execute", {generated.key: generated.output_digest}, absent_toolchains=["java"])
-    (planned,) = plan([trial], ledger, micro_batch=1)
+    (planned,) = plan([trial], ledger, resources=Resources())
     assert {s.stage: s.action for s in planned.stages}["execute"] == "skip"

@@ -1,30 +1,19 @@
 """The ledger: a record is the success, made once, of these very inputs and of whole files."""
 
 import json
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_studies import commit, finish_training, make_study, trial_of
 
-from orchestrator.errors import LedgerError
-from orchestrator.ledger import Failure, Ledger, StageRecord, create_only, digests_of, read_lines
+from orchestrator.errors import ArtifactDamaged, LedgerError
+from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of, read_lines
+from orchestrator.provenance import version
 from orchestrator.trial import TrialSpec
 
 OUTPUT = {"completions.jsonl": '{"a": 1}\n'}
-_WRITER = """
-import sys, time
-from pathlib import Path
-from orchestrator.ledger import create_only
-path, text, start = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-print("ready", flush=True)
-while not start.exists():
-    time.sleep(0.001)
-print(create_only(path, text * 100_000))
-"""
 
 
 @pytest.fixture
@@ -32,18 +21,23 @@ def trial(tmp_path: Path) -> TrialSpec:
     return trial_of(make_study(tmp_path), "qlora")
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "runs")
-
-
 def failure(cause: str = "out of memory", *, failed_at: float = 1.0) -> Failure:
     return Failure(stage="train", cause=cause, kind="code", traceback="Traceback ...", failed_at=failed_at)
 
 
-def path_of(ledger: Ledger, record: StageRecord) -> Path:
-    (path,) = (ledger.storage / "stages" / record.key).glob("record-*.json")
-    return path
+def records_in(ledger: Ledger, key: str) -> list[str]:
+    """Names of a stage's records."""
+    return [entry.name for entry in ledger.store.entries(f"stages/{key}/") if "/record-" in entry.name]
+
+
+def name_of(ledger: Ledger, record: StageRecord) -> str:
+    (name,) = records_in(ledger, record.key)
+    return name
+
+
+def file_of(record: StageRecord, file: str) -> str:
+    """The name that one file of a finished stage goes by in the ledger."""
+    return f"stages/{record.key}/attempts/{record.attempt}/{file}"
 
 
 def test_committed_stage_is_found_again_with_all_that_it_says(ledger: Ledger, trial: TrialSpec) -> None:
@@ -83,36 +77,37 @@ def test_attempt_without_a_record_counts_for_nothing(ledger: Ledger, trial: Tria
     assert list(ledger.attempts(trial.key("train"))) == [attempt.folder]
 
 
-@pytest.mark.parametrize("harm", ["gone", "short"])
-def test_output_that_is_gone_or_short_is_an_error_with_its_remedy(ledger: Ledger, trial: TrialSpec, harm: str) -> None:
-    record = finish_training(ledger, trial)
-    file = ledger.folder(record) / "metrics" / "00000.jsonl"
-    if harm == "gone":
-        file.unlink()
-    else:
-        file.write_text("{")
-    with pytest.raises(LedgerError) as caught:
-        ledger.records_of(trial)
-    remedy = f"remove {path_of(ledger, record)} to run the stage again"
-    assert str(caught.value) == f"{file} is missing or cut short; {remedy}"
-    path_of(ledger, record).unlink()
-    assert ledger.records_of(trial) == {}
-
-
-@pytest.mark.parametrize("change", [{"format": 2}, {"colour": "red"}, {"seconds": "long"}])
-def test_record_that_this_version_cannot_read_is_an_error(
+@pytest.mark.parametrize("change", [{"colour": "red"}, {"seconds": "long"}])
+def test_record_that_was_edited_is_an_error_with_its_remedy(
     ledger: Ledger, trial: TrialSpec, change: dict[str, object]
 ) -> None:
-    path = path_of(ledger, finish_training(ledger, trial))
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(LedgerError, match="written by a newer polytune: upgrade, or remove the file"):
+    name = name_of(ledger, finish_training(ledger, trial))
+    ledger.store.write(name, json.dumps(json.loads(ledger.store.read(name) or b"") | change).encode())
+    with pytest.raises(LedgerError, match="it was edited: remove the file to run the stage again"):
         ledger.records_of(trial)
 
 
 def test_record_that_is_no_json_is_an_error(ledger: Ledger, trial: TrialSpec) -> None:
-    path_of(ledger, finish_training(ledger, trial)).write_bytes(b'{"format": \xff')
+    ledger.store.write(name_of(ledger, finish_training(ledger, trial)), b'{"format": \xff')
     with pytest.raises(LedgerError, match="not a record that this version can read"):
         ledger.records_of(trial)
+
+
+def test_record_of_a_newer_version_is_refused_with_both_versions(ledger: Ledger, trial: TrialSpec) -> None:
+    record = finish_training(ledger, trial)
+    raw = record.model_dump(mode="json") | {"format": 2, "provenance": {"polytune": "9.1"}, "new": True}
+    ledger.store.write(name_of(ledger, record), json.dumps(raw).encode())
+    said = rf"has format 2, written by polytune 9\.1; this is polytune {re.escape(version())}, which reads format 1"
+    with pytest.raises(LedgerError, match=said):
+        ledger.records_of(trial)
+
+
+def test_ledger_of_a_newer_version_is_refused_with_both_versions(ledger: Ledger, storage: str) -> None:
+    ledger.begin("key")
+    ledger.store.create("ledger-2.json", b'{"format": 2, "polytune": "9.1"}')
+    said = r"has format 2, written by polytune 9\.1; this is polytune .*: upgrade polytune"
+    with pytest.raises(LedgerError, match=said):
+        Ledger(storage)
 
 
 def test_new_weights_break_the_chain_behind_them(ledger: Ledger, trial: TrialSpec) -> None:
@@ -121,20 +116,20 @@ def test_new_weights_break_the_chain_behind_them(ledger: Ledger, trial: TrialSpe
     commit(ledger, trial, "execute", files={"verdicts.jsonl": ""})
     commit(ledger, trial, "score", files={"cells.json": "[]"})
     assert set(ledger.records_of(trial)) == {"train", "generate", "execute", "score"}
-    path_of(ledger, trained).unlink()
+    ledger.store.delete([name_of(ledger, trained)])
     assert ledger.records_of(trial) == {}
     finish_training(ledger, trial, weights="second")
     assert set(ledger.records_of(trial)) == {"train"}
     again = commit(ledger, trial, "generate", files=OUTPUT)
     # The same completions from other weights: what judged them before still holds.
     assert set(ledger.records_of(trial)) == {"train", "generate", "execute", "score"}
-    assert len(list((ledger.storage / "stages" / again.key).glob("record-*.json"))) == 2
+    assert len(records_in(ledger, again.key)) == 2
 
 
 def test_same_weights_made_anew_find_what_followed_them(ledger: Ledger, trial: TrialSpec) -> None:
     trained = finish_training(ledger, trial)
     generated = commit(ledger, trial, "generate", files=OUTPUT)
-    path_of(ledger, trained).unlink()
+    ledger.store.delete([name_of(ledger, trained)])
     assert finish_training(ledger, trial).attempt != trained.attempt
     assert ledger.records_of(trial)["generate"] == generated
 
@@ -168,9 +163,7 @@ def test_success_after_a_failure_is_a_success(ledger: Ledger, trial: TrialSpec) 
 
 def test_attempts_are_told_newest_first(ledger: Ledger) -> None:
     folders = [ledger.begin("key").folder for _ in range(3)]
-    for age, folder in enumerate(folders):
-        os.utime(folder, (1000 - age, 1000 - age))
-    assert list(ledger.attempts("key")) == folders
+    assert list(ledger.attempts("key")) == folders[::-1]
 
 
 def test_hidden_files_are_no_output(ledger: Ledger, trial: TrialSpec) -> None:
@@ -182,48 +175,26 @@ def test_hidden_files_are_no_output(ledger: Ledger, trial: TrialSpec) -> None:
 
 
 def test_digest_of_outputs_says_their_content_and_names_alone(ledger: Ledger, trial: TrialSpec) -> None:
-    one, same = (commit(ledger, trial, "train", files=OUTPUT, inputs={"x": x}, seconds=len(x)) for x in ("a", "bb"))
-    other = commit(ledger, trial, "train", files={"completions.jsonl": '{"a": 2}\n'}, inputs={"x": "c"})
-    renamed = commit(ledger, trial, "train", files={"other.jsonl": OUTPUT["completions.jsonl"]}, inputs={"x": "d"})
+    finish_training(ledger, trial)
+    one, same = (commit(ledger, trial, "generate", files=OUTPUT, inputs={"x": x}, seconds=len(x)) for x in ("a", "bb"))
+    other = commit(ledger, trial, "generate", files={"completions.jsonl": '{"a": 2}\n'}, inputs={"x": "c"})
+    renamed = commit(ledger, trial, "generate", files={"other.jsonl": OUTPUT["completions.jsonl"]}, inputs={"x": "d"})
     assert one.output_digest == same.output_digest
     assert len({record.output_digest for record in (one, other, renamed)}) == 3
 
 
-def test_file_is_created_only_once(tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    assert create_only(path, "first")
-    assert not create_only(path, "second")
-    assert path.read_text() == "first"
-    assert os.listdir(tmp_path) == ["record.json"]
-
-
-def test_file_that_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        create_only(tmp_path / "record.json", "half \ud800")
-    assert not (tmp_path / "record.json").exists()
-
-
-def test_of_many_threads_one_creates_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda n: create_only(path, str(n) * 100_000), range(8)))
-    assert won.count(True) == 1
-    assert path.read_text() == str(won.index(True)) * 100_000
-
-
-def test_of_two_processes_one_creates_the_file(tmp_path: Path) -> None:
-    path, start = tmp_path / "record.json", tmp_path / "start"
-    writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, path, text, start], stdout=subprocess.PIPE, text=True)
-        for text in ("one", "two")
-    ]
-    for writer in writers:
-        assert writer.stdout and writer.stdout.readline() == "ready\n"
-    start.touch()
-    won = [writer.communicate(timeout=60)[0].strip() == "True" for writer in writers]
-    assert sorted(won) == [False, True]
-    assert path.read_text() == ("one", "two")[won.index(True)] * 100_000
-    assert sorted(os.listdir(tmp_path)) == ["record.json", "start"]
+def test_training_made_anew_with_equal_weights_keeps_what_stands_on_it(ledger: Ledger, trial: TrialSpec) -> None:
+    first = finish_training(ledger, trial)
+    written = commit(ledger, trial, "generate", files=OUTPUT)
+    ledger.condemn(first, "a file is damaged")
+    assert ledger.records_of(trial) == {}
+    # The same weights; another curve, and another summary beside it.
+    files = {"checkpoint-4/adapter_model.safetensors": "weights", "summary.json": "{}", "metrics/00000.jsonl": "[]"}
+    again = commit(ledger, trial, "train", files=files, facts={"weights": "checkpoint-4"}, seconds=1.0)
+    assert ledger.records_of(trial) == {"train": again, "generate": written}
+    ledger.condemn(again, "a file is damaged")
+    finish_training(ledger, trial, weights="others")
+    assert set(ledger.records_of(trial)) == {"train"}
 
 
 def test_lines_are_read_back_whatever_their_text_holds(tmp_path: Path) -> None:
@@ -232,3 +203,124 @@ def test_lines_are_read_back_whatever_their_text_holds(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     assert read_lines(path) == rows
+
+
+def test_another_machine_finds_what_this_one_committed(
+    ledger: Ledger, trial: TrialSpec, another: Callable[[], Ledger]
+) -> None:
+    trained = finish_training(ledger, trial)
+    ledger.fail(ledger.begin(trial.key("generate")), failure("no room"))
+    elsewhere = another()
+    assert elsewhere.records_of(trial) == {"train": trained}
+    weights = elsewhere.folder(trained, under="checkpoint-4/") / "checkpoint-4" / "adapter_model.safetensors"
+    assert weights.read_text() == "weights"
+    told = elsewhere.last_failure(trial.key("generate"))
+    assert told and told[0].cause == "no room"
+    assert told[1].is_file() and list(elsewhere.attempts(trial.key("generate"))) == [told[1].parent]
+
+
+def test_only_what_is_asked_for_is_fetched(ledger: Ledger, trial: TrialSpec, another: Callable[[], Ledger]) -> None:
+    trained = finish_training(ledger, trial)
+    elsewhere = another()
+    folder = elsewhere.folder(trained, under="metrics/")
+    assert sorted(path.name for path in (folder / "metrics").iterdir()) == ["00000.jsonl", "00001.jsonl"]
+    assert elsewhere.is_local or not (folder / "checkpoint-4").exists()
+
+
+def test_one_process_s_attempt_can_be_committed_by_another(
+    ledger: Ledger, trial: TrialSpec, another: Callable[[], Ledger]
+) -> None:
+    begun = ledger.begin(trial.key("train"))
+    worker = another()
+    there = worker.attempt(begun.key, begun.id)
+    (there.folder / "summary.json").write_text("{}")
+    worker.upload(there)
+    ledger.download(begun)
+    assert (begun.folder / "summary.json").read_text() == "{}"
+    assert list(digests_of(begun.folder)) == ["summary.json"]
+
+
+WEIGHTS = "checkpoint-4/adapter_model.safetensors"
+HARMS: dict[str, tuple[bytes | None, str]] = {
+    "gone": (None, "is missing"),
+    "torn": (b"wei", r"is cut short \(3 of 7 bytes\)"),
+    "longer": (b"weights and more", r"is longer than recorded \(16 of 7 bytes\)"),
+}
+
+
+def harm(ledger: Ledger, record: StageRecord, content: bytes | None, *, file: str = WEIGHTS) -> None:
+    """Change a file of a finished stage behind the ledger's back."""
+    if content is None:
+        ledger.store.delete([file_of(record, file)])
+    else:
+        ledger.store.write(file_of(record, file), content)
+
+
+@pytest.mark.parametrize("kind", HARMS)
+def test_stage_whose_file_is_gone_or_of_another_size_is_not_done_and_says_why(
+    ledger: Ledger, trial: TrialSpec, kind: str
+) -> None:
+    content, fault = HARMS[kind]
+    harm(ledger, finish_training(ledger, trial), content)
+    found = ledger.find(trial)
+    assert found.done == {}
+    assert re.fullmatch(f"{WEIGHTS} {fault}", found.damaged["train"])
+
+
+def test_flipped_byte_is_found_by_its_hash_when_the_file_is_read(
+    ledger: Ledger, trial: TrialSpec, another: Callable[[], Ledger]
+) -> None:
+    trained = finish_training(ledger, trial)
+    commit(ledger, trial, "generate", files=OUTPUT)
+    harm(ledger, trained, b"weighty")
+    elsewhere = another()
+    assert set(elsewhere.records_of(trial)) == {"train", "generate"}, "a size tells nothing"
+    said = rf"{WEIGHTS} was changed \(sha256 .*run the study again to make it anew"
+    with pytest.raises(ArtifactDamaged, match=said):
+        elsewhere.folder(trained, under="checkpoint-4/")
+    assert ledger.records_of(trial) == {}, "condemned for everybody"
+
+
+def test_stage_that_was_condemned_is_made_anew_and_both_records_stay(ledger: Ledger, trial: TrialSpec) -> None:
+    first = finish_training(ledger, trial)
+    commit(ledger, trial, "generate", files=OUTPUT)
+    harm(ledger, first, b"wei")
+    assert set(ledger.find(trial, condemn=True).damaged) == {"train"}
+    second = finish_training(ledger, trial)
+    assert second.attempt != first.attempt
+    # The same weights again: what was made from the first still holds.
+    assert set(ledger.records_of(trial)) == {"train", "generate"}
+    assert ledger.find(trial).damaged == {}
+    assert len(records_in(ledger, trial.key("train"))) == 2
+    harm(ledger, second, None)
+    third = finish_training(ledger, trial, weights="other weights")
+    assert ledger.records_of(trial) == {"train": third}
+    assert len(records_in(ledger, trial.key("train"))) == 3
+
+
+def test_output_may_be_damaged_while_its_input_is_whole(ledger: Ledger, trial: TrialSpec) -> None:
+    finish_training(ledger, trial)
+    generated = commit(ledger, trial, "generate", files=OUTPUT)
+    harm(ledger, generated, None, file="completions.jsonl")
+    found = ledger.find(trial)
+    assert (set(found.done), found.damaged) == ({"train"}, {"generate": "completions.jsonl is missing"})
+
+
+def test_copy_that_was_cut_off_is_fetched_again(s3: str, trial: TrialSpec) -> None:
+    ledger = Ledger(s3)
+    trained = finish_training(ledger, trial)
+    copy = ledger.folder(trained) / WEIGHTS
+    copy.write_text("wei")
+    assert (ledger.folder(trained) / WEIGHTS).read_text() == "weights"
+
+
+def test_hashes_of_small_files_are_looked_at_where_they_lie(trial: TrialSpec, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    harm(ledger, finish_training(ledger, trial), b"weighty")
+    assert ledger.find(trial, hash_up_to=6).damaged == {}
+    assert set(ledger.find(trial, hash_up_to=7).damaged) == {"train"}
+
+
+def test_storage_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(LedgerError, match="give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"):
+        Ledger("ftp://host/runs")

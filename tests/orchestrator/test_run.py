@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.collect import collect
-from orchestrator.driver import Outcome, ledger_of, run_study
-from orchestrator.schedule import local_ray, train_trial
+from orchestrator.driver import ledger_of, run_study
+from orchestrator.schedule import local_ray
 from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
+from orchestrator.training import train_trial
 from orchestrator.trial import trials_of
+from orchestrator.underway import Listener, Outcome
 
 STUDY = """
 study: small
@@ -117,15 +119,46 @@ def test_new_seed_runs_only_the_new_cells(six: tuple[Study, Outcome]) -> None:
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
 
 
+def test_damaged_adapter_is_trained_anew_and_what_stands_on_its_equal_is_kept(cluster: None, tmp_path: Path) -> None:
+    study = load_study(write_study(tmp_path, "{lora: {kind: lora}}"))
+    ledger, (trial,) = ledger_of(study), trials_of(study)
+    assert run_study(study).ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
+    before = ledger.records_of(trial)
+    for damage, said in ((torn, "is cut short"), (flipped, "was changed (sha256 ")):
+        record = ledger.records_of(trial)["train"]
+        file = ledger.folder(record) / str(record.facts["weights"]) / "adapter_model.safetensors"
+        file.write_bytes(damage(file.read_bytes()))
+        notes: list[str] = []
+        again = run_study(study, listener=Listener(note=notes.append))
+        assert (again.ran, again.failed) == ({"train": 1}, {})
+        assert [note for note in notes if "artifact damaged: " in note and f"adapter_model.safetensors {said}" in note]
+        after = ledger.records_of(trial)
+        assert after["train"].attempt != record.attempt
+        assert {stage: after[stage] for stage in ("generate", "execute", "score")} == {
+            stage: before[stage] for stage in ("generate", "execute", "score")
+        }
+
+
+def torn(content: bytes) -> bytes:
+    """As a crash of the machine leaves a file."""
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """With one bit changed."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
 def test_trial_that_raises_does_not_stop_the_others(cluster: None, tmp_path: Path) -> None:
     methods = "{good: {kind: lora}, bad: {kind: lora, lora: {targets: [no_such_proj]}}}"
     study = load_study(write_study(tmp_path, methods))
     outcome = run_study(study)
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
-    (((label, stage), cause),) = outcome.failed.items()
-    assert (label, stage) == ("micro/bad/seed0", "train")
-    assert "no_such_proj" in cause
-    assert "failure.json" in cause
+    (((label, stage), failed),) = outcome.failed.items()
+    assert (label, stage, failed.kind) == ("micro/bad/seed0", "train", "settings")
+    assert "no_such_proj" in failed.cause
+    assert "failure.json" in failed.log_path
 
 
 def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
@@ -134,11 +167,12 @@ def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
     study = load_study(write_study(tmp_path, "{full: {kind: full, training: {learning_rate: 1.0e-3}}}"))
     (trial,) = trials_of(study)
     monkeypatch.setenv("PATH", str(tmp_path))
-    cause = train_trial(
+    failed = train_trial(
         trial.model_dump_json(), storage=study.storage, root=".", resources_json=Resources().model_dump_json()
     )
-    assert "not run: no g++" in cause
-    assert "apt-get install g++" in cause
+    assert failed is not None and failed.kind == "missing"
+    assert "not run: no g++" in failed.cause
+    assert "apt-get install g++" in failed.cause
     train = collect(study, (trial,), ledger_of(study)).trials[0].stages[0]
     assert (train.state, train.cause[:16]) == ("not-run", "not run: no g++,")
 

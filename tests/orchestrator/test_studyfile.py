@@ -96,6 +96,52 @@ def test_value_of_a_wrong_type_is_named_with_its_line(path: Path, right: str, wr
     assert found.startswith(f"line {line}, ")
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "said"),
+    [
+        (
+            "max_steps: 4",
+            "max_steps: 4\n  packing: true\n  max_length: 4096",
+            9,
+            "packed rows of 4096 tokens are longer than the context of builtin:micro, 1024 tokens; set at most 1024",
+        ),
+        (
+            "kind: qlora",
+            "kind: full",
+            11,
+            "full fine-tuning cannot train quantised weights, and the name org/coder-7b-bnb-4bit says bnb-4bit; "
+            "name the full-precision model, or use kind: qlora",
+        ),
+        ("generation/python", "translation/java", 4, "needs two different languages, as in translation/java-csharp"),
+        ("generation/python", "translation/java-java", 4, "needs two different languages"),
+    ],
+)
+def test_settings_that_conflict_are_refused_before_anything_is_loaded(
+    path: Path, right: str, wrong: str, line: int, said: str
+) -> None:
+    text = TEXT.replace(right, wrong, 1)
+    if "full" in wrong:
+        text = text.replace("    lora: {rank: 2}\n", "").replace("[builtin:micro]", "[org/coder-7b-bnb-4bit]")
+    (found,) = said_of(path, text)
+    assert found.startswith(f"line {line}, ") and said in found
+
+
+def test_model_whose_config_says_that_it_is_quantised_is_not_trained_in_full(path: Path, tmp_path: Path) -> None:
+    model = tmp_path / "base"
+    model.mkdir()
+    (model / "config.json").write_text(
+        '{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}'
+    )
+    text = TEXT.replace("[builtin:micro]", f"[{model}]").replace("kind: qlora", "kind: full")
+    (found,) = said_of(path, text.replace("    lora: {rank: 2}\n", ""))
+    assert f"{model}/config.json says bitsandbytes" in found
+
+
+def test_long_rows_are_no_conflict_unless_they_are_packed(path: Path) -> None:
+    path.write_text(TEXT.replace("max_steps: 4", "max_steps: 4\n  max_length: 4096"), encoding="utf-8")
+    assert load_study(path).methods["qlora"].training is not None
+
+
 def test_all_faults_of_a_file_are_told_at_once(path: Path) -> None:
     text = TEXT.replace("max_steps: 4", "max_steps: few").replace("rank: 2", "rnk: 2").replace("study: small", "")
     text = text.replace("generation/python", "generation/cobol")

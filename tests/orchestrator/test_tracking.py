@@ -15,20 +15,24 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from report_samples import make_cell, make_trial
 
 from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of
-from orchestrator.projection import trial_uploads
+from orchestrator.projection import figures_of, trial_uploads
+from orchestrator.results import InstanceRow
 from orchestrator.stages import cells_of, read_all_problems, score_cell
 from orchestrator.study import Study, plain_form, validate
 from orchestrator.tracking import TrackingUnavailable, project, tracking_uri, ui_command
 from orchestrator.trial import StageName, TrackSource, TrialSpec, trials_of
-from tasks.records import Completion, Problem, Verdict
+from tasks.records import Completion, Problem, Verdict, VerdictName
 
 FINISHED_AT = 1_750_000_000.0
+BEFORE = FINISHED_AT - 1e6  # A driver that began before everything here is at work on all of it.
 WEIGHTS = "the weights of a small adapter"
 PROVENANCE = {"git": "0123456789ab+changes", "torch": "2.13.0", "host": "somebodys-laptop"}
 CURVE = [
-    {"step": step, "loss": 3 / step, "loss/generation/python": 2 / step, "seconds": step / 2} for step in range(1, 401)
+    {"step": step, "loss": 3 / step, "loss/generation/python": 2 / step, "time": FINISHED_AT - 200 + step / 2}
+    for step in range(1, 401)
 ]
 
 
@@ -184,10 +188,10 @@ def test_every_trial_is_one_run_below_the_study_s(finished: Room) -> None:
 
 def test_a_run_says_what_identifies_its_trial(finished: Room) -> None:
     run = finished.run("micro/lora/seed0")
-    assert run.data.params["lora.rank"] == "8"
+    assert run.data.params["training.lora.rank"] == "8"
     assert run.data.params["training.learning_rate"] == "0.001"
     assert "training.epochs" not in run.data.params
-    expected = {"model": "builtin:micro", "method": "lora", "task group": "all", "seed": "0"}
+    expected = {"model": "builtin:micro", "method": "lora", "task": "all", "seed": "0"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.source.git.commit"] == "0123456789ab"
 
@@ -200,18 +204,17 @@ def test_second_projection_writes_nothing(finished: Room) -> None:
 
 def test_curve_has_every_step_once_with_the_training_s_own_times(finished: Room) -> None:
     run = finished.run("micro/lora/seed0")
-    history = finished.client.get_metric_history(run.info.run_id, "loss/generation/python")
+    history = finished.client.get_metric_history(run.info.run_id, "train/loss/generation/python")
     assert [point.step for point in history] == [row["step"] for row in CURVE]
     assert history[0].value == 2.0
-    # The training took 200 s by its own account and ended when its record was made.
-    assert history[-1].timestamp == history[0].timestamp + 199_500 == (FINISHED_AT - 200 + 200) * 1000
+    assert (history[0].timestamp, history[-1].timestamp) == (FINISHED_AT * 1000 - 199_500, FINISHED_AT * 1000)
 
 
 def test_rows_sent_again_after_a_cut_are_not_logged_twice(finished: Room) -> None:
     run_id = finished.run("micro/lora/seed0").info.run_id
-    finished.client.set_tag(run_id, "polytune.rows", "0")
+    finished.client.set_tag(run_id, "polytune.curve", "")
     finished.project()
-    assert len(finished.client.get_metric_history(run_id, "loss")) == len(CURVE)
+    assert len(finished.client.get_metric_history(run_id, "train/loss")) == len(CURVE)
 
 
 def test_scores_stand_under_their_track_beside_their_health(finished: Room) -> None:
@@ -221,8 +224,34 @@ def test_scores_stand_under_their_track_beside_their_health(finished: Room) -> N
     assert (frozen["generation/python/empty_rate"], frozen["generation/python/parse_rate"]) == (1.0, 0.0)
     assert adapted["generation/python/codebleu"] == pytest.approx(100)
     assert adapted["summarization/java/bleu"] == pytest.approx(100)
-    assert adapted["cost/train_seconds"] == 210
-    assert adapted["cost/adapter_changes_outputs"] == 1.0
+    assert adapted["resources/train_seconds"] == 210
+    assert adapted["health/adapter_changes_outputs"] == 1.0
+
+
+def test_quality_is_told_three_ways_each_with_the_files_behind_it() -> None:
+    def file(index: int, *, parses: bool, verdict: VerdictName, lines_: float) -> InstanceRow:
+        return InstanceRow(
+            trial="t", track="generation/java", dataset="micro", problem_id=f"p/{index}", sample=0, empty=False,
+            parses=parses, verdict=verdict, scores={"codebleu": 50.0},
+            counts={"lizard.nloc": lines_, "lizard.ccn": 3.0} if parses else {},
+        )  # fmt: skip
+
+    rows = [
+        file(0, parses=True, verdict="passed", lines_=6),
+        file(1, parses=True, verdict="wrong_answer", lines_=12),
+        file(2, parses=False, verdict="compile_error", lines_=0),
+    ]
+    # References have 8 lines each, and a complexity of 2.
+    cell = make_cell(make_trial("t", kind="qlora", tracks=("generation/java",)), "generation/java", rows=rows)
+    figures = {name: value for name, value in figures_of(cell, rows).items() if name.startswith("quality.")}
+    assert figures == {
+        "quality.lines_of_code.parsing": 9.0, "quality.lines_of_code.parsing_files": 2.0,
+        "quality.lines_of_code.passing": 6.0, "quality.lines_of_code.passing_files": 1.0,
+        "quality.lines_of_code.vs_reference": 1.0, "quality.lines_of_code.vs_reference_files": 2.0,
+        "quality.cyclomatic_complexity.parsing": 3.0, "quality.cyclomatic_complexity.parsing_files": 2.0,
+        "quality.cyclomatic_complexity.passing": 3.0, "quality.cyclomatic_complexity.passing_files": 1.0,
+        "quality.cyclomatic_complexity.vs_reference": 1.0, "quality.cyclomatic_complexity.vs_reference_files": 2.0,
+    }  # fmt: skip
 
 
 def test_data_sets_of_one_track_are_told_apart(fresh: Room) -> None:
@@ -255,7 +284,10 @@ def test_adapter_spec_and_report_are_artifacts(finished: Room, tmp_path: Path) -
 def test_full_weights_beyond_64_mb_stay_in_the_ledger(finished: Room) -> None:
     trial = finished.trial("lora").model_copy(update={"kind": "full"})
     train_record = finished.ledger.records_of(finished.trial("lora"))["train"]
-    large = {name: file.model_copy(update={"size_bytes": 2**26}) for name, file in train_record.outputs.items()}
+    large = {
+        name: file.model_copy(update={"size_bytes": 2**26}) if name.startswith("checkpoint-400/") else file
+        for name, file in train_record.outputs.items()
+    }
     for record, expected in ((train_record, True), (train_record.model_copy(update={"outputs": large}), False)):
         names = {upload.name for upload in trial_uploads(trial, finished.ledger, {"train": record})}
         assert ("model" in names) is expected
@@ -272,19 +304,19 @@ def test_failed_trial_says_its_cause_and_is_the_same_run_once_it_succeeds(
     fresh.project()
     failed = fresh.run(trial.label)
     assert failed.info.status == fresh.run(fresh.study.study).info.status == "FAILED"
-    assert failed.data.tags["polytune.cause"] == "OSError: 401 for https://***@hub/model with ***"
+    assert failed.data.tags["cause"] == "OSError: 401 for https://***@hub/model with ***"
     finish(fresh, trial)
     fresh.project()
     succeeded = fresh.run(trial.label)
     assert (succeeded.info.run_id, succeeded.info.status) == (failed.info.run_id, "FINISHED")
-    assert succeeded.data.tags["polytune.cause"] == ""
+    assert succeeded.data.tags["cause"] == ""
 
 
 def test_run_is_running_only_while_it_trains(fresh: Room) -> None:
     trial = fresh.trial("lora")
     assert fresh.project() == (0, 0)
     fresh.ledger.begin(trial.key("train"))
-    fresh.project(training={trial.label})
+    fresh.project(live_since=BEFORE)
     assert fresh.run(trial.label).info.status == fresh.run(fresh.study.study).info.status == "RUNNING"
     fresh.project()
     assert fresh.run(trial.label).info.status == "KILLED"
@@ -303,7 +335,7 @@ def test_trial_trained_anew_gets_a_new_run(fresh: Room) -> None:
     train(fresh, trial, curve=CURVE[:6])
     assert fresh.project() == (1, 6)
     new = fresh.run(trial.label)
-    assert len(fresh.client.get_metric_history(new.info.run_id, "loss")) == 6
+    assert len(fresh.client.get_metric_history(new.info.run_id, "train/loss")) == 6
     assert fresh.client.get_run(old).info.lifecycle_stage == "deleted"
 
 
@@ -311,7 +343,7 @@ def test_run_of_a_trial_that_the_study_dropped_is_marked_and_closed(fresh: Room)
     frozen, adapted = fresh.trial("frozen"), fresh.trial("lora")
     finish(fresh, frozen)
     fresh.ledger.begin(adapted.key("train"))
-    fresh.project(training={adapted.label})
+    fresh.project(live_since=BEFORE)
     project(fresh.study, [frozen], fresh.ledger, uri=fresh.uri)
     dropped = fresh.run(adapted.label)
     assert (dropped.info.status, dropped.data.tags["polytune.current"]) == ("KILLED", "false")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from trainers.memory import Estimate, Shape, Unknown, shape_of, training_memory
+from trainers.memory import Estimate, Load, Shape, Unknown, shape_of, training_memory, weights_size
 from trainers.model import load_base
-from trainers.spec import ModelSpec, Runtime
+from trainers.spec import MethodKind, ModelSpec, Runtime
 
 # Totals from the models' cards: 0.49B, 1.54B, 3.09B, 7.61B, to three places from their safetensors.
 TOTALS = {"0.5B": 0.494e9, "1.5B": 1.544e9, "3B": 3.086e9, "7B": 7.616e9}
+KINDS: tuple[MethodKind, ...] = ("qlora", "lora", "full")
 
 
 @pytest.mark.parametrize("size", TOTALS)
@@ -42,7 +43,7 @@ def test_lora_parameters_are_those_that_peft_makes(model_spec: ModelSpec, spec_o
 
 def test_unknown_model_gives_unknown_with_its_name() -> None:
     model = ModelSpec(name="somebody/some-model")
-    for answer in (shape_of(model), training_memory(model, kind="lora", rank=8, tokens=512)):
+    for answer in (shape_of(model), training_memory(model, Load(kind="lora", tokens=512))):
         assert isinstance(answer, Unknown)
         assert "somebody/some-model" in answer.reason
 
@@ -56,13 +57,46 @@ def test_folder_whose_config_says_too_little_gives_unknown(tmp_path: Path) -> No
 
 def test_quantised_training_takes_least_and_full_takes_most() -> None:
     model = ModelSpec(name="Qwen/Qwen2.5-Coder-7B-Instruct")
-    qlora, lora, full = (training_memory(model, kind=kind, rank=8, tokens=512) for kind in ("qlora", "lora", "full"))
+    qlora, lora, full = (training_memory(model, Load(kind=kind, tokens=512)) for kind in KINDS)
     assert isinstance(qlora, Estimate)
     assert isinstance(lora, Estimate)
     assert isinstance(full, Estimate)
     assert qlora.value < lora.value < full.value
     # 16 bytes a weight: bf16 weight and gradient, 32-bit master and two moments.
     assert full.value > 16 * 7.6e9
-    smaller = training_memory(model, kind="full", rank=8, tokens=512, optimizer_8bit=True)
+    smaller = training_memory(model, Load(kind="full", tokens=512, optimizer_8bit=True))
     assert isinstance(smaller, Estimate)
     assert smaller.value < full.value
+
+
+def value(answer: Estimate | Unknown) -> float:
+    assert isinstance(answer, Estimate)
+    return answer.value
+
+
+def test_zero_shares_states_between_processes_and_checkpointing_spares_activations() -> None:
+    model = ModelSpec(name="Qwen/Qwen2.5-Coder-7B-Instruct")
+    one = Load(kind="full", tokens=512)
+    shared = [
+        value(training_memory(model, Load(kind="full", tokens=512, zero_stage=stage, processes=4)))
+        for stage in range(4)
+    ]
+    assert shared == sorted(shared, reverse=True)
+    assert shared[0] == value(training_memory(model, one))
+    # Of 16 bytes a weight, 12, then 14, then all are divided by four.
+    parameters = TOTALS["7B"]
+    for saved, width in zip((shared[0] - s for s in shared[1:]), (12, 14, 16), strict=True):
+        assert saved == pytest.approx(parameters * width * 3 / 4, rel=0.02)
+    checkpointed = Load(kind="full", tokens=512, gradient_checkpointing=True)
+    assert value(training_memory(model, checkpointed)) < value(training_memory(model, one))
+
+
+def test_adapter_on_disk_is_as_large_as_peft_writes_it(
+    model_spec: ModelSpec, spec_of: Any, runtime: Runtime, tmp_path: Path
+) -> None:
+    from trainers.lora import adapted
+
+    adapted(spec_of(), runtime=runtime).save_pretrained(str(tmp_path))
+    size = value(weights_size(model_spec, kind="lora", rank=4, on_cpu=True))
+    # The file has names and shapes besides.
+    assert size == pytest.approx((tmp_path / "adapter_model.safetensors").stat().st_size, rel=0.2)

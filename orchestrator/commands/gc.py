@@ -1,0 +1,51 @@
+"""`polytune gc`: what no study needs any more, listed, and removed when asked.
+
+One decision: it lists unless it is told to delete; what is deleted took hours to make.
+"""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.garbage import Garbage
+
+EPILOG = "Example: polytune gc runs --delete"
+
+
+def gc(
+    storage: Annotated[
+        str, typer.Argument(metavar="STORAGE", help="A ledger's folder, or its s3:// or gs:// address.")
+    ] = "runs",
+    delete: Annotated[bool, typer.Option("--delete", help="Remove what is listed.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
+) -> None:
+    """List stages that no study names, and failed, damaged and superseded attempts; remove them with --delete."""
+    from orchestrator.garbage import find_garbage, remove
+    from orchestrator.ledger import Ledger
+
+    ledger = Ledger(storage)
+    found = remove(ledger) if delete else find_garbage(ledger)
+    if json_:
+        sys.stdout.write(json.dumps(_as_json(found, deleted=delete), indent=1) + "\n")
+        return
+    for item in found:
+        what = f"attempt {item.attempt[:12]} of {item.key[:12]}" if item.attempt else f"stage {item.key[:12]}"
+        sys.stdout.write(f"{what}: {item.why}, {_size(item.size_bytes)}\n")
+    total = f"{len(found)} {'item' if len(found) == 1 else 'items'}, {_size(sum(item.size_bytes for item in found))}"
+    end = "removed" if delete else "nothing was removed; --delete removes them" if found else "nothing to remove"
+    sys.stdout.write(f"{total}: {end}\n")
+
+
+def _as_json(found: "tuple[Garbage, ...]", *, deleted: bool) -> dict[str, Any]:
+    items = [
+        {"key": item.key, "attempt": item.attempt, "why": item.why, "size_bytes": item.size_bytes, "names": item.names}
+        for item in found
+    ]
+    return {"deleted": deleted, "size_bytes": sum(item.size_bytes for item in found), "items": items}
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,45 @@
+"""Arguments that several commands share, so that each means and says the same everywhere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.study import Study
+
+StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's label, as `plan` prints it.")]
+
+
+def load(study: str, changes: list[str] | None = None) -> "Study":
+    """A study from its file, or by name from the ledger below the working directory, with what its searches found."""
+    from orchestrator.studyfile import load_named, load_study
+
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        loaded = load_study(path, changes=changes or [])
+    else:
+        loaded = load_named(study, changes=changes or [])
+    if any(method.search for method in loaded.methods.values()):
+        from orchestrator.driver import ledger_of
+        from orchestrator.search import resolved
+
+        return resolved(loaded, ledger_of(loaded))
+    return loaded
+
+
+def choose_trial(labels: list[str], label: str | None) -> str:
+    """The label, if it is one of them.
+
+    Raises:
+        PolytuneError: with the labels there are, if it is none.
+    """
+    if label not in labels:
+        from orchestrator.errors import PolytuneError
+
+        given = f"no trial {label!r}" if label else "--trial is needed"
+        raise PolytuneError(f"{given}; the trials are:\n  " + "\n  ".join(labels))
+    return str(label)

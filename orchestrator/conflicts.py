@@ -1,0 +1,46 @@
+"""Settings that are each fine and cannot be meant together, found before anything is loaded.
+
+One decision: what a model is (its context, its precision) is read from its config.json or the presets; of a
+hub model that neither tells of, only its name is looked at, and what is not known refuses nothing.
+"""
+
+from collections.abc import Iterator
+
+from orchestrator.errors import Fault
+from orchestrator.study import Method, Study
+from trainers.locations import quantised
+from trainers.memory import Unknown, shape_of
+from trainers.spec import ModelSpec
+
+
+def conflicts(study: Study) -> tuple[Fault, ...]:
+    """Every conflict between a study's models and methods, by the setting to change.
+
+    Raises:
+        ModelError: if a built-in model has an unknown name.
+    """
+    return tuple(
+        fault
+        for name, method in study.methods.items()
+        for model in study.models
+        for fault in _between(model, method, where=f"methods.{name}")
+    )
+
+
+def _between(model: ModelSpec, method: Method, *, where: str) -> Iterator[Fault]:
+    why = quantised(model) if method.kind == "full" else ""
+    if why:
+        yield Fault(
+            where=f"{where}.kind",
+            message=f"full fine-tuning cannot train quantised weights, and {why}; name the full-precision model, or "
+            "use kind: qlora",
+        )
+    training, shape = method.training, shape_of(model)
+    if training is None or isinstance(shape, Unknown) or shape.context is None:
+        return
+    if training.packing and training.max_length > shape.context:
+        yield Fault(
+            where=f"{where}.training.max_length",
+            message=f"packed rows of {training.max_length} tokens are longer than the context of {model.name}, "
+            f"{shape.context} tokens; set at most {shape.context}",
+        )

@@ -1,0 +1,66 @@
+"""The driver's credentials to workers on other nodes, without writing them anywhere.
+
+One decision: Ray's runtime environments are not used, since Ray shows and logs them. An actor that lives as
+long as the driver holds the values in its memory, and a worker asks it before it needs them; values cross as
+arguments and results of calls, which Ray keeps neither in its state nor in its logs. On the driver's own
+machine workers inherit its environment, and no actor is needed.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.redaction import secrets
+
+_NAME = "polytune-credentials"
+_NAMESPACE = "polytune"
+# What names the place that a secret is for, and is none itself.
+_PLACES = ("AWS_", "HF_ENDPOINT", "MLFLOW_TRACKING_U")
+
+
+class _Keeper:
+    """Holds the environment variables that workers need."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, str] = {}
+
+    def hold(self, values: Mapping[str, str]) -> None:
+        self._held = dict(values)
+
+    def give(self) -> dict[str, str]:
+        return self._held
+
+
+def share() -> None:
+    """Let this driver's workers have its credentials; to be called once Ray is joined."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    found = secrets() | {name: value for name, value in os.environ.items() if name.startswith(_PLACES)}
+    if found:
+        # Beside the driver, for it must not be lost with a node that the driver survives.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(num_cpus=0)(_Keeper).options(
+            name=_NAME, namespace=_NAMESPACE, get_if_exists=True, scheduling_strategy=here
+        )
+        # Not by the constructor, whose arguments Ray's control store keeps.
+        keeper: Any = actor.remote()
+        ray.get(keeper.hold.remote(found))
+        _ALIVE.append(keeper)
+
+
+def take() -> None:
+    """Add the driver's credentials to a worker's environment; its node's own come first."""
+    import ray
+
+    try:
+        keeper: Any = ray.get_actor(_NAME, namespace=_NAMESPACE)
+    except ValueError:
+        return
+    held: dict[str, str] = ray.get(keeper.give.remote())
+    for name, value in held.items():
+        os.environ.setdefault(name, value)
+
+
+# An actor ends when its last handle does.
+_ALIVE: list[object] = []

@@ -1,0 +1,232 @@
+"""What stages are likely to take: memory, disk, hours and cost, as far as shapes and earlier records tell.
+
+One decision: hours come from records of the same model and method alone, scaled by the amount of work, and
+never from a formula; where there is none the answer is `Unknown` with its reason, which refuses nothing.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from orchestrator.fingerprint import fingerprint
+from orchestrator.ledger import StageRecord
+from orchestrator.study import Resources
+from orchestrator.trial import StageName, TrialSpec
+from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
+
+GIB = 2**30
+# Settings of a training that do not change how long a step takes.
+_TIMELESS = ("learning_rate", "schedule", "warmup_steps", "weight_decay", "max_grad_norm", "patience", "min_delta")
+_Spec = Mapping[str, Any]
+
+
+class History:
+    """Earlier records, by what decides how long a stage of a kind takes."""
+
+    def __init__(self, records: Iterable[StageRecord]) -> None:
+        known = [record for record in records if record.spec]
+        self._specs: dict[str, _Spec] = {record.key: record.spec for record in known}
+        self._found: dict[str, list[tuple[float, StageRecord]]] = {}
+        for record in known:
+            sort = _sort(record.stage, record.spec, self._specs)
+            if sort is not None:
+                self._found.setdefault(sort[0], []).append((sort[1], record))
+
+    def hours(self, trial: TrialSpec, stage: StageName) -> Estimate | Unknown:
+        """Hours of one stage, from records of the same model, method and data."""
+        like, work = self._like(trial, stage)
+        if not like:
+            return Unknown(reason=f"no {stage} of this model, method and data is in the ledger yet")
+        rates = [record.seconds / done for done, record in like]
+        return Estimate(value=fmean(rates) * work / 3600, basis=f"from {_count(len(like))}")
+
+    def disk(self, trial: TrialSpec, stage: StageName) -> Estimate | Unknown:
+        """Bytes that one stage writes, from such records."""
+        like, _ = self._like(trial, stage)
+        if not like:
+            return Unknown(reason=f"no {stage} of this model, method and data is in the ledger yet")
+        sizes = [sum(file.size_bytes for file in record.outputs.values()) for _, record in like]
+        return Estimate(value=fmean(sizes), basis=f"from {_count(len(like))}")
+
+    def _like(self, trial: TrialSpec, stage: StageName) -> tuple[list[tuple[float, StageRecord]], float]:
+        own: dict[str, _Spec] = {trial.key(name): trial.identity(name) for name in trial.stages}
+        sort = _sort(stage, own[trial.key(stage)], {**self._specs, **own})
+        return (self._found.get(sort[0], []), sort[1]) if sort is not None else ([], 1.0)
+
+
+def _count(number: int) -> str:
+    return "1 earlier record" if number == 1 else f"{number} earlier records"
+
+
+def _sort(stage: StageName, spec: _Spec, specs: Mapping[str, _Spec]) -> tuple[str, float] | None:
+    """What a stage's duration depends on, hashed, and the amount of work in units of that sort."""
+    if stage == "train":
+        return _training_sort(spec)
+    upstream = specs.get(spec["inputs"][0]) if spec["inputs"] else {}
+    if upstream is None:
+        return None
+    if stage == "generate":
+        training = upstream.get("training") or {"kind": "frozen", "model": spec.get("model")}
+        asked = {name: value for name, value in spec["generation"].items() if name not in ("samples", "seed")}
+        sort = {"model": training["model"], "kind": training["kind"], "test": spec["test"], "asked": asked}
+        return fingerprint({"stage": stage, **sort}), float(spec["generation"]["samples"])
+    rest = {name: value for name, value in spec.items() if name not in ("inputs", "version", "stage")}
+    sort = {"test": upstream["test"], "own": rest}
+    return fingerprint({"stage": stage, **sort}), float(upstream["generation"]["samples"])
+
+
+def _training_sort(spec: _Spec) -> tuple[str, float]:
+    training = spec["training"]
+    settings = {name: value for name, value in training["settings"].items() if name not in _TIMELESS}
+    unit = "max_steps" if settings.get("max_steps") else "epochs"
+    work = float(settings[unit])
+    settings |= {"max_steps": None, "epochs": None, "unit": unit}
+    sort = {
+        "model": training["model"],
+        "kind": training["kind"],
+        "lora": training["lora"],
+        "settings": settings,
+        "train": spec["train"],
+        "validation": spec["validation"],
+    }
+    return fingerprint(sort), work
+
+
+def load_of(trial: TrialSpec, resources: Resources, *, micro_batch: int) -> Load:
+    """How a trial's training would use each of its devices."""
+    assert trial.training is not None
+    return Load(
+        kind=trial.kind,
+        tokens=micro_batch * trial.training.max_length,
+        rank=trial.lora.rank if trial.lora else 0,
+        optimizer_8bit=trial.training.optimizer == "adamw_8bit",
+        gradient_checkpointing=resources.gradient_checkpointing,
+        on_cpu=resources.trial_gpus == 0,
+        zero_stage=resources.zero_stage if trial.kind == "full" else 0,
+        processes=resources.full_workers if trial.kind == "full" else 1,
+    )
+
+
+def memory_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
+    """Bytes that a trial's training takes on each device."""
+    if trial.training is None:
+        return Unknown(reason="nothing is trained")
+    return training_memory(trial.model, load_of(trial, resources, micro_batch=resources.micro_batch))
+
+
+def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resources: Resources) -> Estimate | Unknown:
+    """Bytes that a trial's due stages write: as earlier ones did, or the weights by their shape."""
+    total, basis = 0.0, ""
+    for stage in due:
+        known = history.disk(trial, stage)
+        if isinstance(known, Unknown) and stage == "train":
+            rank = trial.lora.rank if trial.lora else 0
+            known = weights_size(trial.model, kind=trial.kind, rank=rank, on_cpu=resources.trial_gpus == 0)
+        if isinstance(known, Estimate):
+            total, basis = total + known.value, basis or known.basis
+        elif stage == "train":
+            return known
+    return Estimate(value=total, basis=basis) if basis else Unknown(reason="nothing like it is in the ledger yet")
+
+
+def cost_of(
+    trial: TrialSpec, hours: Mapping[StageName, Estimate | Unknown], resources: Resources
+) -> Estimate | Unknown:
+    """USD of a trial's due stages: what each holds, for as long as it is estimated to take."""
+    if resources.price_per_hour is None:
+        return Unknown(reason="no price is known; set resources.price_per_hour")
+    total = 0.0
+    for stage, value in hours.items():
+        if isinstance(value, Unknown):
+            return value
+        total += value.value * units_held(trial, stage, resources) * resources.price_per_hour
+    return Estimate(value=total, basis="from hours and resources.price_per_hour")
+
+
+def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:
+    """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
+    processes = resources.full_workers if trial.kind == "full" else 1
+    if resources.trial_gpus or resources.generator_gpus:
+        gpus = {"train": resources.trial_gpus * processes, "generate": resources.generator_gpus}
+        return float(gpus.get(stage, 0.0))
+    cores = {"train": resources.trial_cpus * processes, "generate": resources.generator_cpus}
+    return float(cores.get(stage, 1))
+
+
+def device_memory(resources: Resources) -> Estimate | Unknown:
+    """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
+    if resources.device_memory_gib is not None:
+        return Estimate(value=resources.device_memory_gib * GIB, basis="resources.device_memory_gib")
+    if resources.address or os.environ.get("RAY_ADDRESS"):
+        return Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
+    if resources.trial_gpus:
+        return _gpu_memory()
+    return Estimate(value=float(_machine_memory()), basis="this machine's memory")
+
+
+def _gpu_memory() -> Estimate | Unknown:
+    tool = shutil.which("nvidia-smi")
+    command = [tool or "", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60) if tool else None
+    sizes = [int(line) for line in done.stdout.split() if line.isdecimal()] if done and not done.returncode else []
+    if not sizes:
+        return Unknown(reason="no GPU is seen from here; set resources.device_memory_gib")
+    return Estimate(value=float(max(sizes) * 2**20), basis="this machine's largest GPU")
+
+
+def _machine_memory() -> int:
+    """What this machine has, or what its container may use of it."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(limit)
+        if path.is_file() and (text := path.read_text(encoding="utf-8").strip()).isdecimal():
+            have = min(have, int(text))
+    return have
+
+
+def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown) -> str:
+    """Why a training can run on no device, with the numbers and what would fit; nothing if it can, or none knows.
+
+    A training that runs out of memory is tried again with half the micro-batch, so what counts is what it takes
+    with a micro-batch of one row.
+    """
+    if trial.training is None or isinstance(capacity, Unknown):
+        return ""
+    least = load_of(trial, resources, micro_batch=1)
+    need = training_memory(trial.model, least)
+    if isinstance(need, Unknown) or need.value <= capacity.value:
+        return ""
+    fitting = [f"{what} ({size / GIB:.1f} GiB)" for what, size in _others(trial, least) if size <= capacity.value]
+    remedy = (
+        f"would fit: {', or '.join(fitting)}" if fitting else f"a device of {need.value / GIB:.1f} GiB would fit it"
+    )
+    return (
+        f"{trial.label} needs at least {need.value / GIB:.1f} GiB on one device ({need.basis}), and the largest has "
+        f"{capacity.value / GIB:.1f} GiB ({capacity.basis}); {remedy}"
+    )
+
+
+def _others(trial: TrialSpec, least: Load) -> Iterable[tuple[str, float]]:
+    """Ways to train the model on less, with the bytes that each takes on one device."""
+    rank = trial.lora.rank if trial.lora else 8
+    ways = [("resources.gradient_checkpointing: true", replace(least, gradient_checkpointing=True))]
+    if trial.kind == "full":
+        for processes in (2, 4, 8):
+            if processes > least.processes:
+                name = f"resources.zero_stage: 3 with resources.full_workers: {processes}"
+                ways.append((name, replace(least, zero_stage=3, processes=processes)))
+        ways.append(("kind: lora", replace(least, kind="lora", rank=rank, processes=1)))
+    if trial.kind != "qlora":
+        ways.append(("kind: qlora", replace(least, kind="qlora", rank=rank, processes=1)))
+    for name, load in ways:
+        size = training_memory(trial.model, load)
+        if isinstance(size, Estimate):
+            yield name, size.value
+
+
+__all__ = ["GIB", "History", "cost_of", "device_memory", "disk_of", "memory_of", "refusal", "units_held"]

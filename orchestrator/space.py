@@ -1,0 +1,143 @@
+"""What a method's search may try: a space of settings, and the candidates that a seed draws from it.
+
+One decision: candidates are a pure function of the study file, so a search that was cut off goes on with the
+very same ones, and their trainings are found in the ledger like any other.
+"""
+
+import difflib
+import itertools
+import math
+import random
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from tasks.records import Record
+from trainers.spec import LoraSettings, TrainingSettings
+
+# What decides how long a training is or how it is judged cannot be tuned by how it is judged.
+_TRAINING = (
+    "learning_rate", "schedule", "warmup_steps", "batch_size", "optimizer", "weight_decay", "max_grad_norm", "packing",
+    "loss",
+)  # fmt: skip
+_LORA = ("rank", "alpha", "dropout", "targets")
+KEYS = (*(f"training.{name}" for name in _TRAINING), *(f"lora.{name}" for name in _LORA))
+
+Values = dict[str, JsonValue]
+
+
+class Range(Record):
+    """What one setting may be: exactly one of two bounds (both included) and two lists."""
+
+    log_uniform: tuple[float, float] | None = None
+    uniform: tuple[float, float] | None = None
+    choice: tuple[JsonValue, ...] | None = Field(default=None, min_length=1)
+    grid: tuple[JsonValue, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_fixed(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "fixed" in value:
+            raise ValueError(f"the study fixes it to {value['fixed']!r} as well; leave one of the two out")
+        return value
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "Range":
+        given = [name for name in ("log_uniform", "uniform", "choice", "grid") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a range is exactly one of log_uniform, uniform, choice and grid")
+        bounds = self.log_uniform or self.uniform
+        if bounds and not bounds[0] < bounds[1]:
+            raise ValueError(f"the lower bound must be below the upper, got {list(bounds)}")
+        if self.log_uniform and self.log_uniform[0] <= 0:
+            raise ValueError(f"log_uniform needs bounds above 0, got {list(self.log_uniform)}")
+        return self
+
+    def draw(self, chance: random.Random) -> JsonValue:
+        """A value at random."""
+        if self.log_uniform:
+            low, high = map(math.log, self.log_uniform)
+            return math.exp(chance.uniform(low, high))
+        if self.uniform:
+            return chance.uniform(*self.uniform)
+        return chance.choice(self.choice or self.grid or ())
+
+    def extremes(self) -> tuple[JsonValue, ...]:
+        """Values that must be allowed if every value is to be."""
+        return self.log_uniform or self.uniform or self.choice or self.grid or ()
+
+
+class Search(Record):
+    """A search for a method's best settings on the validation split.
+
+    `num_trials` draws are made of what has a range or a choice, and each is combined with every point of the
+    grids. Each candidate is trained with every one of `seeds`; the first also draws. `metric` is the best
+    value of a training, its mean over seeds decides. `asha` stops candidates early that do worse than most
+    (Li et al. 2020). `chosen` holds what was found, by model and group of tracks; a study file leaves it out.
+    """
+
+    algorithm: Literal["random", "asha"] = "random"
+    num_trials: int = Field(default=1, ge=1)
+    metric: Literal["validation/loss", "validation/similarity"] = "validation/loss"
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    space: dict[str, Range] = Field(min_length=1)
+    chosen: dict[str, Values] = Field(default_factory=dict)
+
+    @field_validator("space")
+    @classmethod
+    def _keys_are_known(cls, value: dict[str, Range]) -> dict[str, Range]:
+        for key in value:
+            if key not in KEYS:
+                close = difflib.get_close_matches(key, KEYS, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(KEYS)}"
+                raise ValueError(f"{key} is nothing that can be searched; {hint}")
+        return value
+
+    @model_validator(mode="after")
+    def _draws_are_needed(self) -> "Search":
+        if self.num_trials > 1 and all(entry.grid for entry in self.space.values()):
+            raise ValueError("a space of grids alone is tried whole; leave num_trials out")
+        if self.algorithm == "asha" and len(self.seeds) > 1:
+            raise ValueError("asha compares trainings while they run, so it takes one of seeds")
+        return self
+
+    def candidates(self) -> tuple[Values, ...]:
+        """The settings to try, in order; those drawn twice once."""
+        chance = random.Random(f"search/{self.seeds[0]}")
+        grids = {key: entry.grid for key, entry in self.space.items() if entry.grid}
+        points = [dict(zip(grids, point, strict=True)) for point in itertools.product(*grids.values())]
+        found: list[Values] = []
+        for _ in range(self.num_trials):
+            drawn = {key: fit(key, entry.draw(chance)) for key, entry in self.space.items() if not entry.grid}
+            found += [{**drawn, **point} for point in points]
+        return tuple(values for i, values in enumerate(found) if values not in found[:i])
+
+
+def fit(key: str, value: JsonValue) -> JsonValue:
+    """A drawn number as its setting takes it: whole where it counts something."""
+    room, _, name = key.partition(".")
+    settings = TrainingSettings if room == "training" else LoraSettings
+    if settings.model_fields[name].annotation is int and isinstance(value, float):
+        return round(value)
+    return value
+
+
+def with_values(
+    training: TrainingSettings, lora: LoraSettings | None, values: Values
+) -> tuple[TrainingSettings, LoraSettings | None]:
+    """Settings with a candidate's values in their places.
+
+    Raises:
+        ValidationError: if a value is not allowed there.
+    """
+    own: dict[str, Values] = {"training": {}, "lora": {}}
+    for key, value in values.items():
+        room, _, name = key.partition(".")
+        own[room][name] = value
+    tuned = TrainingSettings.model_validate({**training.model_dump(), **own["training"]})
+    if not own["lora"]:
+        return tuned, lora
+    return tuned, LoraSettings.model_validate({**(lora or LoraSettings()).model_dump(), **own["lora"]})
+
+
+__all__ = ["KEYS", "Range", "Search", "Values", "fit", "with_values"]

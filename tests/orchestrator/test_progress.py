@@ -1,0 +1,107 @@
+"""How far trials are, read from the ledger, and how that is shown on a terminal and elsewhere."""
+
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from small_studies import finish_training, make_study, trial_of
+
+from orchestrator.driver import ledger_of
+from orchestrator.ledger import Failure, Ledger
+from orchestrator.progress import StageProgress, progress_of
+from orchestrator.study import Study
+from orchestrator.training import leave_progress
+from orchestrator.trial import TrialSpec, trials_of
+from orchestrator.watch import Watcher, picture
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return make_study(tmp_path)
+
+
+@pytest.fixture
+def ledger(study: Study) -> Ledger:
+    return ledger_of(study)
+
+
+@pytest.fixture
+def trial(study: Study) -> TrialSpec:
+    return trial_of(study, "qlora")
+
+
+def begin(ledger: Ledger, trial: TrialSpec, *, seconds: float = 0) -> Path:
+    folder = ledger.begin(trial.key("train")).folder
+    os.utime(folder, (time.time() + seconds, time.time() + seconds))
+    return folder
+
+
+def now(ledger: Ledger, trial: TrialSpec, *, live_since: float | None = None) -> StageProgress:
+    return progress_of([trial], ledger, live_since=live_since)[0].now
+
+
+def test_stage_goes_from_waiting_over_running_to_done(ledger: Ledger, trial: TrialSpec) -> None:
+    assert now(ledger, trial).state == "waiting"
+    folder = begin(ledger, trial)
+    assert now(ledger, trial, live_since=1.0).state == "running"
+    row = {"step": 10, "total_steps": 40, "loss": 1.25, "tokens_per_s": 512.0, "seconds": 60.0, "time": time.time()}
+    leave_progress(folder, row)
+    running = now(ledger, trial, live_since=1.0)
+    assert (running.step, running.steps, running.loss, running.tokens_per_s) == (10, 40, 1.25, 512.0)
+    assert running.seconds_left == pytest.approx(180, abs=30)
+    finish_training(ledger, trial)
+    whole = progress_of([trial], ledger, live_since=1.0)[0]
+    assert (whole.stages[0].state, whole.seconds, whole.now.stage) == ("done", 7200.0, "generate")
+
+
+def test_attempt_older_than_its_driver_was_stopped(ledger: Ledger, trial: TrialSpec) -> None:
+    begin(ledger, trial)
+    assert now(ledger, trial, live_since=time.time() + 60).state == "stopped"
+    assert now(ledger, trial, live_since=None).state == "stopped"
+
+
+def test_attempt_of_another_machine_is_told_by_its_chunks(ledger: Ledger, trial: TrialSpec) -> None:
+    metrics = begin(ledger, trial) / "metrics"
+    metrics.mkdir()
+    rows = [{"step": 7, "loss": 2.0, "tokens_per_s": 5.0}, {"step": 7, "validation/loss": 3.0}]
+    (metrics / "00000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = now(ledger, trial, live_since=1.0)
+    assert (found.step, found.loss, found.tokens_per_s) == (7, 2.0, 5.0)
+
+
+def test_failure_is_shown_with_its_cause_until_it_is_tried_again(ledger: Ledger, trial: TrialSpec) -> None:
+    failure = Failure(stage="train", cause="out of memory", kind="memory", traceback="", failed_at=1.0)
+    ledger.fail(ledger.begin(trial.key("train")), failure)
+    assert (now(ledger, trial).state, now(ledger, trial).cause) == ("failed", "out of memory")
+    begin(ledger, trial, seconds=9)
+    assert now(ledger, trial, live_since=1.0).state == "running"
+
+
+def test_table_keeps_what_is_at_work_where_room_is_short(study: Study, ledger: Ledger, trial: TrialSpec) -> None:
+    leave_progress(begin(ledger, trial), {"step": 3, "total_steps": 4, "loss": 1.5})
+    console = Console(file=io.StringIO(), width=100)
+    console.print(picture(progress_of(trials_of(study), ledger, live_since=1.0), height=4))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "micro/qlora/seed0" in shown and "3/4" in shown and "1.500" in shown
+    assert "micro/frozen/seed0" not in shown
+    assert "1 running, 1 waiting; 1 not shown" in shown
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
+    study: Study, ledger: Ledger, trial: TrialSpec, terminal: bool
+) -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
+    with Watcher(trials_of(study), ledger, quiet=False, console=console) as watcher:
+        watcher.listener.stage("train", 1)
+        leave_progress(begin(ledger, trial, seconds=5), {"step": 3, "total_steps": 4, "loss": 1.5})
+        while terminal and "3/4" not in console.file.getvalue():  # type: ignore[attr-defined]
+            time.sleep(0.1)
+        watcher.listener.done(trial.label, "ValueError: no [/INST]")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("train: 1 trial" in shown) is not terminal
+    assert "ValueError: no [/INST]" in shown

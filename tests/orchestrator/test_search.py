@@ -1,0 +1,196 @@
+"""Searches: what a study file may say, what is tried, what is kept, and that only the winner is tested."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from small_studies import make_study, raw_study, write_data
+
+from orchestrator.driver import ledger_of, plan_study, run_study
+from orchestrator.errors import StudyError
+from orchestrator.schedule import local_ray
+from orchestrator.search import resolved, unfinished
+from orchestrator.space import Range, Search, with_values
+from orchestrator.study import Study
+from orchestrator.studyfile import load_named, load_study
+from orchestrator.trial import candidates_of, trials_of
+from trainers.spec import TrainingSettings
+
+SPACE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"grid": [2, 4]}}
+
+
+def searching(**changes: Any) -> dict[str, Any]:
+    return {"tuned": {"kind": "lora", "search": {"space": SPACE, "num_trials": 2, **changes}}}
+
+
+TRAINING = {"max_steps": 4, "validate_every": 2, "batch_size": 2}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return make_study(tmp_path, methods=searching(), training=TRAINING, seeds=[0, 1])
+
+
+def test_candidates_are_draws_times_grid_and_the_same_each_time() -> None:
+    search = Search.model_validate({"space": SPACE, "num_trials": 3, "seeds": [7]})
+    tried = search.candidates()
+    assert [values["lora.rank"] for values in tried] == [2, 4] * 3
+    rates = [values["training.learning_rate"] for values in tried]
+    assert len(set(rates)) == 3 and all(1e-4 <= float(str(rate)) <= 1e-1 for rate in rates)
+    assert search.candidates() == tried
+    other = search.model_copy(update={"seeds": (8,)}).candidates()
+    assert other != tried
+
+
+def test_draws_are_even_in_the_logarithm() -> None:
+    wide = {"training.learning_rate": {"log_uniform": [1e-6, 1.0]}}
+    rates = [
+        float(str(values["training.learning_rate"]))
+        for values in Search.model_validate({"space": wide, "num_trials": 400}).candidates()
+    ]
+    assert abs(sum(math.log10(rate) < -3 for rate in rates) / 400 - 0.5) < 0.1
+
+
+def test_a_count_is_drawn_whole_and_what_is_drawn_twice_is_tried_once() -> None:
+    search = Search.model_validate({"space": {"lora.rank": {"uniform": [1, 3]}}, "num_trials": 30})
+    assert sorted(int(str(values["lora.rank"])) for values in search.candidates()) == [1, 2, 3]
+
+
+def test_values_take_the_place_of_settings() -> None:
+    training, lora = with_values(TrainingSettings(max_steps=4), None, {"training.learning_rate": 0.5, "lora.rank": 3})
+    assert (training.learning_rate, training.max_steps, lora and lora.rank) == (0.5, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({}, "exactly one of log_uniform, uniform, choice and grid"),
+        ({"uniform": [0, 1], "choice": [1]}, "exactly one of log_uniform, uniform, choice and grid"),
+        ({"uniform": [1, 0]}, "the lower bound must be below the upper"),
+        ({"log_uniform": [0, 1]}, "log_uniform needs bounds above 0"),
+    ],
+)
+def test_a_range_that_cannot_be_meant_is_refused(entry: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Range.model_validate(entry)
+
+
+FAULTS = """\
+study: wrong
+models: [builtin:micro]
+tasks: {generation/python: {train: micro, validation: micro, test: micro}}
+training: {max_steps: 4, validate_every: 2}
+methods:
+  fixed:
+    kind: lora
+    training: {learning_rate: 0.1}
+    search:
+      space:
+        training.learning_rate: {log_uniform: [0.001, 0.1]}
+  unknown:
+    kind: lora
+    search:
+      space:
+        training.learning_rat: {uniform: [0.001, 0.1]}
+  misspelt:
+    kind: lora
+    search:
+      num_trails: 3
+      space:
+        lora.rank: {choice: [2, 4]}
+  unfit:
+    kind: lora
+    search:
+      space:
+        lora.rank: {choice: [2, 0]}
+"""
+
+
+def test_every_fault_of_a_search_is_reported_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(FAULTS, encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    said = str(caught.value)
+    print(said)
+    assert (
+        "line 11, methods.fixed.search.space.training.learning_rate: the study fixes it to 0.1 as well; "
+        "leave one of the two out"
+    ) in said
+    assert "line 15, methods.unknown.search.space: training.learning_rat is nothing that can be searched; " in said
+    assert "did you mean training.learning_rate?" in said
+    assert "line 20, methods.misspelt.search.num_trails: unknown key; did you mean num_trials?" in said
+    assert "methods.unfit: search.space.lora.rank: Input should be greater than or equal to 1, got 0" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training": {"max_steps": 4}}, "set training.validate_every"),
+        ({"methods": {"f": {"kind": "frozen", "search": {"space": SPACE}}}}, "use another kind than frozen"),
+        ({"methods": searching(metric="validation/similarity")}, "needs training.select_by: similarity"),
+        ({"methods": searching(algorithm="asha", seeds=[0, 1])}, "so it takes one of seeds"),
+        ({"methods": {"f": {"kind": "full", "search": {"space": SPACE}}}}, "leave lora out of search.space"),
+    ],
+)
+def test_a_search_that_cannot_be_decided_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        make_study(tmp_path, **{"methods": searching(), "training": TRAINING, **changes})
+
+
+def test_candidates_have_no_problems_and_there_is_no_trial_before_there_is_a_winner(study: Study) -> None:
+    assert trials_of(study) == ()
+    (found,) = candidates_of(study, "tuned").values()
+    assert len(found) == 4
+    assert all(trial.test == () and trial.validation for candidate in found for trial in candidate)
+    assert len({trial.label for candidate in found for trial in candidate}) == 4
+    assert unfinished(study) == {"tuned": 4}
+    assert plan_study(study)[1] == (
+        "the search for tuned has not finished: 4 trainings on the validation split come first",
+    )
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("algorithm", ["random", "asha"])
+def test_the_winner_alone_is_tested_and_every_decision_is_kept(tmp_path: Path, algorithm: str) -> None:
+    write_data(tmp_path / "data")
+    raw = raw_study(
+        data={"root": str(tmp_path / "data")},
+        storage="runs",
+        methods=searching(algorithm=algorithm),
+        training={**TRAINING, "max_steps": 6},
+        evaluation={"quality": False, "generation": {"max_new_tokens": 8, "max_summary_tokens": 8}},
+        seeds=[5],
+    )
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**raw, "storage": str(tmp_path / "runs")}), encoding="utf-8")
+    study = load_study(path)
+    with local_ray(study.resources, num_cpus=2):
+        outcome = run_study(study)
+        again = run_study(study)
+    assert (outcome.failed, outcome.stopped) == ({}, "")
+    # One ordinary trial: the winner, with the study's own seed and not the search's.
+    assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
+    assert (again.ran, again.failed) == ({}, {})
+    ledger = ledger_of(study)
+    found = resolved(study, ledger)
+    (trial,) = trials_of(found)
+    (kept,) = (tmp_path / "runs" / "studies" / "small").glob("search-" + "[0-9a-f]" * 16 + ".json")
+    decisions = json.loads(kept.read_text(encoding="utf-8"))
+    assert len(decisions["decisions"]) == 4
+    assert {d["state"] for d in decisions["decisions"]} <= {"done", "stopped"}
+    best = min((d for d in decisions["decisions"] if d["state"] == "done"), key=lambda d: d["value"])
+    assert decisions["chosen"] == best["values"]
+    assert trial.training is not None and trial.lora is not None
+    assert trial.training.learning_rate == best["values"]["training.learning_rate"]
+    assert (trial.lora.rank, trial.seed) == (best["values"]["lora.rank"], 5)
+    # Whoever reads the study by its name finds the winner too, though no value of it is written there.
+    named = resolved(load_named("small", storage=tmp_path / "runs"), ledger)
+    assert trials_of(named) == (trial,)
+    # The candidates wrote nothing and saw no problem.
+    generated = [p for p in (tmp_path / "runs" / "stages").glob("*/record-*.json") if '"generate"' in p.read_text()]
+    assert len(generated) == 1
