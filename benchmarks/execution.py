@@ -125,7 +125,9 @@ def main() -> None:
     samples = harnesses.samples_of(problems)
     if arguments.rounds:
         python = harnesses.harness_python(arguments.harness_venv)
-        compare(problems, samples * arguments.copies, rounds=arguments.rounds, workers=arguments.workers, python=python)
+        # A comment keeps copies apart: of equal programs the sandbox would judge one.
+        many = [(problem, f"{source}\n# {copy}\n") for copy in range(arguments.copies) for problem, source in samples]
+        compare(problems, many, rounds=arguments.rounds, workers=arguments.workers, python=python)
         for isolation in ("strict", "landlock"):
             overhead(problems, samples, isolation=isolation)
     if arguments.soak:
