@@ -75,7 +75,7 @@ class Row:
         passed = [o for o in self.outcomes if o.verdict == "passed"]
         return {
             "false passes": [o.name for o in passed if o.kind == "forges" and o.problem != "class"],
-            "secrets": [o.name for o in passed if o.name in secrets],
+            "secrets read": [o.name for o in passed if o.name in secrets],
             "reached outside": [o.name for o in self.outcomes if _reached(o) and o.name not in secrets],
             "limits passed": [o.name for o in passed if o.kind == "exhausts"],
             "processes left": [o.name for o in self.outcomes if o.left],

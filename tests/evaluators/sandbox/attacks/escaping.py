@@ -107,6 +107,29 @@ SECRETS = (
         """,
     ),
     reaches(
+        "warm process's memory",
+        "a secret within the memory that the program was forked with",
+        """
+        for line in open("/proc/self/maps"):
+            low, high = (int(x, 16) for x in line.split()[0].split("-"))
+            if "rw" in line and high - low < 1 << 26:
+                block = ctypes.string_at(low, high - low)
+                if SECRET.search(block): return True
+        """,
+    ),
+    reaches(
+        "warm process's objects",
+        "a secret among all objects of the interpreter",
+        """
+        return any(type(o) in (str, bytes) and SECRET.search(o if type(o) is bytes else o.encode("utf-8", "replace"))
+                   for d in gc.get_objects() if type(d) is dict for o in list(d.values()))
+        """,
+    ),
+)
+
+# What they open holds no secret that was planted, and nothing of it is a candidate's business.
+OTHERS = (
+    reaches(
         "memory of others",
         "/proc/*/mem of any process",
         """
@@ -142,25 +165,6 @@ SECRETS = (
             try: return os.path.getsize(path) and open(path, "rb").read(1)
             except OSError: return False
         return readable("/etc/passwd") or readable("/etc/shadow")
-        """,
-    ),
-    reaches(
-        "warm process's memory",
-        "a secret within the memory that the program was forked with",
-        """
-        for line in open("/proc/self/maps"):
-            low, high = (int(x, 16) for x in line.split()[0].split("-"))
-            if "rw" in line and high - low < 1 << 26:
-                block = ctypes.string_at(low, high - low)
-                if SECRET.search(block): return True
-        """,
-    ),
-    reaches(
-        "warm process's objects",
-        "a secret among all objects of the interpreter",
-        """
-        return any(type(o) in (str, bytes) and SECRET.search(o if type(o) is bytes else o.encode("utf-8", "replace"))
-                   for d in gc.get_objects() if type(d) is dict for o in list(d.values()))
         """,
     ),
 )
@@ -630,4 +634,4 @@ KERNEL = (
     ),
 )
 
-ATTACKS: tuple[Attack, ...] = (*SECRETS, *SOCKETS, *FILES, *PROCESSES, *KERNEL)
+ATTACKS: tuple[Attack, ...] = (*SECRETS, *OTHERS, *SOCKETS, *FILES, *PROCESSES, *KERNEL)
