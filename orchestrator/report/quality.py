@@ -2,8 +2,8 @@
 
 One decision: a mean never stands without the number of files behind it. Code that does not parse has no
 counts, so a method that breaks half its outputs would otherwise look tidy. What is left of a broken cell is
-not like what was lost: its figures are marked. The difference compares each output with the reference of its
-own problem, so that it does not fall merely because the longer answers are gone.
+not like what was lost: its means are not shown, whatever they are. The difference compares each output with
+the reference of its own problem, so that it does not fall merely because the longer answers are gone; it stays, marked.
 """
 
 from collections import Counter
@@ -25,10 +25,11 @@ _PMD = tuple(
 )
 _MCS = ("mcs.error", "mcs.unresolved", "mcs.warning")
 _SHOWN_RULES = 10
+_TOO_FEW = "too few outputs parse for this to stand for all of them"
 _CAPTION = (
     "Means per file over outputs that parse, over outputs that pass their tests, and of the difference from the "
     "reference solution to the same problem. n is the number of files behind a figure, /100 the figure per 100 lines "
-    "of code. Compare methods by the difference."
+    "of code. Compare methods by the difference. Where too few outputs parse, means over the rest are not shown."
 )
 
 
@@ -95,7 +96,10 @@ def build_quality_detail(evidence: Evidence) -> Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreeWays:
-    """One count of one cell, `lost` files not measured; `marked` if too few outputs parse to stand for the rest."""
+    """One count of one cell, `lost` files not measured.
+
+    `marked` if too few outputs parse to stand for the rest: `parsing` and `passing` are withheld then.
+    """
 
     parsing: Figure | None
     passing: Figure | None
@@ -108,15 +112,15 @@ def read_three_ways(rows: Sequence[InstanceRow], cell: CellScores | None, count:
     """A count over outputs that parse, over those that pass, and as a difference from their references."""
     parsing = [row for row in rows if _is_code(row)]
     counted = [{**row.counts, **row.rules} for row in parsing]
+    passing = [counts for row, counts in zip(parsing, counted, strict=True) if row.verdict == "passed"]
     references = [_reference(cell, row.problem_id) for row in parsing]
+    marked = len(parsing) < (1 - LIMITS["unparseable"].highest) * len(rows)
     return ThreeWays(
-        parsing=figure_of(counted, count),
-        passing=figure_of(
-            [counts for row, counts in zip(parsing, counted, strict=True) if row.verdict == "passed"], count
-        ),
+        parsing=None if marked else figure_of(counted, count),
+        passing=None if marked else figure_of(passing, count),
         difference=difference_of(list(zip(counted, references, strict=True)), count),
         lost=sum(count.read(counts) is None for counts in counted),
-        marked=len(parsing) < (1 - LIMITS["unparseable"].highest) * len(rows),
+        marked=marked,
     )
 
 
@@ -187,10 +191,10 @@ def _show(ways: ThreeWays) -> tuple[Cell, Cell, Cell]:
 
 def _show_figure(figure: Figure | None, ways: ThreeWays, *, signed: bool = False) -> Cell:
     if figure is None:
-        return Cell(text=ABSENT)
+        return Cell(text=ABSENT, warning=ways.marked, note=_TOO_FEW if ways.marked else "")
     rate = figure.per_100_lines
     per_lines = "" if rate is None else f", {format_number(rate, signed=signed)} /100"
-    few = "too few outputs parse for this to stand for all of them" if ways.marked else ""
+    few = _TOO_FEW if ways.marked else ""
     lost = f"{ways.lost} files were not measured" if ways.lost else ""
     return Cell(
         text=format_number(figure.per_file, digits=2, signed=signed),

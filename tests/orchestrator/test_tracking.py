@@ -237,21 +237,26 @@ def test_quality_is_told_three_ways_each_with_the_files_behind_it() -> None:
         )  # fmt: skip
 
     rows = [
-        file(0, parses=True, verdict="passed", lines_=6),
-        file(1, parses=True, verdict="wrong_answer", lines_=12),
-        file(2, parses=False, verdict="compile_error", lines_=0),
+        file(0, parses=False, verdict="compile_error", lines_=0),
+        *(file(i, parses=True, verdict="passed", lines_=6) for i in range(1, 7)),
+        *(file(i, parses=True, verdict="wrong_answer", lines_=12) for i in range(7, 13)),
     ]
     # References have 8 lines each, and a complexity of 2.
     cell = make_cell(make_trial("t", kind="qlora", tracks=("generation/java",)), "generation/java", rows=rows)
     figures = {name: value for name, value in figures_of(cell, rows).items() if name.startswith("quality.")}
     assert figures == {
-        "quality.lines_of_code.parsing": 9.0, "quality.lines_of_code.parsing_files": 2.0,
-        "quality.lines_of_code.passing": 6.0, "quality.lines_of_code.passing_files": 1.0,
-        "quality.lines_of_code.vs_reference": 1.0, "quality.lines_of_code.vs_reference_files": 2.0,
-        "quality.cyclomatic_complexity.parsing": 3.0, "quality.cyclomatic_complexity.parsing_files": 2.0,
-        "quality.cyclomatic_complexity.passing": 3.0, "quality.cyclomatic_complexity.passing_files": 1.0,
-        "quality.cyclomatic_complexity.vs_reference": 1.0, "quality.cyclomatic_complexity.vs_reference_files": 2.0,
+        "quality.lines_of_code.parsing": 9.0, "quality.lines_of_code.parsing_files": 12.0,
+        "quality.lines_of_code.passing": 6.0, "quality.lines_of_code.passing_files": 6.0,
+        "quality.lines_of_code.vs_reference": 1.0, "quality.lines_of_code.vs_reference_files": 12.0,
+        "quality.cyclomatic_complexity.parsing": 3.0, "quality.cyclomatic_complexity.parsing_files": 12.0,
+        "quality.cyclomatic_complexity.passing": 3.0, "quality.cyclomatic_complexity.passing_files": 6.0,
+        "quality.cyclomatic_complexity.vs_reference": 1.0, "quality.cyclomatic_complexity.vs_reference_files": 12.0,
     }  # fmt: skip
+    few = list(figures_of(cell, [rows[0], rows[1], rows[7]]))
+    assert [name for name in few if name.startswith("quality.lines")] == [
+        "quality.lines_of_code.vs_reference",
+        "quality.lines_of_code.vs_reference_files",
+    ]
 
 
 def test_data_sets_of_one_track_are_told_apart(fresh: Room) -> None:
