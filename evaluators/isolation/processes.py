@@ -101,6 +101,19 @@ def _children(process: int) -> list[int]:
     return found
 
 
+def threads_of_user() -> int:
+    """How many threads this process's user has, as its RLIMIT_NPROC counts them; those that can be seen."""
+    threads = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                if entry.stat().st_uid == os.getuid():
+                    threads += len(os.listdir(f"{entry.path}/task"))
+            except OSError:  # it has ended
+                continue
+    return threads
+
+
 def folder_is_full(path: str, limit_bytes: int) -> bool:
     """Whether a folder holds more than `limit_bytes` or too many entries, for where it has no size of its own."""
     pending, entries, total = [path], 0, 0
