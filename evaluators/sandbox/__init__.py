@@ -29,8 +29,8 @@ What it does NOT protect against:
   key that was read before; in Python nothing can be hidden. Their share is reported for that reason;
 - a program that knows the published tests by heart and answers them by rote;
 - under `landlock`: names and sizes of files can be asked for (`stat`), other processes be seen in /proc,
-  though not read; a bomb of processes stops at 1,024 more than its user had; before Linux 6.2 a file that the same user may write can be emptied; memory is watched every
-  0.1 s and not bounded by the kernel for a group of processes;
+  though not read; before Linux 6.2 a file that the same user may write can be emptied; processes and memory
+  are watched every 0.1 s, and the kernel bounds their number only at 1,024 more than the user had before;
 - several processes that together use much memory for less than 0.1 s, in every class: cgroups are not used,
   because few machines let an ordinary user make them;
 - use of both the CPU's caches and the disk's bandwidth by a candidate within its limits.
