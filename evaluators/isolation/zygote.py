@@ -159,7 +159,9 @@ class Zygote:
                 view.mount_proc()
             steps.take()
             if self._class != "none" and not self._is_prepared:
-                self._walls(own=os.getpid()).take()
+                walls = kernel.Steps()
+                self._add_walls(walls, own=os.getpid())
+                walls.take()
             if executes:
                 os.execve(request["argv"][0], request["argv"], request["env"])
             gc.enable()
@@ -179,17 +181,15 @@ class Zygote:
             _limit_resources(steps, limits, most_processes=self._most_processes)
             steps.add("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1)
             if self._class != "none" and self._is_prepared:
-                self._walls(own=None, steps=steps)
+                self._add_walls(steps)
             self._kept_steps = limits, steps
         return self._kept_steps[1]
 
-    def _walls(self, *, own: int | None, steps: kernel.Steps | None = None) -> kernel.Steps:
-        """Add what is to hold for good: by the kept rules and filter, or by a process's own."""
-        steps = steps or kernel.Steps()
+    def _add_walls(self, steps: kernel.Steps, *, own: int | None = None) -> None:
+        """Add what holds for good: the kept rules and filter or, where there are none, those of the process `own`."""
         steps.add_dropping_capabilities()
         landlock.add_step(steps, self._make_rules(f"/proc/{own}") if self._rules is None else self._rules)
         seccomp.add_step(steps, self._filter or self._compile_filter(own))
-        return steps
 
     def _make_box(self) -> None:
         """Make the folder that candidates work in, which stays, so that its rules stay true."""

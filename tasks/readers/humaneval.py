@@ -6,13 +6,9 @@ as the file has it. HumanEvalPack's own trailing call is taken off, so that its 
 Source: Chen et al. 2021, https://github.com/openai/human-eval, data/HumanEval.jsonl.gz.
 """
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict
 
-from tasks.readers.files import content_digest, locate, read_rows
-from tasks.readers.reader import tests_alone
-from tasks.readers.source import Source
+from tasks.readers.reader import tests_in_one_file
 from tasks.records import CodeTests, Problem, Track
 
 
@@ -46,23 +42,11 @@ def _problem(row: HumanEvalRow, *, track: Track) -> Problem:
     )
 
 
-def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
-    return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=HumanEvalRow))
-
-
-def _file(source: Source, root: Path) -> Path:
-    return locate(source, root=root, name="HumanEval.jsonl")
-
-
-def _content(source: Source, root: Path) -> str:
-    return content_digest([("file", _file(source, root))])
-
-
-READER = tests_alone(
+READER = tests_in_one_file(
     version=1,
-    tracks=("generation/python",),
-    problems=_problems,
-    content=_content,
+    name="HumanEval.jsonl",
+    row=HumanEvalRow,
+    problem=_problem,
     because="HumanEval and HumanEvalPack hold the same 164 programs and are for tests alone",
 )
 

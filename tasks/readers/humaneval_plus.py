@@ -7,13 +7,9 @@ Source: `HumanEvalPlus.jsonl` of https://github.com/evalplus/humanevalplus_relea
 data set evalplus/humanevalplus. See `tasks.readers.evalplus`.
 """
 
-from pathlib import Path
-
 from tasks.readers.evalplus import Inputs, check_by_reference
-from tasks.readers.files import content_digest, locate, read_rows
 from tasks.readers.humaneval import check_tests
-from tasks.readers.reader import tests_alone
-from tasks.readers.source import Source
+from tasks.readers.reader import tests_in_one_file
 from tasks.records import CodeTests, Problem, Track
 
 # The root that a candidate finds need not be the reference's; any root will do.
@@ -52,23 +48,11 @@ def _problem(row: HumanEvalPlusRow, *, track: Track) -> Problem:
     )
 
 
-def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
-    return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=HumanEvalPlusRow))
-
-
-def _file(source: Source, root: Path) -> Path:
-    return locate(source, root=root, name="HumanEvalPlus.jsonl")
-
-
-def _content(source: Source, root: Path) -> str:
-    return content_digest([("file", _file(source, root))])
-
-
-READER = tests_alone(
+READER = tests_in_one_file(
     version=1,
-    tracks=("generation/python",),
-    problems=_problems,
-    content=_content,
+    name="HumanEvalPlus.jsonl",
+    row=HumanEvalPlusRow,
+    problem=_problem,
     because="HumanEval+ holds HumanEval's programs and is for tests alone",
 )
 

@@ -7,14 +7,10 @@ Source: `MbppPlus.jsonl` of https://github.com/evalplus/mbppplus_release, or the
 evalplus/mbppplus. See `tasks.readers.evalplus`.
 """
 
-from pathlib import Path
-
 from pydantic import model_validator
 
 from tasks.readers.evalplus import Inputs, check_by_reference
-from tasks.readers.files import content_digest, locate, read_rows
-from tasks.readers.reader import tests_alone
-from tasks.readers.source import Source
+from tasks.readers.reader import tests_in_one_file
 from tasks.records import CodeTests, Problem, Track
 
 _TUPLES = "[tuple(a) for a in i]"
@@ -130,23 +126,11 @@ def _problem(row: MbppPlusRow, *, track: Track) -> Problem:
     )
 
 
-def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
-    return tuple(_problem(row, track=track) for row in read_rows(_file(source, root), row=MbppPlusRow))
-
-
-def _file(source: Source, root: Path) -> Path:
-    return locate(source, root=root, name="MbppPlus.jsonl")
-
-
-def _content(source: Source, root: Path) -> str:
-    return content_digest([("file", _file(source, root))])
-
-
-READER = tests_alone(
+READER = tests_in_one_file(
     version=1,
-    tracks=("generation/python",),
-    problems=_problems,
-    content=_content,
+    name="MbppPlus.jsonl",
+    row=MbppPlusRow,
+    problem=_problem,
     because="MBPP+ holds MBPP's test programs and is for tests alone",
 )
 

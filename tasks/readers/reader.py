@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
+
+from tasks.readers.files import content_digest, locate, read_rows
 from tasks.readers.source import Source
 from tasks.records import Example, Problem, Track
 
 Content_co = TypeVar("Content_co", covariant=True)
+Row = TypeVar("Row", bound=BaseModel)
 
 
 class Read(Protocol[Content_co]):
@@ -77,9 +81,36 @@ def tests_alone(
     )
 
 
+def tests_in_one_file(
+    *,
+    version: int,
+    name: str,
+    row: type[Row],
+    problem: Callable[..., Problem],
+    because: str,
+) -> Reader:
+    """The reader of Python tests in one file of lines, called `name` below a source's root.
+
+    `problem(row, track=...)` makes the problem of one line; `because` as for `tests_alone`.
+    """
+
+    def file(source: Source, root: Path) -> Path:
+        return locate(source, root=root, name=name)
+
+    def problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
+        return tuple(problem(line, track=track) for line in read_rows(file(source, root), row=row))
+
+    def content(source: Source, root: Path) -> str:
+        return content_digest([("file", file(source, root))])
+
+    return tests_alone(
+        version=version, tracks=("generation/python",), problems=problems, content=content, because=because
+    )
+
+
 def dataset_name(family: str, *, split: str) -> str:
     """A problem's `dataset`: the family for its test split, the family and split for any other."""
     return family if split == "test" else f"{family}-{split}"
 
 
-__all__ = ["Read", "Reader", "as_examples", "dataset_name", "tests_alone"]
+__all__ = ["Read", "Reader", "as_examples", "dataset_name", "tests_alone", "tests_in_one_file"]

@@ -197,7 +197,7 @@ ATTACKS: tuple[Attack, ...] = (
         os.nice(10); os.umask(0o777)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         """,
-        follower="return resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 16 or os.nice(0) >= 10\n",
+        follower="return resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 16 or os.nice(0) > @NICE@\n",
     ),
     lingers(
         "profile of all threads",

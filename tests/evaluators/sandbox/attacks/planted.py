@@ -98,7 +98,7 @@ class Plants:
         """A program with its words between @ filled in."""
         words = {
             "HOME": self._home, "FILE": self._file, "OUTSIDE": self.outside, "PORT": self._port,
-            "NAME": self._name, "FD": self._fd, "PARENT": os.getpid(),
+            "NAME": self._name, "FD": self._fd, "PARENT": os.getpid(), "NICE": os.nice(0),
         }  # fmt: skip
         for word, value in words.items():
             source = source.replace(f"@{word}@", str(value))
