@@ -6,12 +6,13 @@ same function serves a cluster, a test and a debugger.
 A single-process training runs where `train_trial` is called. A full fine-tuning is run by Ray Train.
 """
 
+import ctypes
 import faulthandler
 import json
 import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # What a process that crashes leaves in its attempt: the stack that it was at.
 _CRASH_FILE = ".crash.log"
+# malloc.h of glibc: blocks of at least this size are mapped alone, and unmapped when they are freed.
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 2**20
 
 
 def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
@@ -103,12 +106,22 @@ def memory_limit(megabytes: int | None) -> "Iterator[None]":
     if megabytes is None:
         yield
         return
+    _give_tensors_back_when_freed()
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _give_tensors_back_when_freed() -> None:
+    """Keep glibc from holding large blocks that were freed, in pieces that the next training cannot use.
+
+    The limit counts them: a process that trained before had 1 GB of them, and the next training in it found no room.
+    """
+    with suppress(AttributeError, OSError):  # another C library gives them back by itself
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 @contextmanager

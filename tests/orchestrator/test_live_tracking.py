@@ -182,7 +182,9 @@ def test_run_left_running_by_a_dead_driver_is_closed_by_the_next(room: Room) -> 
     log(attempt, 0, range(1, 11))
     room.project()
     assert room.run().info.status == room.run(room.study.study).info.status == "RUNNING"
-    room.project(live_since=time.time() + 3600)
+    room.project(live_since=time.time() + 3600)  # The next driver is at work on the study, and not on this training.
+    assert (room.run().info.status, room.run(room.study.study).info.status) == ("KILLED", "RUNNING")
+    room.project(live_since=None)
     assert room.run().info.status == room.run(room.study.study).info.status == "KILLED"
 
 
