@@ -32,9 +32,13 @@ _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 
 
 def _problems(run: StudyRun, trial: TrialSpec) -> tuple[Problem, ...]:
+    """A trial's test problems, read once for trials with the same."""
     from orchestrator.stages import read_all_problems
 
-    return read_all_problems(trial.test, root=run.root)
+    sources = tuple(s.model_dump_json() for s in trial.test)
+    if sources not in run.problems:
+        run.problems[sources] = read_all_problems(trial.test, root=run.root)
+    return run.problems[sources]
 
 
 def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:

@@ -23,6 +23,7 @@ from orchestrator.trial import StageName, TrialSpec, trials_of
 
 if TYPE_CHECKING:
     from evaluators.contamination import Contamination
+    from tasks.records import Problem
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +67,8 @@ class StudyRun:
         self.working: set[StageName] = set()
         self.piping: dict[StageName, Sequence[TrialSpec]] = {}
         self.queue: TrainingQueue | None = None
-        # What test problems share with training data, by their sources.
+        # Test problems, and what they share with training data, by their sources.
+        self.problems: dict[tuple[str, ...], tuple[Problem, ...]] = {}
         self.contamination: dict[tuple[str, ...], Mapping[str, Contamination]] = {}
         self._done: dict[str, dict[StageName, StageRecord]] = {}
         self._broken: set[str] = set()

@@ -8,6 +8,7 @@ leaves 31 bits (Java and C# would overflow where Python does not).
 import hashlib
 import random
 from collections.abc import Iterator
+from functools import cache
 
 from tasks.micro.lists import draw_list_program
 from tasks.micro.numbers import draw_conditional_program, draw_digit_program, draw_range_program
@@ -119,15 +120,17 @@ def _pair(program: Program, track: Track, rng: random.Random) -> tuple[str, str]
     return program.code[track.source], program.describe(None)
 
 
+@cache
 def examples(track: Track, *, split: str) -> tuple[Example, ...]:
-    """Training pairs of the built-in suite, in a fixed order."""
+    """Training pairs of the built-in suite, in a fixed order; drawn once a process."""
     words = _rng("words", track, split)
     pairs = ((name, _pair(program, track, words)) for name, program in _programs(track, split))
     return tuple(Example(id=name, track=str(track), input=i, output=o) for name, (i, o) in pairs)
 
 
+@cache
 def problems(track: Track, *, split: str) -> tuple[Problem, ...]:
-    """Evaluation items of the built-in suite; code tracks carry eight input/output cases each."""
+    """Evaluation items of the built-in suite, drawn once a process; code tracks carry eight input/output cases each."""
     words, inputs = _rng("words", track, split), _rng("inputs", track, split)
     found = []
     for name, program in _programs(track, split):

@@ -39,11 +39,13 @@ data: {{train_limit: 48, test_limit: 3}}
 tasks:
   generation/python: {{train: micro, test: micro}}
   summarization/python: {{train: micro, test: micro}}
-training: {{learning_rate: 5.0e-3, batch_size: 8, max_steps: 60}}
+training: {{learning_rate: 5.0e-3, batch_size: 8, max_steps: 24}}
 methods: {{frozen: {{kind: frozen}}, lora: {{kind: lora}}, apart: {{kind: lora, grouping: apart}}}}
 evaluation: {{quality: false, generation: {{max_new_tokens: 24, max_summary_tokens: 16}}}}
 resources: {{micro_batch: 8, object_store_mb: 100}}
 """
+# Ray's core ends a process without a word on the terminal; its own log then says why.
+TELLING = {"RAY_BACKEND_LOG_LEVEL": "info"}
 # Exit statuses of a driver that was not cut off: a trial that it gave up is a failure here.
 _ENDED = (0, 1)
 # Of the study's 14 stages, so many are finished at most when a process is killed; three need no training.
@@ -225,7 +227,7 @@ class Storm:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                env={**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self._port}"},
+                env={**os.environ, **TELLING, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self._port}"},
             )
 
     def _start_mlflow(self) -> "subprocess.Popen[bytes]":

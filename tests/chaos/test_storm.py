@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from storm import TARGETS, Storm, adapters, ask, begun_after_the_end, records, write_study
+from storm import TARGETS, TELLING, Storm, adapters, ask, begun_after_the_end, records, write_study
 
 from orchestrator.studyfile import load_study
 from orchestrator.trial import trials_of
@@ -31,8 +31,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
         cwd=folder,
         capture_output=True,
         check=False,
+        env={**os.environ, **TELLING},
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
     return adapters(records(folder, trials_of(load_study(study))))
 
 
