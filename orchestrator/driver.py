@@ -24,7 +24,7 @@ from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.search import resolved, run_searches, unfinished
+from orchestrator.search import resolved, run_searches, under_search, unfinished
 from orchestrator.study import Resources, Study, stored_form
 from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
@@ -48,7 +48,7 @@ def ledger_of(study: Study) -> Ledger:
 def store_study(study: Study, ledger: Ledger) -> None:
     """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
     ledger.write_study_file(study.study, "study.json", json.dumps(stored_form(study), indent=1))
-    write_named(ledger, study.study, trials_of(study))
+    write_named(ledger, study.study, (*trials_of(study), *under_search(study, ledger)))
 
 
 def plan_study(study: Study, *, verify: bool = False) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:

@@ -21,6 +21,8 @@ _TRAINING = (
     "loss",
 )  # fmt: skip
 _LORA = ("rank", "alpha", "dropout", "targets")
+# So many draws at random come before the first that learns from others, as is Optuna's default.
+TPE_START = 10
 KEYS = (*(f"training.{name}" for name in _TRAINING), *(f"lora.{name}" for name in _LORA))
 
 Values = dict[str, JsonValue]
@@ -73,10 +75,11 @@ class Search(Record):
     `num_trials` draws are made of what has a range or a choice, and each is combined with every point of the
     grids. Each candidate is trained with every one of `seeds`; the first also draws. `metric` is the best
     value of a training, its mean over seeds decides. `asha` stops candidates early that do worse than most
-    (Li et al. 2020). `chosen` holds what was found, by model and group of tracks; a study file leaves it out.
+    (Li et al. 2020); `tpe` draws from where earlier candidates did well (Bergstra et al. 2011, by Optuna).
+    `chosen` holds what was found, by model and group of tracks; a study file leaves it out.
     """
 
-    algorithm: Literal["random", "asha"] = "random"
+    algorithm: Literal["random", "asha", "tpe"] = "random"
     num_trials: int = Field(default=1, ge=1)
     metric: Literal["validation/loss", "validation/similarity"] = "validation/loss"
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
@@ -99,15 +102,31 @@ class Search(Record):
             raise ValueError("a space of grids alone is tried whole; leave num_trials out")
         if self.algorithm == "asha" and len(self.seeds) > 1:
             raise ValueError("asha compares trainings while they run, so it takes one of seeds")
+        if self.algorithm == "tpe" and any(entry.grid for entry in self.space.values()):
+            raise ValueError("tpe chooses by itself and tries no grid whole; write choice in place of grid")
+        if self.algorithm == "tpe" and self.num_trials <= TPE_START:
+            raise ValueError(
+                f"tpe draws its first {TPE_START} at random, so it needs num_trials above that, got {self.num_trials}"
+            )
         return self
 
+    @property
+    def lowest(self) -> bool:
+        """Whether the lowest value of the metric is the best."""
+        return self.metric == "validation/loss"
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings there are in all, for each model and group of tracks."""
+        return len(self.seeds) * (self.num_trials if self.algorithm == "tpe" else len(self.candidates()))
+
     def candidates(self) -> tuple[Values, ...]:
-        """The settings to try, in order; those drawn twice once."""
+        """The settings to try, in order; those drawn twice once. For `tpe` those that come before any is known."""
         chance = random.Random(f"search/{self.seeds[0]}")
         grids = {key: entry.grid for key, entry in self.space.items() if entry.grid}
         points = [dict(zip(grids, point, strict=True)) for point in itertools.product(*grids.values())]
         found: list[Values] = []
-        for _ in range(self.num_trials):
+        for _ in range(TPE_START if self.algorithm == "tpe" else self.num_trials):
             drawn = {key: fit(key, entry.draw(chance)) for key, entry in self.space.items() if not entry.grid}
             found += [{**drawn, **point} for point in points]
         return tuple(values for i, values in enumerate(found) if values not in found[:i])
@@ -115,11 +134,14 @@ class Search(Record):
 
 def fit(key: str, value: JsonValue) -> JsonValue:
     """A drawn number as its setting takes it: whole where it counts something."""
+    return round(value) if counts(key) and isinstance(value, float) else value
+
+
+def counts(key: str) -> bool:
+    """Whether a setting is a whole number."""
     room, _, name = key.partition(".")
     settings = TrainingSettings if room == "training" else LoraSettings
-    if settings.model_fields[name].annotation is int and isinstance(value, float):
-        return round(value)
-    return value
+    return settings.model_fields[name].annotation is int
 
 
 def with_values(
@@ -140,4 +162,4 @@ def with_values(
     return tuned, LoraSettings.model_validate({**(lora or LoraSettings()).model_dump(), **own["lora"]})
 
 
-__all__ = ["KEYS", "Range", "Search", "Values", "fit", "with_values"]
+__all__ = ["KEYS", "TPE_START", "Range", "Search", "Values", "counts", "fit", "with_values"]

@@ -5,6 +5,7 @@ before anything runs, and a changed setting changes the keys of exactly what dep
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
 from orchestrator.fingerprint import canonical, fingerprint
-from orchestrator.space import with_values
+from orchestrator.space import Values, with_values
 from orchestrator.study import Method, Study, short_name
 from tasks import prompts
 from tasks.readers import Source, digest
@@ -194,20 +195,23 @@ def trials_of(study: Study) -> tuple[TrialSpec, ...]:
     )
 
 
-def candidates_of(study: Study, name: str) -> dict[str, tuple[tuple[TrialSpec, ...], ...]]:
+def candidates_of(
+    study: Study, name: str, tried: Sequence[Values] | None = None, *, after: int = 0
+) -> dict[str, tuple[tuple[TrialSpec, ...], ...]]:
     """The trainings of a method's search: by model and group, for each candidate one a seed.
 
-    They have no problems to test on: only what a search chose is tested.
+    The candidates are those that the search begins with, or those to be `tried` `after` so many others. They have no
+    problems to test on: only what a search chose is tested.
     """
     method = study.methods[name]
     assert method.search is not None
     found: dict[str, list[tuple[TrialSpec, ...]]] = {}
-    for number, values in enumerate(method.search.candidates()):
-        tried = f"{name}-try{number}"
+    for number, values in enumerate(method.search.candidates() if tried is None else tried):
+        label = f"{name}-try{after + number}"
         chosen = {place_of(model, group): values for model in study.models for group, _ in _groups(study, method)}
         search = method.search.model_copy(update={"chosen": chosen})
         one = study.model_copy(
-            update={"methods": {tried: method.model_copy(update={"search": search})}, "seeds": method.search.seeds}
+            update={"methods": {label: method.model_copy(update={"search": search})}, "seeds": method.search.seeds}
         )
         for trial in trials_of(one):
             place = place_of(trial.model, trial.group)

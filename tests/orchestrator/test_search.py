@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -10,17 +11,22 @@ import yaml
 from pydantic import ValidationError
 from small_studies import make_study, raw_study, write_data
 
-from orchestrator.driver import ledger_of, plan_study, run_study
+from orchestrator.driver import ledger_of, plan_study, run_study, store_study
 from orchestrator.errors import StudyError
+from orchestrator.garbage import named_keys
 from orchestrator.schedule import local_ray
-from orchestrator.search import resolved, unfinished
-from orchestrator.space import Range, Search, with_values
+from orchestrator.search import resolved, under_search, unfinished
+from orchestrator.space import Range, Search, Values, with_values
 from orchestrator.study import Study
 from orchestrator.studyfile import load_named, load_study
+from orchestrator.tpe import ask
 from orchestrator.trial import candidates_of, trials_of
 from trainers.spec import TrainingSettings
 
 SPACE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"grid": [2, 4]}}
+
+
+LEARNABLE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"choice": [2, 4]}}
 
 
 def searching(**changes: Any) -> dict[str, Any]:
@@ -134,6 +140,8 @@ def test_every_fault_of_a_search_is_reported_with_its_line(tmp_path: Path) -> No
         ({"methods": {"f": {"kind": "frozen", "search": {"space": SPACE}}}}, "use another kind than frozen"),
         ({"methods": searching(metric="validation/similarity")}, "needs training.select_by: similarity"),
         ({"methods": searching(algorithm="asha", seeds=[0, 1])}, "so it takes one of seeds"),
+        ({"methods": searching(algorithm="tpe", num_trials=20)}, "write choice in place of grid"),
+        ({"methods": searching(algorithm="tpe", space=LEARNABLE)}, "so it needs num_trials above that, got 2"),
         ({"methods": {"f": {"kind": "full", "search": {"space": SPACE}}}}, "leave lora out of search.space"),
     ],
 )
@@ -154,14 +162,69 @@ def test_candidates_have_no_problems_and_there_is_no_trial_before_there_is_a_win
     )
 
 
+def test_what_an_unfinished_search_has_asked_for_is_named_so_that_gc_leaves_it(study: Study) -> None:
+    ledger = ledger_of(study)
+    store_study(study, ledger)
+    (candidates,) = candidates_of(study, "tuned").values()
+    assert {trial.key("train") for candidate in candidates for trial in candidate} <= named_keys(ledger)
+
+
+WIDE = {
+    "training.learning_rate": {"log_uniform": [1e-6, 1.0]},
+    "training.weight_decay": {"uniform": [0.0, 1.0]},
+    "lora.rank": {"uniform": [1, 64]},
+    "lora.targets": {"choice": [["q_proj"], ["q_proj", "v_proj"]]},
+}
+
+
+def loss_at(values: Values) -> float:
+    """Lowest at a learning rate of 1e-3 and rank 16, with both targets."""
+    rate, rank = float(str(values["training.learning_rate"])), int(str(values["lora.rank"]))
+    return (math.log10(rate) + 3) ** 2 + ((rank - 16) / 16) ** 2 + (values["lora.targets"] == ["q_proj"])
+
+
+def asked_of_tpe(search: Search, *, broken: int = -1) -> list[tuple[Values, float | None]]:
+    seen: list[tuple[Values, float | None]] = [(values, loss_at(values)) for values in search.candidates()]
+    while more := ask(search, seen):
+        seen += [(values, None if len(seen) + i == broken else loss_at(values)) for i, values in enumerate(more)]
+    return seen
+
+
+def test_tpe_asks_as_often_as_it_may_and_the_same_each_time() -> None:
+    search = Search.model_validate({"algorithm": "tpe", "space": WIDE, "num_trials": 23})
+    seen = asked_of_tpe(search)
+    assert len(seen) == search.trainings == 23
+    assert asked_of_tpe(search) == seen
+    assert asked_of_tpe(search.model_copy(update={"seeds": (5,)})) != seen
+    # What a setting takes is what is asked for; a candidate that came to nothing is no obstacle.
+    for values, _ in asked_of_tpe(search, broken=12):
+        with_values(TrainingSettings(max_steps=4), None, values)
+        assert isinstance(values["lora.rank"], int)
+
+
+def test_tpe_goes_where_candidates_did_well() -> None:
+    worst = []
+    for seed in range(5):
+        search = Search.model_validate({"algorithm": "tpe", "space": WIDE, "num_trials": 40, "seeds": [seed]})
+        losses = [float(str(value)) for _, value in asked_of_tpe(search)]
+        worst.append(median(losses[-10:]) < median(losses[:10]))
+    assert all(worst)
+
+
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("algorithm", ["random", "asha"])
-def test_the_winner_alone_is_tested_and_every_decision_is_kept(tmp_path: Path, algorithm: str) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "tried"),
+    [({}, 4), ({"algorithm": "asha"}, 4), ({"algorithm": "tpe", "space": LEARNABLE, "num_trials": 12}, 12)],
+    ids=["random", "asha", "tpe"],
+)
+def test_the_winner_alone_is_tested_and_every_decision_is_kept(
+    tmp_path: Path, algorithm: dict[str, Any], tried: int
+) -> None:
     write_data(tmp_path / "data")
     raw = raw_study(
         data={"root": str(tmp_path / "data")},
         storage="runs",
-        methods=searching(algorithm=algorithm),
+        methods=searching(**algorithm),
         training={**TRAINING, "max_steps": 6},
         evaluation={"quality": False, "generation": {"max_new_tokens": 8, "max_summary_tokens": 8}},
         seeds=[5],
@@ -169,19 +232,25 @@ def test_the_winner_alone_is_tested_and_every_decision_is_kept(tmp_path: Path, a
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump({**raw, "storage": str(tmp_path / "runs")}), encoding="utf-8")
     study = load_study(path)
+    ledger = ledger_of(study)
     with local_ray(study.resources, num_cpus=2):
         outcome = run_study(study)
         again = run_study(study)
+        # As if the search had been cut off before it wrote down what it found: it asks for the same again.
+        (kept,) = (tmp_path / "runs" / "studies" / "small").glob("search-" + "[0-9a-f]" * 16 + ".json")
+        wrote = kept.read_bytes()
+        kept.unlink()
+        third = run_study(study)
+    assert (third.ran, kept.read_bytes()) == ({}, wrote)
+    assert under_search(study, ledger) != () == under_search(resolved(study, ledger), ledger)
     assert (outcome.failed, outcome.stopped) == ({}, "")
     # One ordinary trial: the winner, with the study's own seed and not the search's.
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
     assert (again.ran, again.failed) == ({}, {})
-    ledger = ledger_of(study)
     found = resolved(study, ledger)
     (trial,) = trials_of(found)
-    (kept,) = (tmp_path / "runs" / "studies" / "small").glob("search-" + "[0-9a-f]" * 16 + ".json")
     decisions = json.loads(kept.read_text(encoding="utf-8"))
-    assert len(decisions["decisions"]) == 4
+    assert len(decisions["decisions"]) == tried
     assert {d["state"] for d in decisions["decisions"]} <= {"done", "stopped"}
     best = min((d for d in decisions["decisions"] if d["state"] == "done"), key=lambda d: d["value"])
     assert decisions["chosen"] == best["values"]
