@@ -24,7 +24,7 @@ from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.search import resolved, run_searches, under_search, unfinished
+from orchestrator.search import as_if_found, resolved, run_searches, under_search, unfinished
 from orchestrator.study import Resources, Study, stored_form
 from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
@@ -84,7 +84,8 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
     trials = trials_of(study)
     planned, notes = _plan(study, trials, ledger, verify=False)
     refuse_what_does_not_fit(planned)
-    check_data(trials, root=Path(study.data.root))
+    done = {p.trial.label for p in planned if not p.due}
+    check_data([t for t in trials_of(as_if_found(study)) if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
         for note in notes:
             told.note(note)

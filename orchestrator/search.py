@@ -71,6 +71,15 @@ def resolved(study: Study, ledger: Ledger) -> Study:
     return study
 
 
+def as_if_found(study: Study) -> Study:
+    """The study as if each unfinished search had found its first candidate: all data that it is going to read."""
+    for name, method in study.methods.items():
+        if method.search is not None:
+            first = method.search.candidates()[0]
+            study = _with_chosen(study, name, dict.fromkeys(_open(study, name), first) | method.search.chosen)
+    return study
+
+
 def unfinished(study: Study) -> dict[str, int]:
     """Searches that have found nothing for some model or group yet, with the number of their trainings."""
     return {
@@ -301,4 +310,4 @@ def _found(
     )
 
 
-__all__ = ["Decision", "Found", "resolved", "run_searches", "under_search", "unfinished"]
+__all__ = ["Decision", "Found", "as_if_found", "resolved", "run_searches", "under_search", "unfinished"]

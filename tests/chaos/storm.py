@@ -17,7 +17,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +48,7 @@ TELLING = {"RAY_BACKEND_LOG_LEVEL": "info"}
 # Exit statuses of a driver that was not cut off: a trial that it gave up is a failure here.
 _ENDED = (0, 1)
 # Of the study's 14 stages, so many are finished at most when a process is killed; three need no training.
-_EARLY, _LATE = 3, 8
+_EARLY, _LATE = 3, 7
 # A moment is drawn from so many seconds after that, while a stage is seen to run.
 _SPREAD_S = 2.0
 _POLL_S = 0.05
@@ -111,6 +110,7 @@ class Storm:
         self._second_args = {"num_cpus": 1, **store}
         self._second = self._cluster.add_node(**self._second_args)
         self._mlflow = self._start_mlflow()
+        self._await_mlflow()
         self._driver = self._start_driver()
         return self
 
@@ -136,6 +136,7 @@ class Storm:
         self.report.answer = json.loads(out) if out else {}
         if "not up to date" in self.report.errors:
             # As the warning says to do, once the server is back.
+            self._await_mlflow()
             self._polytune("track", str(self.study)).wait(_PATIENCE_S)
         self.report.seconds = time.monotonic() - self._started
         return self.report
@@ -242,8 +243,14 @@ class Storm:
                 start_new_session=True,
                 env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             )
-        _wait(lambda: _answers(self._port))
         return server
+
+    def _await_mlflow(self) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while not _answers(self._port):
+            if time.monotonic() > deadline:
+                raise TimeoutError("MLflow's server did not come up")
+            time.sleep(0.2)
 
 
 def records(folder: Path, trials: tuple[TrialSpec, ...]) -> dict[str, dict[StageName, StageRecord]]:
@@ -290,14 +297,6 @@ def _answers(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("MLflow's server did not come up")
-        time.sleep(0.2)
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:

@@ -21,6 +21,7 @@ from orchestrator.study import Study
 from orchestrator.studyfile import load_named, load_study
 from orchestrator.tpe import ask
 from orchestrator.trial import candidates_of, trials_of
+from tasks.readers.source import DataError
 from trainers.spec import TrainingSettings
 
 SPACE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"grid": [2, 4]}}
@@ -167,6 +168,13 @@ def test_what_an_unfinished_search_has_asked_for_is_named_so_that_gc_leaves_it(s
     store_study(study, ledger)
     (candidates,) = candidates_of(study, "tuned").values()
     assert {trial.key("train") for candidate in candidates for trial in candidate} <= named_keys(ledger)
+
+
+def test_a_fault_in_data_stops_a_search_before_anything_is_trained(tmp_path: Path, study: Study) -> None:
+    (tmp_path / "data" / "test.jsonl").write_text("{}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"test\.jsonl"):
+        run_study(study)
+    assert ledger_of(study).store.entries("stages/") == []
 
 
 WIDE = {
