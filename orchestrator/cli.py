@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -115,23 +116,32 @@ def run(
     _take_signals()
     from orchestrator.driver import ledger_of, run_study
     from orchestrator.limits import Limits
+    from orchestrator.search import resolved
     from orchestrator.tracking import LiveTracking, tracking_uri
     from orchestrator.trial import trials_of
     from orchestrator.watch import Watcher
 
-    ledger, trials = ledger_of(loaded), trials_of(loaded)
+    ledger = ledger_of(loaded)
     uri = tracking_uri(ledger.storage)
     with (
-        Watcher(trials, ledger, quiet=json_) as watcher,
-        LiveTracking(loaded, trials, ledger, uri=uri, say=_warn) as tracking,
+        Watcher(trials_of(loaded), ledger, quiet=json_) as watcher,
+        LiveTracking(ledger, uri=uri, say=_warn) as tracking,
         # Ray tells of lost processes and nodes on standard output, which is for results.
         open(os.devnull, "w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
     ):
+
+        def opened(study: "Study") -> None:
+            found = trials_of(study)
+            watcher.watch(found)
+            tracking.follow(study, found)
+
         limits = Limits(max_hours=max_hours, max_cost=max_cost)
-        outcome = run_study(loaded, listener=watcher.listener, limits=limits)
-    results, page = _report(loaded)
-    tracking.conclude()
+        outcome = run_study(loaded, listener=replace(watcher.listener, study=opened), limits=limits)
+    try:
+        results, page = _report(resolved(loaded, ledger))
+    finally:
+        tracking.conclude()
     raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
 
 

@@ -18,13 +18,14 @@ from pydantic import BaseModel
 
 from orchestrator.errors import StageFailed
 from orchestrator.evaluation import PIPELINES
+from orchestrator.lease import Lease
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter, leave_stopped
 from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.search import as_if_found, resolved, run_searches, under_search, unfinished
+from orchestrator.search import Searches, as_if_found, resolved, under_search, unfinished
 from orchestrator.study import Resources, Study, stored_form
 from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
@@ -81,12 +82,12 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
     """
     ledger, told = ledger_of(study), listener or Listener()
     study = resolved(study, ledger)
-    trials = trials_of(study)
-    planned, notes = _plan(study, trials, ledger, verify=False)
-    refuse_what_does_not_fit(planned)
+    planned, notes = _plan(study, trials_of(study), ledger, verify=False)
+    refuse_what_does_not_fit((*planned, *plan(under_search(study, ledger), ledger, resources=study.resources)))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in trials_of(as_if_found(study)) if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
+        told.study(study)
         for note in notes:
             told.note(note)
         meter = Meter(study, ledger, limits or Limits())
@@ -94,16 +95,54 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
         if unfinished(study) and not meter.reached():
             store_study(study, ledger)
             stack.enter_context(local_ray(study.resources))
-            with meter:
-                study, failed = run_searches(study, ledger, meter=meter, note=told.note)
+            failed = _search(Searches(study, ledger, meter=meter, note=told.note), lease)
+            study = resolved(study, ledger)
+            told.study(study)
         run = StudyRun(study, ledger, lease=lease, listener=told, meter=meter)
         run.outcome.failed.update({(label, "train"): cause for label, cause in failed.items()})
         _go_on_from(run)
         store_study(study, ledger)
         run.look()
-        if any(run.due(stage) for stage in _STAGES) or (unfinished(study) and meter.reached()):
+        if any(run.due(stage) for stage in _STAGES):
             _run_due(run)
+        else:
+            run.outcome.stopped = (meter.reached() if unfinished(study) else "") or meter.left_out()
+            leave_stopped(study.study, ledger, run.outcome.stopped)
     return run.outcome
+
+
+def _search(searches: Searches, lease: Lease) -> dict[str, StageFailed]:
+    """Run searches in a thread, while this one looks after the lease and the limits; returns why some found nothing.
+
+    Raises:
+        StudyHeld: if another process took the study over.
+    """
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            searches.run()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded, name="search", daemon=True)
+    with searches.meter as meter:
+        thread.start()
+        try:
+            while thread.is_alive() and not searches.stopping:
+                thread.join(_TICK_S)
+                lease.check()
+                if meter.tick(searches.active()):
+                    searches.stop()
+        except BaseException:
+            searches.stop()
+            raise
+        finally:
+            # Whatever has not come to an end by then ends with Ray.
+            thread.join(_PARTING_S)
+    if errors and not searches.stopping:
+        raise errors[0]
+    return dict(searches.failed)
 
 
 def _run_due(run: StudyRun) -> None:

@@ -22,9 +22,10 @@ from orchestrator.schedule import Pruning, run_trainings
 from orchestrator.space import Search, Values
 from orchestrator.study import Study
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import TrialSpec, candidates_of, trials_of
+from orchestrator.trial import StageName, TrialSpec, candidates_of, trials_of
 from tasks.records import Record
 
+_UNTRAINED = StageFailed("it was not trained", kind="settings")
 _Candidates = tuple[tuple[TrialSpec, ...], ...]
 
 
@@ -106,23 +107,43 @@ def under_search(study: Study, ledger: Ledger) -> tuple[TrialSpec, ...]:
     return tuple(found)
 
 
-def run_searches(
-    study: Study, ledger: Ledger, *, meter: Meter, note: Callable[[str], None]
-) -> tuple[Study, dict[str, StageFailed]]:
-    """Run what a study's searches still lack; returns the study with what was found, and why some found nothing."""
-    failed: dict[str, StageFailed] = {}
-    for name, method in study.methods.items():
-        if method.search is None:
-            continue
-        for place, first in _open(study, name).items():
-            note(f"search for {name} on {place}: {method.search.trainings} trainings on the validation split")
-            found = _Running(study, name, place, first, ledger=ledger, meter=meter, note=note).run()
-            if isinstance(found, StageFailed):
-                failed[f"{place} {name}"] = found
+class Searches:
+    """What a study's searches still lack, run by one thread while another looks after limits and lease."""
+
+    def __init__(self, study: Study, ledger: Ledger, *, meter: Meter, note: Callable[[str], None]) -> None:
+        self.study, self.ledger, self.meter, self.note = study, ledger, meter, note
+        # Why a search found nothing, by the label that its winner would have had.
+        self.failed: dict[str, StageFailed] = {}
+        self.queue: TrainingQueue | None = None
+        self.stopping = False
+
+    def run(self) -> None:
+        """Search after search, until none is open or all is stopped."""
+        for name, method in self.study.methods.items():
+            if method.search is None:
                 continue
-            note(f"search for {name} on {place} chose {found.chosen}, {method.search.metric} {found.value:.4f}")
-            ledger.create_study_file(study.study, _file(method.search, first), found.model_dump_json(indent=1))
-    return resolved(study, ledger), failed
+            for place, first in _open(self.study, name).items():
+                if not self.stopping:
+                    self._run(name, method.search, place, first)
+
+    def _run(self, name: str, search: Search, place: str, first: _Candidates) -> None:
+        self.note(f"search for {name} on {place}: {search.trainings} trainings on the validation split")
+        found = _Running(self, name, place, first).run()
+        if isinstance(found, StageFailed):
+            self.failed[f"{place} {name}"] = found
+            return
+        self.note(f"search for {name} on {place} chose {found.chosen}, {search.metric} {found.value:.4f}")
+        self.ledger.create_study_file(self.study.study, _file(search, first), found.model_dump_json(indent=1))
+
+    def active(self) -> list[tuple[TrialSpec, StageName]]:
+        """What is being trained now."""
+        return [(trial, "train") for trial in self.queue.running()] if self.queue else []
+
+    def stop(self) -> None:
+        """Start nothing more, and leave what runs."""
+        self.stopping = True
+        if self.queue is not None:
+            self.queue.stop()
 
 
 def _open(study: Study, name: str) -> dict[str, _Candidates]:
@@ -157,26 +178,18 @@ def _mark(search: Search, first: _Candidates) -> str:
 class _Running:
     """One search under way, for one model and group: rounds of candidates, until no more are asked for."""
 
-    def __init__(
-        self,
-        study: Study,
-        name: str,
-        place: str,
-        first: _Candidates,
-        *,
-        ledger: Ledger,
-        meter: Meter,
-        note: Callable[[str], None],
-    ) -> None:
-        search = study.methods[name].search
+    def __init__(self, over: Searches, name: str, place: str, first: _Candidates) -> None:
+        search = over.study.methods[name].search
         assert search is not None
-        self.study, self.name, self.place, self.search = study, name, place, search
-        self.ledger, self.meter, self.note = ledger, meter, note
+        self.over, self.study, self.ledger = over, over.study, over.ledger
+        self.name, self.place, self.search = name, place, search
         self.mark = _mark(search, first)
         self.tried: list[Values] = []
         self.candidates: list[tuple[TrialSpec, ...]] = []
         self.stopped_early: dict[str, str] = {}
         self.causes: dict[str, StageFailed] = {}
+        # Labels of trainings that the study's limits left no room for.
+        self.refused: set[str] = set()
 
     def run(self) -> Found | StageFailed:
         """Train round after round; what was found, or why nothing was."""
@@ -187,8 +200,9 @@ class _Running:
             self.candidates += candidates_of(self.study, self.name, more, after=after)[self.place]
             write_named(self.ledger, self.study.study, (*trials_of(self.study), *under_search(self.study, self.ledger)))
             self._train(_all(self.candidates[after:]))
-            if self.meter.reached() or self.meter.left_out():
-                return StageFailed("the search was stopped by the study's limits", kind="settings")
+            if self.over.stopping or self.refused:
+                why = self.over.meter.reached() or self.over.meter.left_out() or "the run was stopped"
+                return StageFailed(f"the search is not finished: {why}", kind="settings")
             decisions = self._decisions()
         return _found(self.name, self.place, self.search, self.tried, decisions)
 
@@ -207,38 +221,60 @@ class _Running:
         return _Round.model_validate_json(kept).candidates
 
     def _train(self, trials: Sequence[TrialSpec]) -> None:
-        study, ledger, meter = self.study, self.ledger, self.meter
-        self.stopped_early |= {
-            trial.key("train"): word
-            for trial in trials
-            if (word := ledger.read_study_file(study.study, f"{self.mark}-{trial.key('train')[:16]}.json"))
-        }
-
-        def ended(trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
-            meter.tick([(running, "train") for running in queue.running()])
-            if meter.reached():
-                queue.stop()
-            if failed is not None and again:
-                self.note(f"{trial.label} train {again}: {failed.cause}")
-            elif failed is not None:
-                self.causes[trial.key("train")] = failed
-                if failed.kind == "pruned":
-                    self.stopped_early[trial.key("train")] = ledger.create_study_file(
-                        study.study, f"{self.mark}-{trial.key('train')[:16]}.json", failed.cause
-                    )
-
-        due = [t for t in trials if t.key("train") not in self.stopped_early and "train" not in ledger.records_of(t)]
-        queue = TrainingQueue(
+        study, ledger = self.study, self.ledger
+        self._recall(trials)
+        given_up = self.stopped_early.keys() | self.causes.keys()
+        due = [t for t in trials if t.key("train") not in given_up and "train" not in ledger.records_of(t)]
+        if not due:
+            return
+        self.over.queue = queue = TrainingQueue(
             due,
             resources=study.resources,
-            ended=ended,
-            may_start=lambda trial: meter.may_start(trial, "train"),
-            hours=lambda trial: meter.hours(trial, "train"),
+            ended=self._ended,
+            may_start=self._may_start,
+            hours=lambda trial: self.over.meter.hours(trial, "train"),
         )
-        if due:
-            pruning = _pruning(study, self.name) if self.search.algorithm == "asha" else None
-            with TemporaryDirectory(prefix="polytune-search-", ignore_cleanup_errors=True) as scratch:
-                run_trainings(queue, ledger=ledger, root=Path(study.data.root), scratch=Path(scratch), pruning=pruning)
+        if self.over.stopping:
+            queue.stop()
+        pruning = _pruning(study, self.name) if self.search.algorithm == "asha" else None
+        with TemporaryDirectory(prefix="polytune-search-", ignore_cleanup_errors=True) as scratch:
+            run_trainings(queue, ledger=ledger, root=Path(study.data.root), scratch=Path(scratch), pruning=pruning)
+
+    def _recall(self, trials: Sequence[TrialSpec]) -> None:
+        """What earlier runs of the search know of these candidates, other than that they are trained."""
+        for trial in trials:
+            key = trial.key("train")
+            word = self.ledger.read_study_file(self.study.study, self._word_file(trial))
+            if word:
+                self.stopped_early[key] = word
+        if self.ledger.read_study_file(self.study.study, _round_file(self.mark, len(self.tried))) is None:
+            return
+        # The next round was asked for, so all of these had come to an end; what failed is not tried once more.
+        for trial in trials:
+            if (failure := self.ledger.last_failure(trial.key("train"))) is not None:
+                self.causes[trial.key("train")] = StageFailed(failure[0].cause, str(failure[1]), failure[0].kind)
+
+    def _word_file(self, trial: TrialSpec) -> str:
+        """Where is kept that a training was stopped early, and why."""
+        return f"{self.mark}-{trial.key('train')[:16]}.json"
+
+    def _may_start(self, trial: TrialSpec) -> bool:
+        may = self.over.meter.may_start(trial, "train")
+        if not may:
+            self.refused.add(trial.label)
+        return may
+
+    def _ended(self, trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
+        if failed is None or (self.over.stopping and failed.kind != "pruned"):
+            return
+        if again:
+            self.over.note(f"{trial.label} train {again}: {failed.cause}")
+            return
+        self.causes[trial.key("train")] = failed
+        if failed.kind == "pruned":
+            self.stopped_early[trial.key("train")] = self.ledger.create_study_file(
+                self.study.study, self._word_file(trial), failed.cause
+            )
 
     def _decisions(self) -> tuple[Decision, ...]:
         found = []
@@ -248,7 +284,7 @@ class _Running:
                 record = self.ledger.records_of(trial).get("train")
                 value = _best(self.search, [row for row in curve_of(self.ledger, record)]) if record else None
                 state: Literal["done", "stopped", "failed"] = "stopped" if key in self.stopped_early else "failed"
-                cause = self.stopped_early.get(key) or str(self.causes.get(key, "it was not trained"))
+                cause = self.stopped_early.get(key) or self.causes.get(key, _UNTRAINED).cause
                 found.append(
                     Decision(
                         candidate=number,
@@ -310,4 +346,4 @@ def _found(
     )
 
 
-__all__ = ["Decision", "Found", "as_if_found", "resolved", "run_searches", "under_search", "unfinished"]
+__all__ = ["Decision", "Found", "Searches", "as_if_found", "resolved", "under_search", "unfinished"]

@@ -89,11 +89,16 @@ class Search(Record):
     @field_validator("space")
     @classmethod
     def _keys_are_known(cls, value: dict[str, Range]) -> dict[str, Range]:
-        for key in value:
+        for key, entry in value.items():
             if key not in KEYS:
                 close = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(KEYS)}"
                 raise ValueError(f"{key} is nothing that can be searched; {hint}")
+            bounds = entry.log_uniform or entry.uniform
+            if bounds and not _is_number(key):
+                raise ValueError(f"{key} is no number and has no bounds; write choice or grid")
+            if entry.log_uniform and counts(key) and entry.log_uniform[0] < 1:
+                raise ValueError(f"{key} is a whole number, so log_uniform begins at 1, got {entry.log_uniform[0]:g}")
         return value
 
     @model_validator(mode="after")
@@ -139,9 +144,17 @@ def fit(key: str, value: JsonValue) -> JsonValue:
 
 def counts(key: str) -> bool:
     """Whether a setting is a whole number."""
+    return _kind_of(key) is int
+
+
+def _is_number(key: str) -> bool:
+    return _kind_of(key) in (int, float)
+
+
+def _kind_of(key: str) -> Any:
     room, _, name = key.partition(".")
     settings = TrainingSettings if room == "training" else LoraSettings
-    return settings.model_fields[name].annotation is int
+    return settings.model_fields[name].annotation
 
 
 def with_values(

@@ -31,8 +31,10 @@ def ask(search: Search, seen: Sequence[tuple[Values, float | None]]) -> tuple[Va
     with warnings.catch_warnings():
         # That several are asked for before any is told is marked as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # A seed of our own may be any whole number, NumPy's has 32 bits.
+        seed = (search.seeds[0] + len(seen)) % 2**32
         sampler = optuna.samplers.TPESampler(
-            seed=search.seeds[0] + len(seen), n_startup_trials=TPE_START, multivariate=True, constant_liar=True
+            seed=seed, n_startup_trials=TPE_START, multivariate=True, constant_liar=True
         )
     study = optuna.create_study(sampler=sampler, direction="minimize" if search.lowest else "maximize")
     for values, value in seen:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, urlsplit
 
-from orchestrator.errors import PolytuneError
+from orchestrator.errors import PolytuneError, StudyHeld
 from orchestrator.ledger import Ledger
 from orchestrator.mlflowstore import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
 from orchestrator.projection import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
@@ -175,27 +175,20 @@ def _alike(shown: Glance | None, seen: Glance) -> bool:
 
 
 class LiveTracking:
-    """Projects a study while it runs, from a thread; an MLflow that is away is one warning, and later caught up."""
+    """Projects a study while it runs, from a thread; an MLflow that is away is one warning, and later caught up.
 
-    def __init__(
-        self,
-        study: Study,
-        trials: Sequence[TrialSpec],
-        ledger: Ledger,
-        *,
-        uri: str,
-        say: Callable[[str], None],
-        interval_s: float = 5.0,
-    ) -> None:
-        self._projector = Projector(study, trials, ledger, uri=uri)
-        self._say, self._interval_s = say, interval_s
+    Nothing is projected before `follow` is called, by whoever then holds the study's lease.
+    """
+
+    def __init__(self, ledger: Ledger, *, uri: str, say: Callable[[str], None], interval_s: float = 5.0) -> None:
+        self._ledger, self._uri, self._say, self._interval_s = ledger, uri, say, interval_s
+        self._projector: Projector | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
+        self._thread = threading.Thread(target=self._keep_up, name="mlflow", daemon=True)
         self._since = time.time()
         self._warned = self._away = False
 
     def __enter__(self) -> "LiveTracking":
-        self._thread.start()
         return self
 
     def __exit__(
@@ -203,15 +196,23 @@ class LiveTracking:
     ) -> None:
         """End the thread, after at most one request; a study that broke off has its runs closed."""
         self._stop.set()
-        self._thread.join()
-        if error is not None and not self._away:
+        if self._thread.is_alive():
+            self._thread.join()
+        # Whoever took the study over writes what MLflow shows of it.
+        if error is not None and not self._away and not isinstance(error, StudyHeld):
             self.conclude()
+
+    def follow(self, study: Study, trials: Sequence[TrialSpec]) -> None:
+        """Project this study from now on, in place of what was followed before."""
+        self._projector = Projector(study, trials, self._ledger, uri=self._uri)
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def conclude(self) -> None:
         """Project what the study left, now that nothing is at work any longer."""
         self._attempt(live_since=None, wanted=lambda: True)
 
-    def _follow(self) -> None:
+    def _keep_up(self) -> None:
         wait = 0.0
         while not self._stop.wait(wait):
             started = time.monotonic()
@@ -220,6 +221,8 @@ class LiveTracking:
             wait = max(least, (time.monotonic() - started) / _SHARE_OF_TIME)
 
     def _attempt(self, *, live_since: float | None, wanted: Callable[[], bool]) -> None:
+        if self._projector is None:
+            return
         try:
             self._projector.update(live_since=live_since, wanted=wanted)
         except PolytuneError as error:

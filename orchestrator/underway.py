@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 class Listener:
     """What a run tells whoever watches it.
 
+    `study(study)` says what is run, once its lease is held, and again when searches have found more of it;
     `stage(name, due)` opens a stage for some trials; `done(label, cause)` closes a trial's; `note(text)` says
     what went otherwise than planned.
     """
 
+    study: Callable[[Study], None] = lambda study: None
     stage: Callable[[StageName, int], None] = lambda stage, due: None
     done: Callable[[str, str], None] = lambda label, cause: None
     note: Callable[[str], None] = lambda text: None

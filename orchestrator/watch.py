@@ -56,7 +56,7 @@ class Watcher:
         self, trials: Sequence[TrialSpec], ledger: Ledger, *, quiet: bool, console: Console | None = None
     ) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._look = Look(trials, ledger)
+        self._ledger, self._look = ledger, Look(trials, ledger)
         self._quiet = quiet
         self._started, self._since = time.monotonic(), time.time()
         self._stop = threading.Event()
@@ -81,6 +81,10 @@ class Watcher:
             self._thread.join()
         if self._live:
             self._live.stop()
+
+    def watch(self, trials: Sequence[TrialSpec]) -> None:
+        """Show these trials from now on: searches have found them."""
+        self._look = Look(trials, self._ledger)
 
     def say(self, text: str | Text) -> None:
         """A line with the time since the run began; above the table where there is one."""

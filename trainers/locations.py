@@ -6,6 +6,7 @@ One decision: planning hashes files and reads presets; it never imports torch.
 import hashlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 from trainers.spec import ModelSpec
@@ -69,6 +70,13 @@ def quantised(model: ModelSpec) -> str:
 def _hash_files(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        now = path.stat()
+        digest.update(path.name.encode() + b"\0" + _hash_file(path.resolve(), now.st_size, now.st_mtime_ns))
     return digest.hexdigest()
+
+
+@cache
+def _hash_file(path: Path, size: int, mtime_ns: int) -> bytes:
+    """A file as it was at that time: a plan with a search asks for the same model some hundred times."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -26,6 +26,7 @@ from mlflow.entities import Run, ViewType
 from small_studies import finish_training, make_study, trial_of
 
 from orchestrator.driver import ledger_of, store_study
+from orchestrator.errors import StudyHeld
 from orchestrator.ledger import Attempt, Failure
 from orchestrator.study import Study
 from orchestrator.tracking import LiveTracking, TrackingUnavailable, project, ui_command
@@ -260,8 +261,9 @@ def test_server_that_dies_is_one_warning_and_is_caught_up_when_it_is_back(
     attempt = room.begin()
     log(attempt, 0, range(1, 11))
     os.utime(attempt.folder, (time.time() + 60, time.time() + 60))
-    tracking = LiveTracking(room.study, room.trials, room.ledger, uri=room.uri, say=said.append, interval_s=0.2)
+    tracking = LiveTracking(room.ledger, uri=room.uri, say=said.append, interval_s=0.2)
     with tracking:
+        tracking.follow(room.study, room.trials)
         until(lambda: bool(room.runs()) and len(room.runs()) == 2 and "train/loss" in room.run().data.metrics)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -284,11 +286,33 @@ def test_study_that_broke_off_leaves_no_run_running(served: "tuple[Room, subproc
     attempt = room.begin()
     log(attempt, 0, range(1, 11))
     os.utime(attempt.folder, (time.time() + 60, time.time() + 60))
-    tracking = LiveTracking(room.study, room.trials, room.ledger, uri=room.uri, say=print, interval_s=0.2)
+    tracking = LiveTracking(room.ledger, uri=room.uri, say=print, interval_s=0.2)
     with pytest.raises(KeyboardInterrupt), tracking:
+        tracking.follow(room.study, room.trials)
         until(lambda: len(room.runs()) == 2 and room.run().info.status == "RUNNING")
         raise KeyboardInterrupt
     assert {run.info.status for run in room.runs()} == {"KILLED"}
+
+
+def test_who_does_not_hold_the_study_leaves_its_runs_alone(
+    served: "tuple[Room, subprocess.Popen[bytes], int]",
+) -> None:
+    room, _, _ = served
+    attempt = room.begin()
+    log(attempt, 0, range(1, 11))
+    os.utime(attempt.folder, (time.time() + 60, time.time() + 60))
+    held = StudyHeld("a driver elsewhere runs it")
+    live = LiveTracking(room.ledger, uri=room.uri, say=print, interval_s=0.2)
+    with pytest.raises(StudyHeld), live:
+        live.follow(room.study, room.trials)
+        until(lambda: len(room.runs()) == 2 and room.run().info.status == "RUNNING")
+        # A second driver was refused before it followed anything.
+        with pytest.raises(StudyHeld), LiveTracking(room.ledger, uri=room.uri, say=print, interval_s=0.2):
+            raise held
+        assert room.run().info.status == "RUNNING"
+        # This one lost the study to another, whose runs they are now.
+        raise held
+    assert room.run().info.status == "RUNNING"
 
 
 def test_server_that_takes_calls_and_never_answers_holds_nothing_up_for_long(

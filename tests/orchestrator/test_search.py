@@ -140,6 +140,8 @@ def test_every_fault_of_a_search_is_reported_with_its_line(tmp_path: Path) -> No
         ({"training": {"max_steps": 4}}, "set training.validate_every"),
         ({"methods": {"f": {"kind": "frozen", "search": {"space": SPACE}}}}, "use another kind than frozen"),
         ({"methods": searching(metric="validation/similarity")}, "needs training.select_by: similarity"),
+        ({"methods": searching(space={"training.packing": {"uniform": [0, 1]}})}, "is no number and has no bounds"),
+        ({"methods": searching(space={"training.warmup_steps": {"log_uniform": [0.5, 50]}})}, "begins at 1, got 0.5"),
         ({"methods": searching(algorithm="asha", seeds=[0, 1])}, "so it takes one of seeds"),
         ({"methods": searching(algorithm="tpe", num_trials=20)}, "write choice in place of grid"),
         ({"methods": searching(algorithm="tpe", space=LEARNABLE)}, "so it needs num_trials above that, got 2"),
@@ -203,7 +205,8 @@ def test_tpe_asks_as_often_as_it_may_and_the_same_each_time() -> None:
     seen = asked_of_tpe(search)
     assert len(seen) == search.trainings == 23
     assert asked_of_tpe(search) == seen
-    assert asked_of_tpe(search.model_copy(update={"seeds": (5,)})) != seen
+    for seed in (5, -42, 2**33):
+        assert asked_of_tpe(search.model_copy(update={"seeds": (seed,)})) != seen
     # What a setting takes is what is asked for; a candidate that came to nothing is no obstacle.
     for values, _ in asked_of_tpe(search, broken=12):
         with_values(TrainingSettings(max_steps=4), None, values)
