@@ -18,7 +18,7 @@ from orchestrator.causes import kind_of
 from orchestrator.collect import completions_of
 from orchestrator.errors import StageFailed
 from orchestrator.instances import write_instances
-from orchestrator.ledger import Attempt
+from orchestrator.ledger import Attempt, StageRecord
 from orchestrator.training import leave_progress
 from orchestrator.trial import StageName, TrialSpec
 from orchestrator.underway import StudyRun
@@ -127,11 +127,15 @@ _FILES: dict[StageName, str] = {"generate": "completions.jsonl", "execute": "ver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Begun:
-    """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job."""
+    """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job.
+
+    `before` is the record that it has already, where it is made again.
+    """
 
     trial: TrialSpec
     attempt: Attempt
     inputs: dict[str, str]
+    before: StageRecord | None
     job: Any
 
 
@@ -182,7 +186,8 @@ def _begin(
         key, attempt = trial.key(stage), None
         try:
             attempt = run.ledger.begin(key)
-            begun[key] = _Begun(trial=trial, attempt=attempt, inputs=run.inputs(trial, stage), job=job(trial))
+            inputs, before = run.inputs(trial, stage), run.before(trial, stage)
+            begun[key] = _Begun(trial=trial, attempt=attempt, inputs=inputs, before=before, job=job(trial))
         except Exception as error:
             _failed(run, trial, stage, attempt, error)
     return begun
@@ -213,6 +218,7 @@ def _end(
             inputs=begun.inputs,
             seconds=seconds,
             facts=facts,
+            instead_of=begun.before,
         )
     except Exception as error:
         _failed(run, trial, stage, attempt, error)

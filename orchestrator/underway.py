@@ -93,6 +93,10 @@ class StudyRun:
         """The record of a stage that is done."""
         return self._done[trial.label][stage]
 
+    def before(self, trial: TrialSpec, stage: StageName) -> StageRecord | None:
+        """The record that a stage has already, where it is made again; None where it is not."""
+        return self._done[trial.label].get(stage)
+
     def facts(self, trial: TrialSpec, stage: StageName) -> dict[str, Any]:
         """The facts of a stage's record; none if it is not done."""
         done = self._done[trial.label]
