@@ -53,8 +53,9 @@ def record_success(
     inputs: dict[str, str],
     seconds: float,
     facts: dict[str, Any],
+    instead_of: StageRecord | None = None,
 ) -> StageRecord:
-    """Make what lies in an attempt's folder the stage's result."""
+    """Make what lies in an attempt's folder the stage's result, also where `instead_of` was it until now."""
     record = StageRecord(
         key=attempt.key,
         stage=stage,
@@ -67,7 +68,7 @@ def record_success(
         provenance=provenance(),
         spec=trial.identity(stage),
     )
-    return ledger.commit(attempt, record)
+    return ledger.commit(attempt, record, instead_of=instead_of)
 
 
 def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: BaseException) -> StageFailed:

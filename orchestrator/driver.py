@@ -222,6 +222,7 @@ def _run_threads(run: StudyRun) -> None:
 
     Raises:
         StudyHeld: if another process took the study over.
+        BaseException: the first that a thread raised; it stops the run.
     """
     errors: list[BaseException] = []
 
@@ -232,7 +233,11 @@ def _run_threads(run: StudyRun) -> None:
             else:
                 _whenever_due(run, stage)
         except BaseException as error:
-            errors.append(error)
+            # What Ray's end then does to the other threads' trials is no failure of theirs. Errors that come after
+            # the run was stopped say nothing but that it was.
+            if not run.stopping:
+                errors.append(error)
+                run.stop(f"{stage} broke off: {type(error).__name__}")
         finally:
             with run.changed:
                 run.working.discard(stage)
@@ -243,7 +248,7 @@ def _run_threads(run: StudyRun) -> None:
     for thread in threads:
         thread.start()
     try:
-        while run.working and not errors and not run.stopping:
+        while run.working and not run.stopping:
             with run.changed:
                 run.changed.wait(_TICK_S)
             run.lease.check()
@@ -257,8 +262,8 @@ def _run_threads(run: StudyRun) -> None:
         until = time.monotonic() + _PARTING_S
         for thread in threads:
             # Whatever has not come to an end by then ends with Ray.
-            thread.join(max(0.0, until - time.monotonic()) if run.stopping or errors else None)
-    if errors and not run.stopping:
+            thread.join(max(0.0, until - time.monotonic()) if run.stopping else None)
+    if errors:
         raise errors[0]
 
 

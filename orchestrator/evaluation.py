@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,9 @@ from pydantic import BaseModel
 from orchestrator.attempts import record_failure, record_success
 from orchestrator.causes import kind_of
 from orchestrator.collect import completions_of
-from orchestrator.errors import LedgerError, StageFailed
+from orchestrator.errors import StageFailed
 from orchestrator.instances import write_instances
-from orchestrator.ledger import Attempt
+from orchestrator.ledger import Attempt, StageRecord
 from orchestrator.training import leave_progress
 from orchestrator.trial import StageName, TrialSpec
 from orchestrator.underway import StudyRun
@@ -26,9 +27,11 @@ from tasks.records import Language, Problem
 
 if TYPE_CHECKING:
     from evaluators.contamination import Contamination
+    from orchestrator.pipelines import JudgingJob
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
+_Told = Callable[[str, int, int], None]
 
 
 def _problems(run: StudyRun, trial: TrialSpec) -> tuple[Problem, ...]:
@@ -45,8 +48,8 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
     from orchestrator.pipelines import GenerationJob, run_generation
     from orchestrator.stages import Weights
 
-    jobs = [
-        GenerationJob(
+    def job(trial: TrialSpec) -> GenerationJob:
+        return GenerationJob(
             key=trial.key("generate"),
             weights=Weights(
                 model=trial.model,
@@ -57,30 +60,23 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
             settings=trial.generation,
             problems=_problems(run, trial),
         )
-        for trial in due
-    ]
-    pipeline(
-        run,
-        "generate",
-        due,
-        lambda told: run_generation(jobs, resources=run.study.resources, told=told, here=here),
-        "completions.jsonl",
-    )
+
+    def stream(jobs: Sequence[GenerationJob], told: _Told) -> _Stream:
+        return run_generation(jobs, resources=run.study.resources, told=told, here=here)
+
+    pipeline(run, "generate", due, job=job, stream=stream)
 
 
-def _judging_jobs(run: StudyRun, due: Sequence[TrialSpec], stage: StageName) -> list[Any]:
+def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
     from orchestrator.pipelines import JudgingJob
 
-    return [
-        JudgingJob(
-            key=trial.key(stage),
-            trial=trial,
-            problems=_problems(run, trial),
-            completions=completions_of(run.ledger, run.record(trial, "generate")),
-            contamination=_contamination(run, trial) if stage == "score" else {},
-        )
-        for trial in due
-    ]
+    return JudgingJob(
+        key=trial.key(stage),
+        trial=trial,
+        problems=_problems(run, trial),
+        completions=completions_of(run.ledger, run.record(trial, "generate")),
+        contamination=_contamination(run, trial) if stage == "score" else {},
+    )
 
 
 def _contamination(run: StudyRun, trial: TrialSpec) -> "Mapping[str, Contamination]":
@@ -103,14 +99,13 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> 
     from orchestrator.pipelines import run_execution
 
     absent = [language.value for language in Language if missing_toolchain(language)]
-    facts = {"absent_toolchains": absent} if absent else {}
     pipeline(
         run,
         "execute",
         due,
-        lambda told: run_execution(_judging_jobs(run, due, "execute"), told=told, here=here),
-        "verdicts.jsonl",
-        facts=facts,
+        job=lambda trial: _judging_job(run, trial, "execute"),
+        stream=lambda jobs, told: run_execution(jobs, told=told, here=here),
+        facts={"absent_toolchains": absent} if absent else {},
     )
 
 
@@ -121,57 +116,114 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> No
         run,
         "score",
         due,
-        lambda told: run_scoring(_judging_jobs(run, due, "score"), told=told, here=here),
-        "cells.json",
+        job=lambda trial: _judging_job(run, trial, "score"),
+        stream=lambda jobs, told: run_scoring(jobs, told=told, here=here),
     )
 
 
 PIPELINES: dict[StageName, Callable[..., None]] = {"generate": _generate, "execute": _execute, "score": _score}
+_FILES: dict[StageName, str] = {"generate": "completions.jsonl", "execute": "verdicts.jsonl", "score": "cells.json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job.
+
+    `before` is the record that it has already, where it is made again.
+    """
+
+    trial: TrialSpec
+    attempt: Attempt
+    inputs: dict[str, str]
+    before: StageRecord | None
+    job: Any
 
 
 def pipeline(
     run: StudyRun,
     stage: StageName,
     due: Sequence[TrialSpec],
-    stream: Callable[[Callable[[str, int, int], None]], _Stream],
-    file: str,
     *,
+    job: Callable[[TrialSpec], Any],
+    stream: Callable[[list[Any], _Told], _Stream],
     facts: dict[str, Any] | None = None,
 ) -> None:
-    """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause."""
+    """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
+
+    Args:
+        run: The study under way.
+        stage: What is made.
+        due: Trials to make it for.
+        job: Makes what a trial's stage needs; what it raises is that trial's failure.
+        stream: Runs jobs; yields each one's key and results, or how it failed.
+        facts: What to record with each.
+    """
     run.listener.stage(stage, len(due))
-    trials = {trial.key(stage): trial for trial in due}
-    inputs = {key: run.inputs(trial, stage) for key, trial in trials.items()}
-    attempts: dict[str, Attempt] = {}
+    begun = _begin(run, stage, due, job)
     started = time.monotonic()
 
     def told(key: str, done: int, pieces: int) -> None:
         now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
-        leave_progress(attempts[key].folder, now)
+        leave_progress(begun[key].attempt.folder, now)
 
     error: Exception
     try:
-        attempts.update({key: run.ledger.begin(key) for key in trials})
-        for key, (seconds, result) in _timed(stream(told)):
-            attempt, trial = attempts.pop(key), trials.pop(key)
-            try:
-                if isinstance(result, StageFailed):
-                    raise result
-                _write(attempt.folder / file, result)
-                if stage == "score":
-                    write_instances(attempt.folder / "instances.parquet", result)
-                record_success(
-                    run.ledger, attempt, trial, stage, inputs=inputs[key], seconds=seconds, facts=facts or {}
-                )
-            except (OSError, LedgerError, StageFailed) as failed:
-                _failed(run, trial, stage, attempt, failed)
-            else:
-                run.finished(trial, stage)
+        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], told)):
+            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts or {})
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken
-    for key, trial in trials.items():
-        _failed(run, trial, stage, attempts.get(key), error)
+    for left in begun.values():
+        _failed(run, left.trial, stage, left.attempt, error)
+
+
+def _begin(
+    run: StudyRun, stage: StageName, due: Sequence[TrialSpec], job: Callable[[TrialSpec], Any]
+) -> dict[str, _Begun]:
+    """Open each trial's attempt and make its job, by key; where that fails, the other trials go on."""
+    begun: dict[str, _Begun] = {}
+    for trial in due:
+        key, attempt = trial.key(stage), None
+        try:
+            attempt = run.ledger.begin(key)
+            inputs, before = run.inputs(trial, stage), run.before(trial, stage)
+            begun[key] = _Begun(trial=trial, attempt=attempt, inputs=inputs, before=before, job=job(trial))
+        except Exception as error:
+            _failed(run, trial, stage, attempt, error)
+    return begun
+
+
+def _end(
+    run: StudyRun,
+    stage: StageName,
+    begun: _Begun,
+    result: Sequence[BaseModel] | StageFailed,
+    *,
+    seconds: float,
+    facts: dict[str, Any],
+) -> None:
+    """Record one trial's results, or why there are none."""
+    attempt, trial = begun.attempt, begun.trial
+    try:
+        if isinstance(result, StageFailed):
+            raise result
+        _write(attempt.folder / _FILES[stage], result)
+        if stage == "score":
+            write_instances(attempt.folder / "instances.parquet", result)
+        record_success(
+            run.ledger,
+            attempt,
+            trial,
+            stage,
+            inputs=begun.inputs,
+            seconds=seconds,
+            facts=facts,
+            instead_of=begun.before,
+        )
+    except Exception as error:
+        _failed(run, trial, stage, attempt, error)
+    else:
+        run.finished(trial, stage)
 
 
 def _failed(run: StudyRun, trial: TrialSpec, stage: StageName, attempt: Attempt | None, error: Exception) -> None:

@@ -4,12 +4,13 @@ One decision: what stays is found first, from the studies' own lists of stages; 
 record goes before its files, so a clean-up that is cut off leaves no record without them.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import LedgerError, StudyHeld
 from orchestrator.lease import CLEANING
-from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord
+from orchestrator.ledger import JUDGED_AGAIN, SUPERSEDED, Ledger, StageRecord
 from orchestrator.named import read_named
 from orchestrator.storage import Entry
 
@@ -27,12 +28,12 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
-    """All that a ledger holds of one key."""
+    """All that a ledger holds of one key; `condemned` says why, by attempt."""
 
     key: str
     entries: tuple[Entry, ...]
     records: Mapping[str, StageRecord]
-    condemned: frozenset[str]
+    condemned: Mapping[str, str]
 
     def attempts(self) -> dict[str, list[Entry]]:
         """Each attempt's files."""
@@ -112,14 +113,19 @@ def _stages(ledger: Ledger) -> dict[str, _Stage]:
             key=key,
             entries=tuple(entries),
             records={entry.name: records[entry.name] for entry in entries if entry.name in records},
-            condemned=frozenset(
-                entry.name.partition("/condemned-")[2].removesuffix(".json")
+            condemned={
+                entry.name.partition("/condemned-")[2].removesuffix(".json"): _why_condemned(ledger, entry.name)
                 for entry in entries
                 if "/condemned-" in entry.name
-            ),
+            },
         )
         for key, entries in by_key.items()
     }
+
+
+def _why_condemned(ledger: Ledger, name: str) -> str:
+    fault = json.loads(ledger.store.read(name) or b"{}").get("fault")
+    return SUPERSEDED if fault == SUPERSEDED else "damaged"
 
 
 def _readable(ledger: Ledger) -> dict[str, StageRecord]:
@@ -149,7 +155,7 @@ def _outdated(name: str, stage: _Stage, stages: Mapping[str, _Stage]) -> str:
         if upstream and all(other.output_digest != digest for other in upstream):
             return "made from what has been made anew since"
     if any(other.inputs == record.inputs | JUDGED_AGAIN for other in stage.counting().values() if other != record):
-        return "judged again since"
+        return SUPERSEDED
     return ""
 
 
@@ -168,7 +174,7 @@ def _attempts(ledger: Ledger, stage: _Stage, *, outdated: Mapping[str, str], run
         if made in kept:
             continue
         if made in stage.condemned:
-            yield _garbage(stage.key, made, "damaged", files)
+            yield _garbage(stage.key, made, stage.condemned[made], files)
         elif made in failures:
             yield _garbage(stage.key, made, "failed", files)
         elif not running:

@@ -7,13 +7,14 @@ No other code knows where a stage's files lie. Below a local folder, or below th
     stages/KEY/attempts/UUID/.begun.json       when and where it began
     stages/KEY/attempts/UUID/failure.json      how it failed, if it did
     stages/KEY/record-INPUTS.json              the success: which attempt, and what it read and wrote
-    stages/KEY/condemned-UUID.json             why this attempt's record counts no more: a file of it is damaged
+    stages/KEY/condemned-UUID.json             why this attempt's record counts no more: a file of it is damaged,
+                                               or it was judged again
     stages/KEY/record-INPUTS.2.json            the success after that
     studies/NAME/...                           the resolved study, its stages' keys, its report
     leases/NAME/...                            who runs it, see lease.py
 
 One decision: a record is created only if absent, after its attempt's files are durable, and nothing is
-renamed, replaced or appended; what is found damaged is condemned by one more file of its own. INPUTS is a
+renamed, replaced or appended; what counts no more is condemned by one more file of its own. INPUTS is a
 digest of the upstream outputs that the stage read, so a record made from other weights or other completions
 simply is not found.
 
@@ -51,6 +52,8 @@ from orchestrator.trial import StageName, TrialSpec
 # Stands among the inputs of an execution that was made again because a compiler had been missing: its record
 # goes by another name than the first one's, and is looked for before it.
 JUDGED_AGAIN = {"toolchains": "installed since"}
+# Why such a record is condemned where it lacked a compiler itself: the next one has the same inputs.
+SUPERSEDED = "judged again since"
 
 # Hashing this much takes a tenth of a second or less; a plan hashes no larger file.
 QUICK_BYTES = 64 * 2**20
@@ -124,18 +127,22 @@ class Ledger:
             if not path.is_file() or path.stat().st_size != entry.size_bytes:
                 self.store.pull(entry.name, path)
 
-    def commit(self, attempt: Attempt, record: StageRecord) -> StageRecord:
-        """Make an attempt the stage's result, unless another already is; returns the one that counts."""
+    def commit(self, attempt: Attempt, record: StageRecord, *, instead_of: StageRecord | None = None) -> StageRecord:
+        """Make an attempt the stage's result, unless another already is; returns the one that counts.
+
+        Where the other is the record that it was made `instead_of`, that one is condemned.
+        """
         self.upload(attempt)
         text = record.model_dump_json(indent=1).encode()
         number = 1
         while not self.store.create(_record(record.key, record.inputs, number), text):
             shelf = self._shelf(record.key)
             existing = self._read(shelf.entries[_record(record.key, record.inputs, number)])
-            if not shelf.condemned(existing) and not shelf.fault(existing):
-                return existing
             if not shelf.condemned(existing):
-                self.condemn(existing, shelf.fault(existing))
+                fault = SUPERSEDED if existing == instead_of else shelf.fault(existing)
+                if not fault:
+                    return existing
+                self.condemn(existing, fault)
             number += 1
         return record
 
@@ -379,6 +386,7 @@ def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
 __all__ = [
     "JUDGED_AGAIN",
     "QUICK_BYTES",
+    "SUPERSEDED",
     "Attempt",
     "Failure",
     "FileDigest",

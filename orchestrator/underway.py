@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.causes import wait_before
+from orchestrator.causes import kind_of, wait_before
 from orchestrator.errors import StageFailed
 from orchestrator.lease import Lease
 from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord
@@ -95,6 +95,10 @@ class StudyRun:
         """The record of a stage that is done."""
         return self._done[trial.label][stage]
 
+    def before(self, trial: TrialSpec, stage: StageName) -> StageRecord | None:
+        """The record that a stage has already, where it is made again; None where it is not."""
+        return self._done[trial.label].get(stage)
+
     def facts(self, trial: TrialSpec, stage: StageName) -> dict[str, Any]:
         """The facts of a stage's record; none if it is not done."""
         done = self._done[trial.label]
@@ -110,16 +114,24 @@ class StudyRun:
         """Take note of a stage's end, for every trial that shares it."""
         key = trial.key(stage)
         with self.changed:
+            failed = failed or self._look_again(key, stage)
             if failed is not None:
                 self._broken.add(key)
                 self.outcome.failed[(trial.label, stage)] = failed
             else:
                 self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
-                for other in self.trials:
-                    if stage in other.stages and other.key(stage) == key:
-                        self._done[other.label] = self.ledger.records_of(other)
             self.changed.notify_all()
         self.listener.done(trial.label, str(failed) if failed else "")
+
+    def _look_again(self, key: str, stage: StageName) -> StageFailed | None:
+        """Read anew what is done of the trials that share a stage; what keeps it from being read is theirs alone."""
+        try:
+            for other in self.trials:
+                if stage in other.stages and other.key(stage) == key:
+                    self._done[other.label] = self.ledger.records_of(other)
+        except Exception as error:
+            return StageFailed(f"it ended, and what is done cannot be read: {error}", kind=kind_of(error))
+        return None
 
     def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
         """Take note of a try that is followed by another."""

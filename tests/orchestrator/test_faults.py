@@ -103,11 +103,10 @@ def test_disk_that_fills_up_in_a_pipeline_fails_only_what_has_no_room(disk: Path
         run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         run.look()
 
-        def stream(told: object) -> Iterator[tuple[str, list[Any]]]:
-            for trial, results in zip(trials, ([], [_Wide(text="x" * 600_000)], []), strict=True):
-                yield trial.key("generate"), results
+        def stream(jobs: list[str], told: object) -> Iterator[tuple[str, list[Any]]]:
+            yield from zip(jobs, ([], [_Wide(text="x" * 600_000)], []), strict=True)
 
-        pipeline(run, "generate", list(trials), stream, "completions.jsonl")
+        pipeline(run, "generate", trials, job=lambda trial: trial.key("generate"), stream=stream)
     assert run.outcome.ran == {"generate": 2}
     ((where, failed),) = run.outcome.failed.items()
     assert (where, failed.kind) == ((trials[1].label, "generate"), "disk")

@@ -116,6 +116,18 @@ def test_judgement_that_was_made_again_replaces_the_first(ledger: Ledger, trial:
     assert ledger.records_of(trial)["execute"] == again
 
 
+def test_judgement_that_was_made_a_third_time_replaces_both(ledger: Ledger, trial: TrialSpec) -> None:
+    finish(ledger, trial)
+    first = ledger.records_of(trial)["execute"]
+    inputs = dict(first.inputs) | JUDGED_AGAIN
+    second = commit(ledger, trial, "execute", files={"verdicts.jsonl": "[1]"}, inputs=inputs)
+    attempt = ledger.begin(second.key)
+    third = ledger.commit(attempt, second.model_copy(update={"attempt": attempt.id, "outputs": {}}), instead_of=second)
+    assert whys(remove(ledger)) == dict.fromkeys([first.attempt, second.attempt], "judged again since")
+    assert ledger.records_of(trial)["execute"] == third
+    assert find_garbage(ledger) == ()
+
+
 def test_running_study_loses_nothing(ledger: Ledger, trial: TrialSpec) -> None:
     with ledger.lease("small"):
         ledger.begin(trial.key("train"))

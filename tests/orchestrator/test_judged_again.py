@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.evaluation import pipeline
 from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord, digests_of
+from orchestrator.limits import Limits, Meter
 from orchestrator.plan import plan
-from orchestrator.study import Resources
+from orchestrator.study import Resources, Study
 from orchestrator.studyfile import load_study
 from orchestrator.trial import StageName, TrialSpec, trials_of
+from orchestrator.underway import Listener, StudyRun
 
 STUDY = """
 study: java
@@ -19,10 +22,15 @@ methods: {frozen: {kind: frozen}}
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> TrialSpec:
+def study(tmp_path: Path) -> Study:
     path = tmp_path / "java.yaml"
     path.write_text(STUDY, encoding="utf-8")
-    return trials_of(load_study(path))[0]
+    return load_study(path)
+
+
+@pytest.fixture
+def trial(study: Study) -> TrialSpec:
+    return trials_of(study)[0]
 
 
 def commit(ledger: Ledger, trial: TrialSpec, stage: StageName, inputs: dict[str, str], **facts: object) -> StageRecord:
@@ -63,3 +71,43 @@ def test_toolchain_of_a_language_that_the_trial_does_not_write_is_no_reason(tmp_
     commit(ledger, trial, "execute", {generated.key: generated.output_digest}, absent_toolchains=["java"])
     (planned,) = plan([trial], ledger, resources=Resources())
     assert {s.stage: s.action for s in planned.stages}["execute"] == "skip"
+
+
+def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that_counts(
+    tmp_path: Path, study: Study, trial: TrialSpec
+) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    # One image lacked one compiler, the next another; Python stands for both, since it is here now.
+    commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
+    second = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN, absent_toolchains=["python"])
+    with ledger.lease("java") as lease:
+        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
+        run.look()
+        assert run.due("execute") == [trial]
+        pipeline(
+            run,
+            "execute",
+            [trial],
+            job=lambda trial: trial.key("execute"),
+            stream=lambda jobs, told: ((key, []) for key in jobs),
+        )
+        assert run.due("execute") == []
+    third = Ledger(tmp_path / "runs").records_of(trial)["execute"]
+    assert (third.inputs, third.facts) == (second.inputs, {})
+    assert third.attempt != second.attempt
+    (after,) = plan([trial], ledger, resources=Resources())
+    assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
+
+
+def test_judgement_that_another_run_made_meanwhile_is_kept(tmp_path: Path, trial: TrialSpec) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    seen = commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
+    theirs = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN)
+    attempt = ledger.begin(trial.key("execute"))
+    ours = theirs.model_copy(update={"attempt": attempt.id})
+    assert ledger.commit(attempt, ours, instead_of=seen) == theirs
+    assert ledger.records_of(trial)["execute"] == theirs
