@@ -269,7 +269,7 @@ def _show_plan(study: "Study", *, as_json: bool, verify: bool = False) -> None:
         _print_json(plan_as_json(planned, notes=notes))
     else:
         print_plan(planned, notes=notes)
-    refuse_what_does_not_fit(planned)
+    refuse_what_does_not_fit(planned, here=False)
 
 
 @app.command(epilog="Example: polytune report quickstart --csv tables/")

@@ -3,7 +3,8 @@
 One decision: Ray's runtime environments are not used, since Ray shows and logs them. An actor that lives as
 long as the driver holds the values in its memory, and a worker asks it before it needs them; values cross as
 arguments and results of calls, which Ray keeps neither in its state nor in its logs. On the driver's own
-machine workers inherit its environment, and no actor is needed.
+machine workers inherit its environment, and no actor is needed. Drivers that share a cluster have an actor
+each, named by their Ray job: one for all would give a study another's tokens, and end with whoever made it.
 """
 
 import os
@@ -12,7 +13,6 @@ from typing import Any
 
 from orchestrator.redaction import secrets
 
-_NAME = "polytune-credentials"
 _NAMESPACE = "polytune"
 # What names the place that a secret is for, and is none itself.
 _PLACES = ("AWS_", "HF_ENDPOINT", "MLFLOW_TRACKING_U")
@@ -41,7 +41,7 @@ def share() -> None:
         # Beside the driver, for it must not be lost with a node that the driver survives.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(num_cpus=0)(_Keeper).options(
-            name=_NAME, namespace=_NAMESPACE, get_if_exists=True, scheduling_strategy=here
+            name=_name(), namespace=_NAMESPACE, scheduling_strategy=here
         )
         # Not by the constructor, whose arguments Ray's control store keeps.
         keeper: Any = actor.remote()
@@ -54,12 +54,20 @@ def take() -> None:
     import ray
 
     try:
-        keeper: Any = ray.get_actor(_NAME, namespace=_NAMESPACE)
+        keeper: Any = ray.get_actor(_name(), namespace=_NAMESPACE)
     except ValueError:
+        # The driver had nothing to share: its own actor lives as long as it does, and so as this worker.
         return
     held: dict[str, str] = ray.get(keeper.give.remote())
     for name, value in held.items():
         os.environ.setdefault(name, value)
+
+
+def _name() -> str:
+    """What the actor of this process's driver is called; a worker belongs to its driver's job."""
+    import ray
+
+    return f"polytune-credentials-{ray.get_runtime_context().get_job_id()}"
 
 
 # An actor ends when its last handle does.

@@ -21,6 +21,7 @@ from orchestrator.evaluation import PIPELINES
 from orchestrator.lease import Lease
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter, leave_stopped
+from orchestrator.machine import asked_too_much, this_machine, works_of
 from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
@@ -63,12 +64,21 @@ def _plan(
     study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, verify: bool
 ) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     before = read_named(ledger, study.study)
-    planned = plan(trials, ledger, resources=study.resources, before=before, verify=verify)
+    machine = this_machine(study.resources)
+    planned = plan(trials, ledger, resources=study.resources, machine=machine, before=before, verify=verify)
     searches = tuple(
         f"the search for {name} has not finished: {count} trainings on the validation split come first"
         for name, count in unfinished(study).items()
     )
-    return planned, (*version_notes(planned, ledger, provenance()), *searches)
+    refused = tuple(f"not on this machine: {text}" for text in _refused_searches(study))
+    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused)
+
+
+def _refused_searches(study: Study) -> tuple[str, ...]:
+    """What this machine cannot offer to the searches that are to come, and to the trials that they will find."""
+    kinds = dict.fromkeys(study.methods[name].kind for name in unfinished(study))
+    works = [work for kind in kinds for work in works_of(kind, ("train", "generate"))]
+    return asked_too_much(works, study.resources, this_machine(study.resources))
 
 
 def run_study(study: Study, *, listener: Listener | None = None, limits: Limits | None = None) -> Outcome:
@@ -76,14 +86,15 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
 
     Raises:
         DataError, ModelError: if local data or a local model is not there.
-        DoesNotFit: if a training can fit no device.
+        DoesNotFit: if a training can fit no device, or a setting asks for more than this machine offers.
         LedgerError: if the ledger cannot be written, or another process runs the study.
         In each case nothing was run.
     """
     ledger, told = ledger_of(study), listener or Listener()
     study = resolved(study, ledger)
     planned, notes = _plan(study, trials_of(study), ledger, verify=False)
-    refuse_what_does_not_fit((*planned, *plan(under_search(study, ledger), ledger, resources=study.resources)))
+    tried = plan(under_search(study, ledger), ledger, resources=study.resources)
+    refuse_what_does_not_fit((*planned, *tried), _refused_searches(study))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in trials_of(as_if_found(study)) if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:

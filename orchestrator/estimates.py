@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import StageRecord
+from orchestrator.machine import cluster_address
 from orchestrator.study import Resources
 from orchestrator.trial import StageName, TrialSpec
 from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
@@ -162,7 +163,7 @@ def device_memory(resources: Resources) -> Estimate | Unknown:
     """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
     if resources.device_memory_gib is not None:
         return Estimate(value=resources.device_memory_gib * GIB, basis="resources.device_memory_gib")
-    if resources.address or os.environ.get("RAY_ADDRESS"):
+    if cluster_address(resources):
         return Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
     if resources.trial_gpus:
         return _gpu_memory()

@@ -1,7 +1,8 @@
 """What a study would do, and why: a pure look at trials and ledger, with estimates.
 
 One decision: an estimate is `Estimate | Unknown(reason)`. What is unknown is shown with its reason
-and refuses nothing; what is known and fits no device refuses the study before anything runs.
+and refuses nothing; what is known and fits no device, or asks for more than this machine has to offer, refuses
+the study before anything runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from evaluators.sandbox.toolchains import missing_toolchain
 from orchestrator.errors import PolytuneError
 from orchestrator.estimates import History, cost_of, device_memory, disk_of, memory_of, refusal
 from orchestrator.ledger import QUICK_BYTES, Finding, Ledger, StageRecord
+from orchestrator.machine import Machine, asked_too_much, works_of
 from orchestrator.named import NamedStages
 from orchestrator.provenance import VERSIONS
 from orchestrator.study import Resources
@@ -39,7 +41,8 @@ class PlannedStage:
 class PlannedTrial:
     """One trial with its stages and what those that are due are estimated to need.
 
-    `memory_bytes` is its training's on each device; `refusal` says why that fits none.
+    `memory_bytes` is its training's on each device; `refusal` says why that fits none, `asks_too_much` which
+    settings let one of its due stages wait for ever on this machine.
     """
 
     trial: TrialSpec
@@ -49,22 +52,30 @@ class PlannedTrial:
     hours: Estimate | Unknown
     cost: Estimate | Unknown
     refusal: str = ""
+    asks_too_much: tuple[str, ...] = ()
 
     @property
     def due(self) -> tuple[StageName, ...]:
         """The stages that would run."""
         return tuple(stage.stage for stage in self.stages if stage.action == "run")
 
+    def refusals(self, *, here: bool) -> tuple[str, ...]:
+        """Why it cannot run as it is planned, on any machine or `here`, a sentence each."""
+        return (*((self.refusal,) if self.refusal else ()), *(self.asks_too_much if here else ()))
+
 
 class DoesNotFit(PolytuneError):
-    """Trials that by a known estimate no device can train; holds why, one sentence each."""
+    """A study that cannot run where it is to run; holds why, one sentence each.
+
+    By a known estimate no device can train a trial, or the settings ask for more than this machine offers.
+    """
 
     def __init__(self, refusals: tuple[str, ...]) -> None:
         super().__init__(refusals)
         self.refusals = refusals
 
     def __str__(self) -> str:
-        return "\n  ".join(["nothing was started, since some trials fit no device:", *self.refusals])
+        return "\n  ".join(["nothing was started, since not all of the study fits:", *self.refusals])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +89,7 @@ class _Look:
     resources: Resources
     history: History
     capacity: Estimate | Unknown
+    machine: Machine | None
     before: NamedStages | None
     hash_up_to: float
     claimed: dict[str, str] = field(default_factory=dict)
@@ -88,6 +100,7 @@ def plan(
     ledger: Ledger,
     *,
     resources: Resources,
+    machine: Machine | None = None,
     before: NamedStages | None = None,
     verify: bool = False,
 ) -> tuple[PlannedTrial, ...]:
@@ -97,6 +110,7 @@ def plan(
         trials: The study's trials.
         ledger: What has been done.
         resources: Where they would run, which decides memory and cost.
+        machine: All that there is to run them on; None where that may grow.
         before: What the study named when it was last run, to say what changed.
         verify: Hash every file that a finished stage wrote, however large; small ones always are.
     """
@@ -105,19 +119,25 @@ def plan(
         resources=resources,
         history=History(filter(None, ledger.all_records().values())),
         capacity=device_memory(resources),
+        machine=machine,
         before=before,
         hash_up_to=float("inf") if verify else QUICK_BYTES,
     )
     return tuple(_plan_trial(trial, look) for trial in trials)
 
 
-def refuse_what_does_not_fit(planned: Sequence[PlannedTrial]) -> None:
-    """Let a study run only if each training that is due may fit some device.
+def refuse_what_does_not_fit(planned: Sequence[PlannedTrial], others: Sequence[str] = (), *, here: bool = True) -> None:
+    """Let a study run only if all that is due may fit.
+
+    Args:
+        planned: The study's trials.
+        others: Refusals of what comes before there are trials.
+        here: Whether it would run on this machine; a plan for a cluster may be made anywhere.
 
     Raises:
-        DoesNotFit: with each that cannot.
+        DoesNotFit: with each reason once.
     """
-    refused = tuple(p.refusal for p in planned if p.refusal)
+    refused = tuple(dict.fromkeys((*(text for p in planned for text in p.refusals(here=here)), *others)))
     if refused:
         raise DoesNotFit(refused)
 
@@ -126,6 +146,7 @@ def _plan_trial(trial: TrialSpec, look: _Look) -> PlannedTrial:
     found = look.ledger.find(trial, hash_up_to=look.hash_up_to)
     stages = tuple(_plan_stage(trial, stage, found, look) for stage in trial.stages)
     hours = {stage.stage: stage.hours for stage in stages if stage.action == "run"}
+    works = works_of(trial.kind, hours)
     return PlannedTrial(
         trial=trial,
         stages=stages,
@@ -134,6 +155,7 @@ def _plan_trial(trial: TrialSpec, look: _Look) -> PlannedTrial:
         hours=_total(hours),
         cost=cost_of(trial, hours, look.resources),
         refusal=refusal(trial, look.resources, look.capacity) if "train" in hours else "",
+        asks_too_much=asked_too_much(works, look.resources, look.machine),
     )
 
 

@@ -32,6 +32,7 @@ def plan_as_json(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) 
                 "hours": _estimate_json(p.hours),
                 "cost_usd": _estimate_json(p.cost),
                 "refusal": p.refusal,
+                "refused_here": list(p.asks_too_much),
                 "stages": [
                     {
                         "stage": s.stage,
@@ -63,6 +64,8 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
         console.print(_stage_line([(s.stage, s.action, s.reason) for s in p.stages]))
         if p.refusal:
             console.print(Text(f"    does not fit: {p.refusal}", style="red"))
+    for text in dict.fromkeys(text for p in planned for text in p.asks_too_much):
+        console.print(Text(f"not on this machine: {text}", style="red"))
     for line in (*_unknowns(planned), *(f"note: {note}" for note in notes)):
         console.print(Text(line))
     due = sum(len(p.due) for p in planned)

@@ -24,6 +24,7 @@ from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import StageFailed
 from orchestrator.ledger import Ledger
+from orchestrator.machine import cluster_address, usable_cores
 from orchestrator.study import Resources
 from orchestrator.training import crash_of, train_trial
 from orchestrator.trainings import TrainingQueue
@@ -74,7 +75,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     # Ray Data restarts lost actors, of which the core warns on the terminal each time.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    address = resources.address or os.environ.get("RAY_ADDRESS")
+    address = cluster_address(resources)
     if address:
         ray.init(address=address, **common)
         credentials.share()
@@ -82,7 +83,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
         ray.init(
             # Without this word Ray joins whichever cluster was last started on this machine.
             address="local",
-            num_cpus=num_cpus or len(os.sched_getaffinity(0)),
+            num_cpus=num_cpus or usable_cores(),
             resources={TRIAL_RESOURCE: _COORDINATORS},
             object_store_memory=resources.object_store_mb * 2**20,
             include_dashboard=False,

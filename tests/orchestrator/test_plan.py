@@ -170,7 +170,7 @@ def test_training_that_fits_no_device_is_refused_with_the_numbers_and_what_would
         refuse_what_does_not_fit(found)
     # 16 bytes for each of 7.6e9 weights are 113 GiB.
     said = (
-        r"nothing was started, since some trials fit no device:\n  Qwen2.5-Coder-7B-Instruct/full/seed0 needs at least "
+        r"nothing was started, since not all of the study fits:\n  Qwen2.5-Coder-7B-Instruct/full/seed0 needs at least "
         r"11\d\.\d GiB on one device \(from the model's shape\), and the largest has 24\.0 GiB "
         r"\(resources\.device_memory_gib\); would fit: .*resources\.full_workers: 8 \(1\d\.\d GiB\), "
         r"or kind: lora \(\d+\.\d GiB\), or kind: qlora \(\d+\.\d GiB\)"
@@ -359,7 +359,8 @@ def test_plan_as_json_says_all_that_a_program_needs(ledger: Ledger, tmp_path: Pa
     assert json.loads(json.dumps(found)) == found
     frozen, trained = found["trials"]
     assert set(trained) == {
-        "trial", "tracks", "unresolved", "memory_bytes", "disk_bytes", "hours", "cost_usd", "refusal", "stages",
+        "trial", "tracks", "unresolved", "memory_bytes", "disk_bytes", "hours", "cost_usd", "refusal", "refused_here",
+        "stages",
     }  # fmt: skip
     assert (trained["trial"], trained["unresolved"]) == ("base/qlora/seed0", ["model org/base"])
     assert trained["tracks"] == ["generation/python", "summarization/python"]
