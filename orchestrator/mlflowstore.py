@@ -64,9 +64,13 @@ def one_message(uri: str) -> Iterator[None]:
         answers = not isinstance(error.__context__, OSError)
         reason = without_secrets(str(error)).strip().partition("\n")[0][:300] if answers else "nothing answers there"
         # Without its cause: that may hold the address with its password.
+        # A full disk can leave a database half made, in which MLflow itself cannot go on.
+        remedy = (
+            "free its disk, and remove the file if it stays so" if uri.startswith("sqlite:") else "start MLflow there"
+        )
         raise TrackingUnavailable(
             f"MLflow at {without_secrets(uri)} is not up to date: {reason}. The ledger holds "
-            "everything: start MLflow there or change MLFLOW_TRACKING_URI, then run `polytune track STUDY`"
+            f"everything: {remedy} or change MLFLOW_TRACKING_URI, then run `polytune track STUDY`"
         ) from None
 
 

@@ -60,6 +60,8 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> "Iterator
         return
     # Tune takes Ctrl-C for itself: it would end the trainings, and the study would go on without them.
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    # A model's path may be relative to where the study was begun.
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     # Tune would write every trial's results three times over, and its own state every few seconds.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
@@ -122,6 +124,7 @@ def run_trainings(
         def stop_all(self) -> bool:
             return queue.stopped
 
+    _keep_keys_from_tune()
     fixed = {"storage": ledger.address, "root": str(root.resolve())}
     trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed, body=body), _placement)
     tune.Tuner(
@@ -142,6 +145,14 @@ def run_trainings(
             callbacks=[_ends(queue, ledger)],
         ),
     ).fit()
+
+
+def _keep_keys_from_tune() -> None:
+    """Tune puts a bucket's keys into its actors' runtime environments, which Ray logs; `credentials` brings them."""
+    from ray.tune.execution import class_cache
+
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if not name.startswith("AWS_")}
 
 
 class _Here:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,29 @@ def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
     assert "apt-get install g++" in failed.cause
     train = collect(study, (trial,), ledger_of(study)).trials[0].stages[0]
     assert (train.state, train.cause[:16]) == ("not-run", "not run: no g++,")
+
+
+def test_a_model_by_a_relative_path_is_trained_and_no_key_is_in_ray_s_files(tmp_path: Path, tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, tmp_path / "model")
+    study = write_study(tmp_path, "{lora: {kind: lora}}")
+    text = (
+        study.read_text(encoding="utf-8").replace("builtin:micro", "./model").replace("test_limit: 6", "test_limit: 1")
+    )
+    study.write_text(text, encoding="utf-8")
+    # Sockets lie below it, whose paths must be short.
+    with tempfile.TemporaryDirectory(prefix="pt-", ignore_cleanup_errors=True) as short:
+        keys = {"AWS_ACCESS_KEY_ID": "AKIANOTFORRAYSFILES", "AWS_SECRET_ACCESS_KEY": "not-for-ray-s-files"}
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "run", "small.yaml", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "RAY_TMPDIR": short, **keys},
+            capture_output=True,
+            check=False,
+        )
+        logs = [path for path in Path(short).rglob("*") if path.is_file()]
+        assert logs, "Ray left no files here"
+        assert [path for path in logs if any(key.encode() in path.read_bytes() for key in keys.values())] == []
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run_command(study: Path, folder: Path) -> "subprocess.Popen[bytes]":
