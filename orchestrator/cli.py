@@ -28,6 +28,7 @@ from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
+    from orchestrator.limits import Limits
     from orchestrator.study import Study
     from orchestrator.underway import Outcome
 
@@ -114,8 +115,15 @@ def run(
     if max_cost is not None and loaded.resources.price_per_hour is None:
         _fail("--max-cost needs resources.price_per_hour, the USD of one GPU (or core) an hour; set it", status=2)
     _take_signals()
-    from orchestrator.driver import ledger_of, run_study
     from orchestrator.limits import Limits
+
+    outcome, results, page = _run_watched(loaded, Limits(max_hours=max_hours, max_cost=max_cost), quiet=json_)
+    raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
+
+
+def _run_watched(loaded: "Study", limits: "Limits", *, quiet: bool) -> "tuple[Outcome, Any, Path | None]":
+    """Run a study while a person and MLflow are shown how far it is, then write its report."""
+    from orchestrator.driver import ledger_of, run_study
     from orchestrator.search import resolved
     from orchestrator.tracking import LiveTracking, tracking_uri
     from orchestrator.trial import trials_of
@@ -124,7 +132,7 @@ def run(
     ledger = ledger_of(loaded)
     uri = tracking_uri(ledger.storage)
     with (
-        Watcher(trials_of(loaded), ledger, quiet=json_) as watcher,
+        Watcher(trials_of(loaded), ledger, quiet=quiet) as watcher,
         LiveTracking(ledger, uri=uri, say=_warn) as tracking,
         # Ray tells of lost processes and nodes on standard output, which is for results.
         open(os.devnull, "w", encoding="utf-8") as nowhere,
@@ -136,13 +144,12 @@ def run(
             watcher.watch(found)
             tracking.follow(study, found)
 
-        limits = Limits(max_hours=max_hours, max_cost=max_cost)
         outcome = run_study(loaded, listener=replace(watcher.listener, study=opened), limits=limits)
     try:
         results, page = _report(resolved(loaded, ledger))
     finally:
         tracking.conclude()
-    raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
+    return outcome, results, page
 
 
 def _take_signals() -> None:

@@ -8,13 +8,10 @@ what those wrote is judged. All that a run knows is in the ledger, so running ag
 import json
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from orchestrator.errors import StageFailed
 from orchestrator.evaluation import PIPELINES
@@ -38,8 +35,6 @@ _UPSTREAM: dict[StageName, StageName] = {"generate": "train", "execute": "genera
 # How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
 _TICK_S = 1.0
 _PARTING_S = 6.0
-_Item = TypeVar("_Item")
-_Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 
 
 def ledger_of(study: Study) -> Ledger:
