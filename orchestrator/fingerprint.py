@@ -1,7 +1,8 @@
 """Canonical encoding and hash of specs: the names that stages go by.
 
 One decision: what this cannot encode it refuses. A silent `repr` of an unknown object would give two
-names to one spec, or one name to two.
+names to one spec, or one name to two. A setting that was added later and holds its neutral default is left out, so that it
+renames nothing that was finished before it.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ import math
 from enum import Enum
 
 from pydantic import BaseModel
+
+from tasks.records import is_neutral
 
 
 def canonical(value: object) -> object:
@@ -32,7 +35,8 @@ def canonical(value: object) -> object:
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, BaseModel):
-        return {name: canonical(getattr(value, name)) for name in sorted(type(value).model_fields)}
+        fields = (name for name in sorted(type(value).model_fields) if not is_neutral(value, name))
+        return {name: canonical(getattr(value, name)) for name in fields}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"a fingerprint needs text keys, got {sorted(map(repr, value))}")

@@ -171,7 +171,7 @@ def _round_file(mark: str, tried: int) -> str:
 def _mark(search: Search, first: _Candidates) -> str:
     """A name from all that decides what a search finds; `first` are the candidates that it begins with."""
     keys = [[trial.key("train") for trial in candidate] for candidate in first]
-    plain = search.model_copy(update={"chosen": {}}).model_dump(mode="json")
+    plain = search.model_copy(update={"chosen": {}})
     return f"search-{fingerprint({'search': plain, 'keys': keys})[:16]}"
 
 

@@ -18,7 +18,7 @@ from orchestrator.space import Values, with_values
 from orchestrator.study import Method, Study, short_name
 from tasks import prompts
 from tasks.readers import Source, digest
-from tasks.records import Record, Task, Track
+from tasks.records import Record, Task, Track, neutral_fields
 from trainers.locations import local_digest
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings, TrainingSpec
 
@@ -146,7 +146,7 @@ def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:
     """A training spec with its model reduced to what identifies it."""
     if training is None:
         return None
-    return {**training.model_dump(mode="json"), "model": _model_identity(training.model)}
+    return {**cast("dict[str, object]", canonical(training)), "model": _model_identity(training.model)}
 
 
 def _model_identity(model: ModelSpec) -> dict[str, object]:
@@ -158,7 +158,11 @@ def _model_identity(model: ModelSpec) -> dict[str, object]:
 
 def _identities(sources: tuple[TrackSource, ...]) -> list[list[str]]:
     """What identifies sources; unpinned ones go by their wording, and are shown as unresolved."""
-    return [[s.track, s.identity or f"unresolved {s.source.model_dump_json()}"] for s in sources]
+    return [[s.track, s.identity or f"unresolved {_wording(s.source)}"] for s in sources]
+
+
+def _wording(source: Source) -> str:
+    return source.model_dump_json(exclude=neutral_fields(source))
 
 
 def trials_of(study: Study) -> tuple[TrialSpec, ...]:

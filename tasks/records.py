@@ -6,15 +6,38 @@ set gives nothing else. Plain data can be judged outside the process that runs g
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 
 class Record(BaseModel):
-    """Base of all that touches disk: immutable, and refusing fields that it does not know."""
+    """Base of all that touches disk: immutable, and refusing fields that it does not know.
+
+    A field that is added to a record which decides a stage's key carries `json_schema_extra={"since": N}`, N the
+    version of study files that knows it first. Its default is neutral: a record that holds it is what it was before.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def is_neutral(record: BaseModel, field: str) -> bool:
+    """Whether a field was added later and holds its default, so that identity leaves it out."""
+    info = type(record).model_fields[field]
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and "since" in extra and getattr(record, field) == info.get_default()
+
+
+def neutral_fields(record: BaseModel) -> dict[str, Any]:
+    """What identity leaves out of a record and of records in it, as pydantic's `exclude` takes it."""
+    found: dict[str, Any] = {}
+    for field in type(record).model_fields:
+        value = getattr(record, field)
+        if is_neutral(record, field):
+            found[field] = True
+        elif isinstance(value, BaseModel) and (inner := neutral_fields(value)):
+            found[field] = inner
+    return found
 
 
 class Task(StrEnum):
@@ -252,4 +275,6 @@ __all__ = [
     "ValueType",
     "Verdict",
     "VerdictName",
+    "is_neutral",
+    "neutral_fields",
 ]

@@ -31,7 +31,7 @@ from tasks.readers import (
 from tasks.readers.reader import Reader
 from tasks.readers.sampling import first_by_hash
 from tasks.readers.source import Columns, DataError, ReaderName, Source
-from tasks.records import Example, Problem, Track
+from tasks.records import Example, Problem, Track, neutral_fields
 
 READERS: dict[ReaderName, Reader] = {
     "micro": micro.READER,
@@ -100,7 +100,8 @@ def digest(source: Source, *, root: Path) -> str | None:
     content = reader.content(source, root)
     if content is None:
         return None
-    selection = source.model_dump(mode="json", exclude_none=True, exclude={"reader", "path", "repository", "revision"})
+    apart = dict.fromkeys(("reader", "path", "repository", "revision"), True)
+    selection = source.model_dump(mode="json", exclude_none=True, exclude=neutral_fields(source) | apart)
     return f"{source.reader}-v{reader.version} {content} {json.dumps(selection, sort_keys=True)}"
 
 
