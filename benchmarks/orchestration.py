@@ -29,9 +29,12 @@ from orchestrator.evaluation import PIPELINES
 from orchestrator.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.study import Resources, Study, plain_form, validate
+from orchestrator.study.cells import trials_of
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study, validate
+from orchestrator.study.trial import TrialSpec
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import TrialSpec, trials_of
 from orchestrator.underway import Listener, StudyRun
 
 TRACK = "generation/python"

@@ -24,9 +24,11 @@ from statistics import median
 from typing import Any
 
 from orchestrator.ledger import Ledger, StageRecord, digests_of
-from orchestrator.study import Study, plain_form, validate
+from orchestrator.study.cells import trials_of
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.schema import Study, validate
+from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking import project, ui_command
-from orchestrator.trial import TrialSpec, trials_of
 
 ROWS, TRACKS = 200, ("generation/python", "generation/java", "translation/java-csharp", "translation/csharp-java")
 Logged = Counter[tuple[str, str, int]]

@@ -15,7 +15,8 @@ from orchestrator.errors import LedgerError, PolytuneError, StageFailed
 from orchestrator.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
 from orchestrator.provenance import provenance
 from orchestrator.redaction import without_secrets
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 
 def run_stage(

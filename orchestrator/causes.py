@@ -17,8 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, get_args
 
-from orchestrator.errors import LedgerError, StageFailed
-from orchestrator.storage import FULL
+from orchestrator.errors import FULL, LedgerError, StageFailed
 
 Kind = Literal["memory", "lost", "diverged", "disk", "missing", "settings", "code"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -29,7 +29,7 @@ from orchestrator.commands.ui import ui
 
 if TYPE_CHECKING:
     from orchestrator.limits import Limits
-    from orchestrator.study import Study
+    from orchestrator.study.schema import Study
     from orchestrator.underway import Outcome
 
 _INTERRUPTED = 130
@@ -125,8 +125,8 @@ def _run_watched(loaded: "Study", limits: "Limits", *, quiet: bool) -> "tuple[Ou
     """Run a study while a person and MLflow are shown how far it is, then write its report."""
     from orchestrator.driver import ledger_of, run_study
     from orchestrator.search import resolved
+    from orchestrator.study.cells import trials_of
     from orchestrator.tracking import LiveTracking, tracking_uri
-    from orchestrator.trial import trials_of
     from orchestrator.watch import Watcher
 
     ledger = ledger_of(loaded)
@@ -184,7 +184,7 @@ def _warn(message: str) -> None:
 
 def _run_local(study: "Study", label: str | None) -> None:
     from orchestrator.driver import run_one_here
-    from orchestrator.trial import trials_of
+    from orchestrator.study.cells import trials_of
 
     choose_trial([t.label for t in trials_of(study)], label)
     outcome = run_one_here(study, str(label))
@@ -229,7 +229,7 @@ def _report(study: "Study") -> tuple[Any, Path | None]:
     from orchestrator.driver import ledger_of
     from orchestrator.errors import LedgerError
     from orchestrator.report import write_report
-    from orchestrator.trial import trials_of
+    from orchestrator.study.cells import trials_of
 
     ledger = ledger_of(study)
     results = collect(study, trials_of(study), ledger)
@@ -382,7 +382,7 @@ def submit(
 ) -> None:
     """Send the study to a cluster that `ray up` started, and run it there."""
     from orchestrator.cluster import check, submit_command
-    from orchestrator.studyfile import load_study
+    from orchestrator.study.file import load_study
 
     load_study(study, changes=set_ or [])
     faults = check(cluster)

@@ -19,8 +19,8 @@ import yaml
 from orchestrator.doctor import PACKAGES
 from orchestrator.errors import Fault, StudyError
 from orchestrator.schedule import TRIAL_RESOURCE
-from orchestrator.study import Study
-from orchestrator.studyfile import load_study
+from orchestrator.study.file import load_study
+from orchestrator.study.schema import Study
 
 _COMMANDS = (
     "initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands",

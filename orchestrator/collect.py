@@ -13,9 +13,10 @@ from evaluators.health import Health
 from orchestrator.ledger import Ledger, StageRecord, read_lines
 from orchestrator.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.stages import ScoredCell
-from orchestrator.study import Study
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.tally import how_it_ran
-from orchestrator.trial import StageName, TrialSpec
 from tasks.records import Completion, Verdict
 
 _Records = Mapping[StageName, StageRecord]

@@ -24,10 +24,14 @@ from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, vers
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.search import Searches, as_if_found, resolved, under_search, unfinished
-from orchestrator.study import Resources, Study, stored_form
+from orchestrator.study.cells import trials_of
+from orchestrator.study.plainform import stored_form
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import StageName, TrialSpec, trials_of
 from orchestrator.underway import Listener, Outcome, StudyRun
 
 _STAGES: tuple[StageName, ...] = ("train", "generate", "execute", "score")

@@ -9,7 +9,11 @@ PolytuneError
 └── StageFailed       a stage ended without a result; holds its cause and where its log lies
 """
 
+import errno
 from dataclasses import dataclass
+
+# What a disk, a quota or a limit answers that takes no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class PolytuneError(Exception):

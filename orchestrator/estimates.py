@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import StageRecord
-from orchestrator.machine import cluster_address
-from orchestrator.study import Resources
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
 
 GIB = 2**30

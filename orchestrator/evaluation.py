@@ -19,8 +19,9 @@ from orchestrator.collect import completions_of
 from orchestrator.errors import StageFailed
 from orchestrator.instances import write_instances
 from orchestrator.ledger import Attempt, StageRecord
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import leave_progress
-from orchestrator.trial import StageName, TrialSpec
 from orchestrator.underway import StudyRun
 from tasks.readers.source import DataError
 from tasks.records import Language, Problem

@@ -18,8 +18,9 @@ from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.report.evidence import Evidence, gather
 from orchestrator.report.scores import Measure, Score, list_metrics, score_trial, title_metric
 from orchestrator.show import find_trial
-from orchestrator.study import Study
-from orchestrator.trial import TrackSource, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.prompts import system_line
 from tasks.records import Track
 

@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import ArtifactDamaged, LedgerError
-from orchestrator.fingerprint import fingerprint
 from orchestrator.lease import Holder, Lease
 from orchestrator.provenance import process, version
 from orchestrator.stagerecord import (
@@ -47,7 +46,9 @@ from orchestrator.stagerecord import (
     wrong_size,
 )
 from orchestrator.storage import Entry, LocalStore, copies_folder, open_store
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 # Stands among the inputs of an execution that was made again because a compiler had been missing: its record
 # goes by another name than the first one's, and is looked for before it.

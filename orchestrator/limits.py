@@ -16,8 +16,9 @@ from types import TracebackType
 from orchestrator.errors import LedgerError
 from orchestrator.estimates import GIB, History, disk_of, units_held
 from orchestrator.ledger import Ledger
-from orchestrator.study import Study
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from trainers.memory import Estimate
 
 _KEEP_EVERY_S = 10.0

@@ -5,14 +5,14 @@ our own, so what asks for more than there is is refused before anything starts. 
 nothing is: it may grow.
 """
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.study import Resources
-from orchestrator.trial import StageName
+from orchestrator.provenance import usable_cores
+from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.study.stages import StageName
 from trainers.spec import MethodKind
 
 # What holds cores or GPUs by the study's settings: a training in one process, a full fine-tuning, a generation.
@@ -26,16 +26,6 @@ class Machine:
 
     cores: int
     gpus: int
-
-
-def cluster_address(resources: Resources) -> str | None:
-    """Where the cluster is that a study joins; None if it starts a Ray of its own."""
-    return resources.address or os.environ.get("RAY_ADDRESS")
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def this_machine(resources: Resources) -> Machine | None:
@@ -112,4 +102,4 @@ def _more_than(
         yield f"resources.{setting} is {value:g}{so}, and this machine has {there}; {lower}, {_OR}"
 
 
-__all__ = ["Machine", "Work", "asked_too_much", "cluster_address", "this_machine", "usable_cores", "works_of"]
+__all__ = ["Machine", "Work", "asked_too_much", "this_machine", "works_of"]

@@ -10,7 +10,8 @@ from pydantic import JsonValue, ValidationError
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import Ledger
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from tasks.records import Record
 
 _FILE = "stages.json"

@@ -21,8 +21,8 @@ from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import PolytuneError, StageFailed
 from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
-from orchestrator.study import Resources
-from orchestrator.trial import TrialSpec
+from orchestrator.study.resources import Resources
+from orchestrator.study.trial import TrialSpec
 from tasks.records import Completion, Problem, Record, Verdict
 from trainers.spec import Runtime
 

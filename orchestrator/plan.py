@@ -16,8 +16,9 @@ from orchestrator.ledger import QUICK_BYTES, Finding, Ledger, StageRecord
 from orchestrator.machine import Machine, asked_too_much, works_of
 from orchestrator.named import NamedStages
 from orchestrator.provenance import VERSIONS
-from orchestrator.study import Resources
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.resources import Resources
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from tasks.records import Language, Track
 from trainers.memory import Estimate, Unknown
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.errors import StageFailed
 from orchestrator.plan import PlannedTrial
-from orchestrator.trial import StageName
+from orchestrator.study.stages import StageName
 from trainers.memory import Estimate, Unknown
 
 _GIB = 2**30

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from orchestrator.collect import curve_in
 from orchestrator.ledger import Ledger
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 ProgressState = Literal["waiting", "running", "done", "failed", "stopped"]
 

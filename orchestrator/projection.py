@@ -14,13 +14,14 @@ from statistics import fmean
 from typing import Any, Literal
 
 from orchestrator.collect import collect, curve_in
-from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.report.layout import format_count
 from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
-from orchestrator.study import Study
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from trainers.memory import Unknown, shape_of
 
 State = Literal["done", "failed", "running", "interrupted", "waiting"]

@@ -25,6 +25,11 @@ _PACKAGES = (
 VERSIONS = ("python", "cuda", *_PACKAGES)
 
 
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def version() -> str:
     """This polytune's version."""
     return _version_of("polytune")

@@ -24,11 +24,11 @@ from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import StageFailed
 from orchestrator.ledger import Ledger
-from orchestrator.machine import cluster_address, usable_cores
-from orchestrator.study import Resources
+from orchestrator.provenance import usable_cores
+from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import crash_of, train_trial
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import TrialSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,15 +14,17 @@ from typing import Literal
 
 from orchestrator.collect import curve_of
 from orchestrator.errors import StageFailed
-from orchestrator.fingerprint import fingerprint
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Meter
 from orchestrator.named import write_named
 from orchestrator.schedule import Pruning, run_trainings
-from orchestrator.space import Search, Values
-from orchestrator.study import Study
+from orchestrator.study.cells import candidates_of, trials_of
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.schema import Study
+from orchestrator.study.space import Search, Values
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import StageName, TrialSpec, candidates_of, trials_of
 from tasks.records import Record
 
 _UNTRAINED = StageFailed("it was not trained", kind="settings")

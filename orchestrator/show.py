@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.errors import Fault, StudyError
 from orchestrator.stages import read_all_examples, read_all_problems
-from orchestrator.study import Study
-from orchestrator.trial import TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from tasks.prompts import render_example, render_prompt
 from tasks.records import Example
 

@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from orchestrator.errors import LedgerError
-from orchestrator.fingerprint import fingerprint
 from orchestrator.provenance import version
 from orchestrator.storage import Store
-from orchestrator.trial import StageName
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.stages import StageName
 from tasks.records import Record
 
 FORMAT = 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from orchestrator.ledger import Ledger, StageRecord
-from orchestrator.trial import TrackSource, TrialSpec
+from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.readers import read_examples, read_problems
 from tasks.records import Completion, Example, Language, Problem, Record, Task, Track, Verdict
 from trainers.spec import MethodKind, ModelSpec, Runtime

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import FULL, LedgerError
 
 SCHEMES = ("s3", "gs")
-# What a disk, a quota or a limit answers that takes no more.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

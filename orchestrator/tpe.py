@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from orchestrator.space import TPE_START, Range, Search, Values, counts
+from orchestrator.study.space import TPE_START, Range, Search, Values, counts
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

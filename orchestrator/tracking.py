@@ -27,8 +27,8 @@ from orchestrator.ledger import Ledger
 from orchestrator.mlflowstore import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
 from orchestrator.projection import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
 from orchestrator.redaction import without_secrets
-from orchestrator.study import Study
-from orchestrator.trial import TrialSpec
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 
 # A large study takes longer to look through, and its driver has other things to do.
 _SHARE_OF_TIME = 0.1

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import credentials
 from orchestrator.attempts import run_stage
-from orchestrator.errors import LedgerError, StageFailed
+from orchestrator.errors import FULL, LedgerError, StageFailed
 from orchestrator.ledger import Attempt, Ledger
-from orchestrator.storage import FULL
-from orchestrator.study import Resources
-from orchestrator.trial import TrialSpec
+from orchestrator.study.resources import Resources
+from orchestrator.study.trial import TrialSpec
 from trainers.spec import Runtime
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from orchestrator.causes import wait_before
 from orchestrator.errors import StageFailed
-from orchestrator.study import Resources
+from orchestrator.study.resources import Resources
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import largest_micro_batch
-from orchestrator.trial import TrialSpec
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
 Ended = Callable[[TrialSpec, StageFailed | None, str], None]

@@ -17,9 +17,11 @@ from orchestrator.lease import Lease
 from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord
 from orchestrator.limits import Meter
 from orchestrator.plan import judgeable_since
-from orchestrator.study import Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import StageName, TrialSpec, trials_of
 
 if TYPE_CHECKING:
     from evaluators.contamination import Contamination

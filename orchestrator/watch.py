@@ -20,7 +20,8 @@ from orchestrator.errors import PolytuneError
 from orchestrator.ledger import Ledger
 from orchestrator.progress import ProgressState, StageProgress, TrialProgress, progress_of
 from orchestrator.report.layout import format_seconds
-from orchestrator.trial import StageName, TrialSpec
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.underway import Listener
 
 _REDRAW_S = 1.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.study import Study
+    from orchestrator.study.schema import Study
 
 StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
@@ -16,7 +16,7 @@ TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's la
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
     """A study from its file, or by name from the ledger below the working directory, with what its searches found."""
-    from orchestrator.studyfile import load_named, load_study
+    from orchestrator.study.file import load_named, load_study
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.exists():

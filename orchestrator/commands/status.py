@@ -20,7 +20,7 @@ def status(
 
     from orchestrator.driver import ledger_of
     from orchestrator.limits import stopped_because
-    from orchestrator.trial import trials_of
+    from orchestrator.study.cells import trials_of
     from orchestrator.watch import Look, picture
     from orchestrator.watch import follow as redraw
 

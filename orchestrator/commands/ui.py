@@ -12,8 +12,8 @@ from orchestrator.commands.options import StudyArg, load
 def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's pages for a study on this machine."""
     from orchestrator.driver import ledger_of
+    from orchestrator.study.cells import trials_of
     from orchestrator.tracking import project, tracking_uri, ui_command
-    from orchestrator.trial import trials_of
 
     loaded = load(study)
     ledger = ledger_of(loaded)

@@ -24,8 +24,10 @@ from typing import Any, Literal
 
 from orchestrator.ledger import Ledger, StageRecord
 from orchestrator.provenance import process_start
-from orchestrator.studyfile import load_study
-from orchestrator.trial import StageName, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 Target = Literal["driver", "worker", "raylet", "mlflow"]
 TARGETS: tuple[Target, ...] = ("driver", "worker", "raylet", "mlflow")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from storm import TARGETS, TELLING, Storm, adapters, ask, begun_after_the_end, records, write_study
 
-from orchestrator.studyfile import load_study
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
 
 
 def seeds() -> list[int]:

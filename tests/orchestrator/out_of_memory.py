@@ -13,11 +13,12 @@ import torch  # noqa: F401
 import transformers  # noqa: F401
 
 from orchestrator.errors import StageFailed
-from orchestrator.study import Resources
-from orchestrator.studyfile import load_study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import TrialSpec, trials_of
 
 # On the built-in model a pass over 64 rows takes 1,900 MB more than the imports, one over 16 takes 750 MB.
 _ROOM_MB = 1000

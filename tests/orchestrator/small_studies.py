@@ -13,8 +13,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.ledger import Ledger, StageRecord, digests_of
-from orchestrator.study import Study, plain_form, validate
-from orchestrator.trial import StageName, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.schema import Study, validate
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from tasks.records import CallTests, Case, Completion, Example, Parameter, Problem
 
 CODE, PROSE = "generation/python", "summarization/python"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.driver import ledger_of, store_study
 from orchestrator.ledger import Failure
-from orchestrator.study import Study
+from orchestrator.study.schema import Study
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 HEAVY = ("torch", "ray", "mlflow", "datasets", "transformers", "peft", "matplotlib", "pandas")

@@ -13,8 +13,10 @@ from orchestrator.collect import collect, completions_of, curve_of, verdicts_of
 from orchestrator.ledger import Failure, Ledger
 from orchestrator.results import InstanceRow, StudyResults, TrialOutcome
 from orchestrator.stages import cells_of, read_all_problems, score_cell
-from orchestrator.study import Study
-from orchestrator.trial import StageName, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from tasks.records import Completion, Problem, Verdict
 
 NO_COMPILER = "not judged: no C# compiler on PATH; install mono-mcs"

@@ -22,7 +22,7 @@ import os, sys
 import ray
 from orchestrator import credentials
 from orchestrator.schedule import local_ray
-from orchestrator.study import Resources
+from orchestrator.study.resources import Resources
 
 def look():
     before = os.environ.get("HF_TOKEN")

@@ -11,7 +11,8 @@ from orchestrator import driver
 from orchestrator.evaluation import pipeline
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter
-from orchestrator.trial import TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.trial import TrialSpec
 from orchestrator.underway import Listener, StudyRun
 
 

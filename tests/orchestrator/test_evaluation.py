@@ -25,9 +25,12 @@ from small_studies import (
 from orchestrator.evaluation import PIPELINES, pipeline
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter
-from orchestrator.study import Resources, Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import train_trial
-from orchestrator.trial import StageName, TrialSpec, trials_of
 from orchestrator.underway import Listener, StudyRun
 
 COMPLETIONS = lines([complete(make(n), "def solve(x): ...") for make in (problem, prose_problem) for n in (1, 2, 3)])

@@ -13,9 +13,9 @@ from orchestrator.errors import ArtifactDamaged, PolytuneError, StudyError
 from orchestrator.export import export
 from orchestrator.ledger import Ledger, digests_of
 from orchestrator.stages import cells_of, execute, read_all_problems, score_cell
-from orchestrator.study import Study
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import train_trial
-from orchestrator.trial import TrialSpec
 
 METHODS = {
     "frozen": {"kind": "frozen"},

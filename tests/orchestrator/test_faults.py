@@ -17,10 +17,12 @@ from orchestrator.evaluation import pipeline
 from orchestrator.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.redaction import without_secrets
-from orchestrator.study import Resources, Study
-from orchestrator.studyfile import load_study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import train_trial
-from orchestrator.trial import TrialSpec, trials_of
 from orchestrator.underway import Listener, StudyRun
 from tasks.records import Record
 

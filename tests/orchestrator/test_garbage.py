@@ -12,8 +12,8 @@ from orchestrator.driver import store_study
 from orchestrator.errors import LedgerError, StudyHeld
 from orchestrator.garbage import Garbage, find_garbage, remove
 from orchestrator.ledger import JUDGED_AGAIN, Failure, Ledger
-from orchestrator.study import Study
-from orchestrator.trial import TrialSpec
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 
 WEIGHTS = "checkpoint-4/adapter_model.safetensors"
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.driver import ledger_of, store_study
-from orchestrator.studyfile import load_study
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
 
 TEXT = """\
 study: small

@@ -8,9 +8,12 @@ from orchestrator.evaluation import pipeline
 from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord, digests_of
 from orchestrator.limits import Limits, Meter
 from orchestrator.plan import plan
-from orchestrator.study import Resources, Study
-from orchestrator.studyfile import load_study
-from orchestrator.trial import StageName, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.underway import Listener, StudyRun
 
 STUDY = """

@@ -12,7 +12,7 @@ import typer
 from stage_code import PACKAGES, ROOT, changed, code_of, recorded
 
 from orchestrator.cli import app
-from orchestrator.trial import CODE_VERSIONS, StageName
+from orchestrator.study.stages import CODE_VERSIONS, StageName
 
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -40,8 +40,8 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
     if files:
         pytest.fail(
             f"the code of {stage} changed under version {version}: {', '.join(files)}. If it may give other "
-            f"numbers, raise CODE_VERSIONS[{stage!r}] in orchestrator/trial.py, so that finished stages run again. "
-            "Then, or if it gives the same, record it with: python -m tests.orchestrator.stage_code"
+            f"numbers, raise CODE_VERSIONS[{stage!r}] in orchestrator/study/stages.py, so that finished stages "
+            "run again. Then, or if it gives the same, record it with: python -m tests.orchestrator.stage_code"
         )
 
 

@@ -11,7 +11,7 @@ from small_studies import commit, finish_training, make_study, trial_of
 from orchestrator.errors import ArtifactDamaged, LedgerError
 from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of, read_lines
 from orchestrator.provenance import version
-from orchestrator.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec
 
 OUTPUT = {"completions.jsonl": '{"a": 1}\n'}
 

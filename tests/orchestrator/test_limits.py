@@ -9,8 +9,8 @@ from small_studies import finish_training, make_study, trial_of
 from orchestrator.driver import ledger_of, run_study
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter, leave_stopped, stopped_because
-from orchestrator.study import Study
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
 
 
 @pytest.fixture

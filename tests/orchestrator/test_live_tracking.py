@@ -28,9 +28,10 @@ from small_studies import finish_training, make_study, trial_of
 from orchestrator.driver import ledger_of, store_study
 from orchestrator.errors import StudyHeld
 from orchestrator.ledger import Attempt, Failure
-from orchestrator.study import Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking import LiveTracking, TrackingUnavailable, project, ui_command
-from orchestrator.trial import TrialSpec, trials_of
 
 BEFORE = 1.0  # A driver that began before everything here.
 T0 = 1_750_000_000.0
@@ -194,9 +195,9 @@ import os, signal, sys
 from pathlib import Path
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from orchestrator.driver import ledger_of
-from orchestrator.study import Study
+from orchestrator.study.schema import Study
 from orchestrator.tracking import project
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
 
 place, uri, path = sys.argv[1:]
 whole = getattr(SqlAlchemyStore, place)

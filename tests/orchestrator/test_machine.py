@@ -12,8 +12,8 @@ from orchestrator.driver import ledger_of, plan_study, run_study
 from orchestrator.machine import Machine, Work, asked_too_much, this_machine
 from orchestrator.plan import DoesNotFit, plan, refuse_what_does_not_fit
 from orchestrator.planview import plan_as_json, print_plan
-from orchestrator.study import Resources
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.resources import Resources
 
 TWO_CORES = Machine(cores=2, gpus=0)
 TWO_GPUS = Machine(cores=16, gpus=2)

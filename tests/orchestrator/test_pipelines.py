@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pipelines import JudgingJob, run_execution
-from orchestrator.studyfile import load_study
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
 from tasks.records import Completion, Problem
 
 STUDY = """

@@ -17,9 +17,11 @@ from orchestrator.named import read_named, write_named
 from orchestrator.plan import DoesNotFit, PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.planview import plan_as_json, print_plan
 from orchestrator.progress import progress_of
-from orchestrator.study import Resources
-from orchestrator.studyfile import load_study
-from orchestrator.trial import CODE_VERSIONS, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
+from orchestrator.study.stages import CODE_VERSIONS
+from orchestrator.study.trial import TrialSpec
 from orchestrator.watch import picture
 from trainers.memory import Estimate, Unknown
 

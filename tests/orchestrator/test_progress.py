@@ -13,9 +13,10 @@ from small_studies import finish_training, make_study, trial_of
 from orchestrator.driver import ledger_of
 from orchestrator.ledger import Failure, Ledger
 from orchestrator.progress import StageProgress, progress_of
-from orchestrator.study import Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from orchestrator.training import leave_progress
-from orchestrator.trial import TrialSpec, trials_of
 from orchestrator.watch import Watcher, picture
 
 

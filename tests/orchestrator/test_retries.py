@@ -15,10 +15,10 @@ from small_studies import make_study, trial_of
 from orchestrator.driver import ledger_of, run_study
 from orchestrator.ledger import Ledger
 from orchestrator.schedule import local_ray
-from orchestrator.study import Resources
-from orchestrator.studyfile import load_study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
 from orchestrator.training import crash_of, train_trial
-from orchestrator.trial import trials_of
 
 LARGE = """
 study: large

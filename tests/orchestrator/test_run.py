@@ -16,10 +16,11 @@ import pytest
 from orchestrator.collect import collect
 from orchestrator.driver import ledger_of, run_study
 from orchestrator.schedule import local_ray
-from orchestrator.study import Resources, Study
-from orchestrator.studyfile import load_study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import Study
 from orchestrator.training import train_trial
-from orchestrator.trial import trials_of
 from orchestrator.underway import Listener, Outcome
 
 STUDY = """

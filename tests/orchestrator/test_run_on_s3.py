@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger import Ledger
-from orchestrator.studyfile import load_study
-from orchestrator.trial import trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
 
 STUDY = """
 study: small

@@ -22,9 +22,11 @@ from orchestrator.errors import StageFailed
 from orchestrator.ledger import Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.search import Searches, resolved
-from orchestrator.study import Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 from orchestrator.trainings import TrainingQueue
-from orchestrator.trial import StageName, TrialSpec, trials_of
 
 SPACE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"uniform": [1, 4]}}
 # A training with this rank fails each time.

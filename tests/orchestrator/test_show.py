@@ -9,7 +9,7 @@ from small_studies import CODE, PROSE, make_study, trial_of
 from orchestrator.errors import StudyError
 from orchestrator.show import Shown, shown
 from orchestrator.stages import read_all_examples, read_all_problems
-from orchestrator.study import Study
+from orchestrator.study.schema import Study
 from tasks.records import Example
 
 LORA = {"lora": {"kind": "lora"}}

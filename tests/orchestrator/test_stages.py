@@ -19,7 +19,7 @@ from orchestrator.stages import (
     read_all_problems,
     score_cell,
 )
-from orchestrator.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec
 from tasks.readers import Source, read_problems
 from tasks.records import Problem, Track
 
@@ -29,7 +29,7 @@ PROSE_TRACKS = ("summarization/python", "summarization/java")
 _COUNTER = """
 import os, sys
 from orchestrator.stages import execute
-from orchestrator.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec
 from tasks.records import Completion, Problem
 import evaluators.extraction, evaluators.sandbox
 problem, completion, trial = sys.argv[1:]

@@ -21,9 +21,12 @@ from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of
 from orchestrator.projection import figures_of, trial_uploads
 from orchestrator.results import InstanceRow
 from orchestrator.stages import cells_of, read_all_problems, score_cell
-from orchestrator.study import Study, plain_form, validate
+from orchestrator.study.cells import trials_of
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.schema import Study, validate
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrackSource, TrialSpec
 from orchestrator.tracking import TrackingUnavailable, project, tracking_uri, ui_command
-from orchestrator.trial import StageName, TrackSource, TrialSpec, trials_of
 from tasks.records import Completion, Problem, Verdict, VerdictName
 
 FINISHED_AT = 1_750_000_000.0

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import StageFailed
-from orchestrator.study import Study
+from orchestrator.study.cells import trials_of
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
 from orchestrator.trainings import Order, TrainingQueue
-from orchestrator.trial import TrialSpec, trials_of
 from tests.orchestrator.small_studies import make_study
 
 METHODS = {

@@ -16,11 +16,11 @@ from orchestrator.errors import StudyError
 from orchestrator.garbage import named_keys
 from orchestrator.schedule import local_ray
 from orchestrator.search import resolved, under_search, unfinished
-from orchestrator.space import Range, Search, Values, with_values
-from orchestrator.study import Study
-from orchestrator.studyfile import load_named, load_study
+from orchestrator.study.cells import candidates_of, trials_of
+from orchestrator.study.file import load_named, load_study
+from orchestrator.study.schema import Study
+from orchestrator.study.space import Range, Search, Values, with_values
 from orchestrator.tpe import ask
-from orchestrator.trial import candidates_of, trials_of
 from tasks.readers.source import DataError
 from trainers.spec import TrainingSettings
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 from small_studies import CODE, PROSE, raw_study
 
-from orchestrator.study import Method, Study, plain_form, validate
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.schema import Method, Study, validate
 from tasks.readers import Source
 from tasks.records import Task
 

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from small_studies import CODE, PROSE, make_study, trial_of, write_data
 
-from orchestrator.study import Study
-from orchestrator.studyfile import load_study
-from orchestrator.trial import CODE_VERSIONS, StageName, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import CODE_VERSIONS, StageName
+from orchestrator.study.trial import TrialSpec
 from tasks.readers import DataError
 from trainers.locations import ModelError
 
-STUDIES = Path(__file__).resolve().parents[2] / "studies"
+STUDIES = Path(__file__).resolve().parents[3] / "studies"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SIMILARITY = {"max_steps": 4, "learning_rate": 0.001, "validate_every": 2, "select_by": "similarity"}
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.fingerprint import canonical, fingerprint
+from orchestrator.study.fingerprint import canonical, fingerprint
 from tasks.records import Language, Record
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -62,7 +62,7 @@ def test_order_of_a_list_is_part_of_its_name() -> None:
 
 
 def test_name_is_the_same_in_every_process() -> None:
-    code = f"from orchestrator.fingerprint import fingerprint; print(fingerprint({EXAMPLE!r}))"
+    code = f"from orchestrator.study.fingerprint import fingerprint; print(fingerprint({EXAMPLE!r}))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code],

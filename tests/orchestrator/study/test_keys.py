@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from pydantic import Field, create_model
 
-from orchestrator.fingerprint import canonical
-from orchestrator.studyfile import load_study
-from orchestrator.trial import TrackSource, TrialSpec, trials_of
+from orchestrator.study.cells import trials_of
+from orchestrator.study.file import load_study
+from orchestrator.study.fingerprint import canonical
+from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.readers import digest
 from tasks.records import Record
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STORED = Path(__file__).with_name("study_keys.json")
 NEEDS_DATA = ("public-files",)
 

@@ -11,12 +11,11 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
-from orchestrator.space import Search, fit, with_values
+from orchestrator.study.resources import Resources
+from orchestrator.study.space import Search, fit, with_values
 from tasks.readers import Source
 from tasks.records import Record, Task, Track
 from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
-
-ROLES = ("train", "validation", "test")
 
 
 def _known(track: str) -> str:
@@ -98,39 +97,6 @@ class Evaluation(Record):
     quality: bool = True
 
 
-class Resources(Record):
-    """Where and how it runs; nothing here is meant to change a number.
-
-    Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
-    processes for a full fine-tuning. `generators` tasks at once write completions, each on
-    `generator_cpus` and `generator_gpus`. `address`, or the environment's `RAY_ADDRESS`, joins a
-    running Ray cluster. A training process that
-    would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
-
-    `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
-    is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
-    where it can be. `checkpoints_gib` is how much the weights of all trainings in the storage may take together:
-    no training begins that would pass it.
-    """
-
-    address: str | None = None
-    trial_cpus: int = Field(default=1, ge=1)
-    trial_gpus: float = Field(default=0.0, ge=0)
-    trial_memory_mb: int | None = Field(default=None, ge=1)
-    full_workers: int = Field(default=1, ge=1)
-    micro_batch: int = Field(default=16, ge=1)
-    zero_stage: Literal[0, 1, 2, 3] = 2
-    gradient_checkpointing: bool = False
-    generators: int = Field(default=1, ge=1)
-    generator_cpus: int = Field(default=1, ge=1)
-    generator_gpus: float = Field(default=0.0, ge=0)
-    generation_batch: int = Field(default=32, ge=1)
-    object_store_mb: int = Field(default=256, ge=80)
-    price_per_hour: float | None = Field(default=None, ge=0)
-    device_memory_gib: float | None = Field(default=None, gt=0)
-    checkpoints_gib: float | None = Field(default=None, gt=0)
-
-
 class Study(Record):
     """One question: models x methods x tasks x seeds, with training and evaluation settings."""
 
@@ -191,96 +157,6 @@ def short_name(model: ModelSpec) -> str:
     return model.name.removeprefix("builtin:").rsplit("/", 1)[-1]
 
 
-def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
-    """Write out a file's short forms: model names, source names, shared training settings, limits.
-
-    Values of a wrong type are passed on as they are, for validation to name.
-    """
-    plain = {key: value for key, value in raw.items() if key not in ("training", "lora")}
-    if isinstance(raw.get("models"), list):
-        plain["models"] = [{"name": model} if isinstance(model, str) else model for model in raw["models"]]
-    data = raw.get("data") if isinstance(raw.get("data"), dict) else {}
-    if isinstance(raw.get("tasks"), dict):
-        plain["tasks"] = {str(track): _plain_task(entry, data or {}) for track, entry in raw["tasks"].items()}
-    if isinstance(raw.get("methods"), dict):
-        plain["methods"] = {str(name): _plain_method(entry, raw) for name, entry in raw["methods"].items()}
-    return plain
-
-
-def _plain_task(entry: Any, data: dict[str, Any]) -> Any:
-    if not isinstance(entry, dict):
-        return entry
-    return {
-        role: _plain_sources(value, role=role, limit=data.get(f"{role}_limit")) if role in ROLES else value
-        for role, value in entry.items()
-    }
-
-
-def _plain_sources(value: Any, *, role: str, limit: Any) -> Any:
-    sources = value if isinstance(value, list) else [value]
-    plain = []
-    for source in sources:
-        source = {"reader": source} if isinstance(source, str) else source
-        if isinstance(source, dict):
-            source = {"split": role, **({"limit": limit} if limit is not None else {}), **source}
-        plain.append(source)
-    return plain
-
-
-def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
-    if not isinstance(entry, dict):
-        return entry
-    plain = dict(entry)
-    if entry.get("kind") in ("lora", "qlora", "full"):
-        plain["training"] = _merged(raw.get("training"), entry.get("training"))
-    if entry.get("kind") in ("lora", "qlora"):
-        plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
-    if isinstance(entry.get("search"), dict):
-        plain["search"] = _plain_search(entry["search"], plain)
-    return plain
-
-
-def _plain_search(search: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
-    """A search with a word on each setting that the study fixes besides; validation refuses those."""
-    if not isinstance(search.get("space"), dict):
-        return search
-    space = dict(search["space"])
-    for key, entry in space.items():
-        room, _, name = str(key).partition(".")
-        block = method.get(room)
-        if isinstance(block, dict) and name in block and isinstance(entry, dict):
-            space[key] = {**entry, "fixed": block[name]}
-    return {**search, "space": space}
-
-
-def stored_form(study: Study) -> dict[str, Any]:
-    """A study as it is kept under its name: what a search looks for has no other value there."""
-    plain: dict[str, Any] = study.model_dump(mode="json")
-    for method in plain["methods"].values():
-        if method["search"] is None:
-            continue
-        method["search"]["chosen"] = {}
-        for key in method["search"]["space"]:
-            room, _, name = key.partition(".")
-            if method[room] is not None:
-                method[room].pop(name)
-    return plain
-
-
-def _merged(shared: Any, own: Any) -> Any:
-    """A method's own settings over the shared ones; what is no mapping is left for validation to name."""
-    for block in (own, shared):
-        if block is not None and not isinstance(block, dict):
-            return block
-    if shared is None or own is None:
-        return shared if own is None else own
-    merged = {**shared, **own}
-    if own.keys() & {"epochs", "max_steps"}:
-        # A method that says how long replaces the shared wording of it, whichever that is.
-        merged = {key: value for key, value in merged.items() if key in own or key not in ("epochs", "max_steps")}
-    return merged
-
-
 def validate(raw: dict[str, Any]) -> Study:
     """The study that a plain form describes.
 
@@ -294,12 +170,9 @@ __all__ = [
     "DataSettings",
     "Evaluation",
     "Method",
-    "Resources",
     "Study",
     "TaskData",
     "ValidationError",
-    "plain_form",
     "short_name",
-    "stored_form",
     "validate",
 ]

@@ -16,10 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
-from orchestrator.conflicts import conflicts
 from orchestrator.errors import Fault, StudyError
-from orchestrator.space import Range, Search
-from orchestrator.study import DataSettings, Evaluation, Method, Resources, Study, TaskData, plain_form, validate
+from orchestrator.study.conflicts import conflicts
+from orchestrator.study.plainform import plain_form
+from orchestrator.study.resources import Resources
+from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
+from orchestrator.study.space import Range, Search
 from tasks.readers import Source
 from trainers.spec import LoraSettings, ModelSpec, TrainingSettings
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StudyError
-from orchestrator.study import Study
-from orchestrator.studyfile import load_named, load_study
+from orchestrator.study.file import load_named, load_study
+from orchestrator.study.schema import Study
 
-STUDIES = Path(__file__).resolve().parents[2] / "studies"
+STUDIES = Path(__file__).resolve().parents[3] / "studies"
 TEXT = """\
 study: small
 models: [builtin:micro]

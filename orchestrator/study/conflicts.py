@@ -7,7 +7,7 @@ hub model that neither tells of, only its name is looked at, and what is not kno
 from collections.abc import Iterator
 
 from orchestrator.errors import Fault
-from orchestrator.study import Method, Study
+from orchestrator.study.schema import Method, Study
 from trainers.locations import quantised
 from trainers.memory import Unknown, shape_of
 from trainers.spec import ModelSpec

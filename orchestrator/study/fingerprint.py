@@ -1,8 +1,8 @@
 """Canonical encoding and hash of specs: the names that stages go by.
 
-One decision: what this cannot encode it refuses. A silent `repr` of an unknown object would give two
-names to one spec, or one name to two. A setting that was added later and holds its neutral default is left out, so that it
-renames nothing that was finished before it.
+One decision: what this cannot encode it refuses. A silent `repr` of an unknown object would give two names to
+one spec, or one name to two. A setting that was added later and holds its neutral default is left out, so that
+it renames nothing that was finished before it.
 """
 
 import hashlib

@@ -1,0 +1,1 @@
+"""What is asked: the study file, its schema, and the trials, stages and keys that follow from it."""

@@ -1,0 +1,121 @@
+"""The cells of a study: each model, method, group of tasks and seed as a trial, with data and models identified.
+
+One decision: a study is expanded in one place, which reads local files and never a network.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.study.schema import Method, Study, short_name
+from orchestrator.study.space import Values, with_values
+from orchestrator.study.trial import TrackSource, TrialSpec
+from tasks.readers import Source, digest
+from tasks.records import Task
+from trainers.locations import local_digest
+from trainers.spec import ModelSpec
+
+
+def trials_of(study: Study) -> tuple[TrialSpec, ...]:
+    """Every cell of a study, with data and models identified. Reads local files, never a network.
+
+    Raises:
+        DataError, ModelError: if local data or a local model is not there.
+    """
+    root = Path(study.data.root)
+    cache: dict[str, str | None] = {}
+
+    def identified(track: str, sources: tuple[Source, ...]) -> tuple[TrackSource, ...]:
+        found = []
+        for source in sources:
+            wording = source.model_dump_json()
+            if wording not in cache:
+                cache[wording] = digest(source, root=root)
+            found.append(TrackSource(track=track, source=source, identity=cache[wording]))
+        return tuple(found)
+
+    data = {
+        role: {track: identified(track, getattr(entry, role)) for track, entry in study.tasks.items()}
+        for role in ("train", "validation", "test")
+    }
+    models = [m.model_copy(update={"digest": local_digest(m)}) for m in study.models]
+    return tuple(
+        _trial(study, model, name=name, group=group, seed=seed, data=data)
+        for seed in study.seeds
+        for model in models
+        for name, method in study.methods.items()
+        for group in _groups(study, method)
+        # What a search has not found yet is no trial yet.
+        if method.search is None or place_of(model, group[0]) in method.search.chosen
+    )
+
+
+def candidates_of(
+    study: Study, name: str, tried: Sequence[Values] | None = None, *, after: int = 0
+) -> dict[str, tuple[tuple[TrialSpec, ...], ...]]:
+    """The trainings of a method's search: by model and group, for each candidate one a seed.
+
+    The candidates are those that the search begins with, or those to be `tried` `after` so many others. They have no
+    problems to test on: only what a search chose is tested.
+    """
+    method = study.methods[name]
+    assert method.search is not None
+    found: dict[str, list[tuple[TrialSpec, ...]]] = {}
+    for number, values in enumerate(method.search.candidates() if tried is None else tried):
+        label = f"{name}-try{after + number}"
+        chosen = {place_of(model, group): values for model in study.models for group, _ in _groups(study, method)}
+        search = method.search.model_copy(update={"chosen": chosen})
+        one = study.model_copy(
+            update={"methods": {label: method.model_copy(update={"search": search})}, "seeds": method.search.seeds}
+        )
+        for trial in trials_of(one):
+            place = place_of(trial.model, trial.group)
+            untested = trial.model_copy(update={"test": ()})
+            group = found.setdefault(place, [])
+            if len(group) <= number:
+                group.append(())
+            group[number] = (*group[number], untested)
+    return {place: tuple(group) for place, group in found.items()}
+
+
+def place_of(model: ModelSpec, group: str) -> str:
+    """Where a search has a result of its own: a model and a group of tracks."""
+    return f"{short_name(model)}/{group}"
+
+
+_Data = dict[str, dict[str, tuple[TrackSource, ...]]]
+_Group = tuple[str, tuple[str, ...]]
+
+
+def _groups(study: Study, method: Method) -> tuple[_Group, ...]:
+    """Groups of tracks that share a model: all of them, or one group for each task."""
+    if method.grouping == "together":
+        return (("all", tuple(study.tasks)),)
+    return tuple((task.value, tracks) for task in Task if (tracks := study.tracks_of(task)))
+
+
+def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: int, data: _Data) -> TrialSpec:
+    method, (group_name, tracks) = study.methods[name], group
+
+    def sources(role: str) -> tuple[TrackSource, ...]:
+        return tuple(source for track in tracks for source in data[role][track])
+
+    training, lora = method.training, method.lora
+    if method.search is not None and training is not None:
+        training, lora = with_values(training, lora, method.search.chosen[place_of(model, group_name)])
+    return TrialSpec(
+        method_name=name,
+        model=model,
+        kind=method.kind,
+        grouping=method.grouping,
+        group=group_name,
+        tracks=tracks,
+        seed=seed,
+        lora=lora,
+        training=training,
+        train=() if method.kind == "frozen" else sources("train"),
+        validation=() if method.kind == "frozen" else sources("validation"),
+        test=sources("test"),
+        generation=study.evaluation.generation,
+        limits=study.evaluation.limits,
+        quality=study.evaluation.quality,
+    )

@@ -1,0 +1,104 @@
+"""A study in its plain form: short forms written out, shared settings merged into each method.
+
+One decision: this is done on plain data before validation, which alone judges it; what is of a wrong type is passed
+on as it is, so that every fault of a file is found by one validation and placed by one look at its lines.
+"""
+
+from typing import Any
+
+from orchestrator.study.schema import Study
+
+_ROLES = ("train", "validation", "test")
+
+
+def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
+    """Write out a file's short forms: model names, source names, shared training settings, limits.
+
+    Values of a wrong type are passed on as they are, for validation to name.
+    """
+    plain = {key: value for key, value in raw.items() if key not in ("training", "lora")}
+    if isinstance(raw.get("models"), list):
+        plain["models"] = [{"name": model} if isinstance(model, str) else model for model in raw["models"]]
+    data = raw.get("data") if isinstance(raw.get("data"), dict) else {}
+    if isinstance(raw.get("tasks"), dict):
+        plain["tasks"] = {str(track): _plain_task(entry, data or {}) for track, entry in raw["tasks"].items()}
+    if isinstance(raw.get("methods"), dict):
+        plain["methods"] = {str(name): _plain_method(entry, raw) for name, entry in raw["methods"].items()}
+    return plain
+
+
+def _plain_task(entry: Any, data: dict[str, Any]) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {
+        role: _plain_sources(value, role=role, limit=data.get(f"{role}_limit")) if role in _ROLES else value
+        for role, value in entry.items()
+    }
+
+
+def _plain_sources(value: Any, *, role: str, limit: Any) -> Any:
+    sources = value if isinstance(value, list) else [value]
+    plain = []
+    for source in sources:
+        source = {"reader": source} if isinstance(source, str) else source
+        if isinstance(source, dict):
+            source = {"split": role, **({"limit": limit} if limit is not None else {}), **source}
+        plain.append(source)
+    return plain
+
+
+def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    plain = dict(entry)
+    if entry.get("kind") in ("lora", "qlora", "full"):
+        plain["training"] = _merged(raw.get("training"), entry.get("training"))
+    if entry.get("kind") in ("lora", "qlora"):
+        plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
+    if isinstance(entry.get("search"), dict):
+        plain["search"] = _plain_search(entry["search"], plain)
+    return plain
+
+
+def _plain_search(search: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """A search with a word on each setting that the study fixes besides; validation refuses those."""
+    if not isinstance(search.get("space"), dict):
+        return search
+    space = dict(search["space"])
+    for key, entry in space.items():
+        room, _, name = str(key).partition(".")
+        block = method.get(room)
+        if isinstance(block, dict) and name in block and isinstance(entry, dict):
+            space[key] = {**entry, "fixed": block[name]}
+    return {**search, "space": space}
+
+
+def stored_form(study: Study) -> dict[str, Any]:
+    """A study as it is kept under its name: what a search looks for has no other value there."""
+    plain: dict[str, Any] = study.model_dump(mode="json")
+    for method in plain["methods"].values():
+        if method["search"] is None:
+            continue
+        method["search"]["chosen"] = {}
+        for key in method["search"]["space"]:
+            room, _, name = key.partition(".")
+            if method[room] is not None:
+                method[room].pop(name)
+    return plain
+
+
+def _merged(shared: Any, own: Any) -> Any:
+    """A method's own settings over the shared ones; what is no mapping is left for validation to name."""
+    for block in (own, shared):
+        if block is not None and not isinstance(block, dict):
+            return block
+    if shared is None or own is None:
+        return shared if own is None else own
+    merged = {**shared, **own}
+    if own.keys() & {"epochs", "max_steps"}:
+        # A method that says how long replaces the shared wording of it, whichever that is.
+        merged = {key: value for key, value in merged.items() if key in own or key not in ("epochs", "max_steps")}
+    return merged
+
+
+__all__ = ["plain_form", "stored_form"]
