@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.snippets import translation_pairs
+from orchestrator.ledger.artifacts import ScoredCell
 from orchestrator.report.quality import list_counts, read_three_ways
 from orchestrator.results import CellScores, InstanceRow
-from orchestrator.stages import ScoredCell, score_cell
+from orchestrator.stages import score_cell
 from tasks.records import Completion, Language, Problem
 
 EMPTIED = 0.676

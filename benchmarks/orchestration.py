@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import driver
-from orchestrator.attempts import run_stage
 from orchestrator.errors import StageFailed
 from orchestrator.evaluation import PIPELINES
-from orchestrator.ledger import Attempt, Ledger
+from orchestrator.ledger.attempts import run_stage
+from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.schedule import local_ray, run_trainings
 from orchestrator.study.cells import trials_of

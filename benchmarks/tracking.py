@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from orchestrator.ledger import Ledger, StageRecord, digests_of
+from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Study, validate

@@ -123,7 +123,8 @@ def run(
 
 def _run_watched(loaded: "Study", limits: "Limits", *, quiet: bool) -> "tuple[Outcome, Any, Path | None]":
     """Run a study while a person and MLflow are shown how far it is, then write its report."""
-    from orchestrator.driver import ledger_of, run_study
+    from orchestrator.driver import run_study
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.search import resolved
     from orchestrator.study.cells import trials_of
     from orchestrator.tracking import LiveTracking, tracking_uri
@@ -226,8 +227,8 @@ def _print_causes(outcome: "Outcome") -> None:
 def _report(study: "Study") -> tuple[Any, Path | None]:
     """A study's results, and their page unless the ledger has no room for it, which is told."""
     from orchestrator.collect import collect
-    from orchestrator.driver import ledger_of
     from orchestrator.errors import LedgerError
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.report import write_report
     from orchestrator.study.cells import trials_of
 
@@ -327,8 +328,8 @@ def export(
     merge: Annotated[bool, typer.Option("--merge", help="Merge the adapter into the full-precision base.")] = False,
 ) -> None:
     """Write a trial's adapter, or merged model, with a model card."""
-    from orchestrator.driver import ledger_of
     from orchestrator.export import export as write_export
+    from orchestrator.ledger.studies import ledger_of
 
     loaded = load(study, None)
     sys.stdout.write(f"Written: {write_export(loaded, trial, ledger_of(loaded), to=to, merge=merge)}\n")

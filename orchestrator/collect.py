@@ -4,20 +4,18 @@ One decision: what is not in the ledger is not in the results; a trial without a
 with the stage that is missing and its cause.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from evaluators.health import Health
-from orchestrator.ledger import Ledger, StageRecord, read_lines
+from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, completions_of, curve_of, verdicts_of
+from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
-from orchestrator.stages import ScoredCell
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.tally import how_it_ran
-from tasks.records import Completion, Verdict
+from tasks.records import Verdict
 
 _Records = Mapping[StageName, StageRecord]
 
@@ -39,7 +37,12 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         rows += trial_rows
         cells += trial_cells
     any_record = next((r for found in records.values() for r in found.values()), None)
-    judged = [v for found in records.values() if "execute" in found for v in verdicts_of(ledger, found["execute"])]
+    judged = [
+        v
+        for found in records.values()
+        if StageName.EXECUTE in found
+        for v in verdicts_of(ledger, found[StageName.EXECUTE])
+    ]
     return StudyResults(
         study=study.study,
         question=study.question,
@@ -51,47 +54,10 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     )
 
 
-def completions_of(ledger: Ledger, record: StageRecord) -> tuple[Completion, ...]:
-    """What a finished generate stage wrote."""
-    return tuple(
-        Completion.model_validate(row)
-        for row in read_lines(ledger.folder(record, under="completions.jsonl") / "completions.jsonl")
-    )
-
-
-def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
-    """What a finished execute stage found."""
-    return tuple(
-        Verdict.model_validate(row)
-        for row in read_lines(ledger.folder(record, under="verdicts.jsonl") / "verdicts.jsonl")
-    )
-
-
-def curve_of(ledger: Ledger, record: StageRecord) -> tuple[dict[str, float], ...]:
-    """Every row that a finished training logged, in order."""
-    return curve_in(ledger.folder(record, under="metrics/"))
-
-
-def curve_in(attempt: Path) -> tuple[dict[str, float], ...]:
-    """Every row that an attempt at a training has logged so far, in order.
-
-    A line that is just being written, or that a crash cut off, ends the reading. A row without a time
-    of its own has its chunk's.
-    """
-    rows: list[dict[str, float]] = []
-    for chunk in sorted((attempt / "metrics").glob("*.jsonl")):
-        written = chunk.stat().st_mtime
-        for line in chunk.read_text(encoding="utf-8").splitlines(keepends=True):
-            if not line.endswith("}\n"):
-                return tuple(rows)
-            rows.append({"time": written, **json.loads(line)})
-    return tuple(rows)
-
-
 def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
-    if "generate" not in records:
+    if StageName.GENERATE not in records:
         return {}
-    return {(c.problem_id, c.sample): c.text for c in completions_of(ledger, records["generate"])}
+    return {(c.problem_id, c.sample): c.text for c in completions_of(ledger, records[StageName.GENERATE])}
 
 
 def _outcome(
@@ -104,7 +70,7 @@ def _outcome(
             stages.append(_unfinished(trial, stage, ledger))
             continue
         facts: dict[str, Any] = dict(record.facts)
-        if stage == "generate" and base:
+        if stage == StageName.GENERATE and base:
             texts = _texts(ledger, records)
             shared = texts.keys() & base.keys()
             if shared:
@@ -119,7 +85,7 @@ def _outcome(
         tracks=trial.tracks,
         seed=trial.seed,
         stages=tuple(stages),
-        curve=curve_of(ledger, records["train"]) if "train" in records else (),
+        curve=curve_of(ledger, records[StageName.TRAIN]) if StageName.TRAIN in records else (),
     )
 
 
@@ -133,33 +99,37 @@ def _unfinished(trial: TrialSpec, stage: StageName, ledger: Ledger) -> StageOutc
 
 
 def _scored(trial: TrialSpec, ledger: Ledger, records: _Records) -> tuple[list[InstanceRow], list[CellScores]]:
-    if "score" not in records:
+    if StageName.SCORE not in records:
         return [], []
-    text = (ledger.folder(records["score"], under="cells.json") / "cells.json").read_text(encoding="utf-8")
-    scored = [ScoredCell.model_validate(cell) for cell in json.loads(text)]
+    scored = cells_of(ledger, records[StageName.SCORE])
     verdicts = (
-        {(v.task_id, v.sample): v for v in verdicts_of(ledger, records["execute"])} if "execute" in records else {}
+        {(v.task_id, v.sample): v for v in verdicts_of(ledger, records[StageName.EXECUTE])}
+        if StageName.EXECUTE in records
+        else {}
     )
     rows = [row for cell in scored for row in _rows(trial, cell, verdicts)]
     return rows, [_cell(trial, cell, verdicts) for cell in scored]
 
 
 def _rows(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> list[InstanceRow]:
-    rows = []
-    for raw in cell.rows:
-        row: dict[str, Any] = dict(raw)
-        verdict = verdicts.get((row["problem_id"], row["sample"]))
-        rows.append(
-            InstanceRow(
-                trial=trial.label,
-                track=cell.track,
-                dataset=cell.dataset,
-                verdict=verdict.verdict if verdict else None,
-                detail=verdict.detail if verdict else "",
-                **row,
-            )
-        )
-    return rows
+    return [_row(trial, cell, row, verdicts.get((row.problem_id, row.sample))) for row in cell.rows]
+
+
+def _row(trial: TrialSpec, cell: ScoredCell, row: ScoredRow, verdict: Verdict | None) -> InstanceRow:
+    return InstanceRow(
+        trial=trial.label,
+        track=cell.track,
+        dataset=cell.dataset,
+        problem_id=row.problem_id,
+        sample=row.sample,
+        empty=row.empty,
+        parses=row.parses,
+        verdict=verdict.verdict if verdict else None,
+        detail=verdict.detail if verdict else "",
+        scores=row.scores,
+        counts=row.counts,
+        rules=row.rules,
+    )
 
 
 def _notes(unjudged: list[str]) -> list[str]:
@@ -174,7 +144,7 @@ def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
     unjudged = [
         verdict.detail
         for row in cell.rows
-        if (verdict := verdicts.get((row["problem_id"], row["sample"]))) and verdict.verdict == "unjudged"  # type: ignore[arg-type]
+        if (verdict := verdicts.get((row.problem_id, row.sample))) and verdict.verdict == "unjudged"
     ]
     return CellScores(
         trial=trial.label,

@@ -15,11 +15,12 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.errors import StageFailed
 from orchestrator.evaluation import PIPELINES
-from orchestrator.lease import Lease
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.lease import Lease
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.manifest import read_named, write_named
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.limits import Limits, Meter, leave_stopped
 from orchestrator.machine import asked_too_much, this_machine, works_of
-from orchestrator.named import read_named, write_named
 from orchestrator.plan import PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.schedule import local_ray, run_trainings
@@ -34,16 +35,15 @@ from orchestrator.training import train_trial
 from orchestrator.trainings import TrainingQueue
 from orchestrator.underway import Listener, Outcome, StudyRun
 
-_STAGES: tuple[StageName, ...] = ("train", "generate", "execute", "score")
-_UPSTREAM: dict[StageName, StageName] = {"generate": "train", "execute": "generate", "score": "generate"}
+_STAGES: tuple[StageName, ...] = (StageName.TRAIN, StageName.GENERATE, StageName.EXECUTE, StageName.SCORE)
+_UPSTREAM: dict[StageName, StageName] = {
+    StageName.GENERATE: StageName.TRAIN,
+    StageName.EXECUTE: StageName.GENERATE,
+    StageName.SCORE: StageName.GENERATE,
+}
 # How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
 _TICK_S = 1.0
 _PARTING_S = 6.0
-
-
-def ledger_of(study: Study) -> Ledger:
-    """The ledger that a study's storage setting names."""
-    return Ledger(study.storage)
 
 
 def store_study(study: Study, ledger: Ledger) -> None:
@@ -76,7 +76,7 @@ def _plan(
 def _refused_searches(study: Study) -> tuple[str, ...]:
     """What this machine cannot offer to the searches that are to come, and to the trials that they will find."""
     kinds = dict.fromkeys(study.methods[name].kind for name in unfinished(study))
-    works = [work for kind in kinds for work in works_of(kind, ("train", "generate"))]
+    works = [work for kind in kinds for work in works_of(kind, (StageName.TRAIN, StageName.GENERATE))]
     return asked_too_much(works, study.resources, this_machine(study.resources))
 
 
@@ -109,7 +109,7 @@ def run_study(study: Study, *, listener: Listener | None = None, limits: Limits 
             study = resolved(study, ledger)
             told.study(study)
         run = StudyRun(study, ledger, lease=lease, listener=told, meter=meter)
-        run.outcome.failed.update({(label, "train"): cause for label, cause in failed.items()})
+        run.outcome.failed.update({(label, StageName.TRAIN): cause for label, cause in failed.items()})
         _go_on_from(run)
         store_study(study, ledger)
         run.look()
@@ -194,14 +194,14 @@ def run_one_here(study: Study, label: str) -> Outcome:
         run.trials = tuple(trial for trial in run.trials if trial.label == label)
         store_study(study, ledger)
         run.look()
-        for trial in run.due("train"):
+        for trial in run.due(StageName.TRAIN):
             failed = train_trial(
                 trial.model_dump_json(),
                 storage=ledger.address,
                 root=study.data.root,
                 resources_json=resources.model_dump_json(),
             )
-            run.finished(trial, "train", failed)
+            run.finished(trial, StageName.TRAIN, failed)
         for stage, pipeline in PIPELINES.items():
             if due := run.due(stage):
                 pipeline(run, due, here=True)
@@ -238,7 +238,7 @@ def _run_threads(run: StudyRun) -> None:
 
     def guarded(stage: StageName) -> None:
         try:
-            if stage == "train":
+            if stage == StageName.TRAIN:
                 _train(run)
             else:
                 _whenever_due(run, stage)
@@ -278,25 +278,25 @@ def _run_threads(run: StudyRun) -> None:
 
 
 def _train(run: StudyRun) -> None:
-    due = run.due("train")
+    due = run.due(StageName.TRAIN)
     if not due:
         return
-    run.listener.stage("train", len(due))
+    run.listener.stage(StageName.TRAIN, len(due))
 
     def ended(trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
         if run.stopping and failed is not None:
             return
         if failed is not None and again:
-            run.begins_again(trial, "train", failed, again)
+            run.begins_again(trial, StageName.TRAIN, failed, again)
         else:
-            run.finished(trial, "train", failed)
+            run.finished(trial, StageName.TRAIN, failed)
 
     queue = TrainingQueue(
         due,
         resources=run.study.resources,
         ended=ended,
-        may_start=lambda trial: run.meter.may_start(trial, "train"),
-        hours=lambda trial: run.meter.hours(trial, "train"),
+        may_start=lambda trial: run.meter.may_start(trial, StageName.TRAIN),
+        hours=lambda trial: run.meter.hours(trial, StageName.TRAIN),
     )
     _recall(run, queue)
     run.queue = queue
@@ -308,7 +308,7 @@ def _train(run: StudyRun) -> None:
 def _recall(run: StudyRun, queue: TrainingQueue) -> None:
     """Begin with the micro-batches that earlier runs found to fit."""
     for trial in run.trials:
-        facts = run.facts(trial, "train")
+        facts = run.facts(trial, StageName.TRAIN)
         runtime = facts.get("runtime")
         if isinstance(runtime, dict) and any(str(why).startswith("memory") for why in facts.get("retried", [])):
             queue.learn(trial, int(str(runtime["micro_batch"])))

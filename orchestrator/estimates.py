@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from orchestrator.ledger import StageRecord
+from orchestrator.ledger.ledger import StageRecord
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
@@ -66,12 +66,12 @@ def _count(number: int) -> str:
 
 def _sort(stage: StageName, spec: _Spec, specs: Mapping[str, _Spec]) -> tuple[str, float] | None:
     """What a stage's duration depends on, hashed, and the amount of work in units of that sort."""
-    if stage == "train":
+    if stage == StageName.TRAIN:
         return _training_sort(spec)
     upstream = specs.get(spec["inputs"][0]) if spec["inputs"] else {}
     if upstream is None:
         return None
-    if stage == "generate":
+    if stage == StageName.GENERATE:
         training = upstream.get("training") or {"kind": "frozen", "model": spec.get("model")}
         asked = {name: value for name, value in spec["generation"].items() if name not in ("samples", "seed")}
         sort = {"model": training["model"], "kind": training["kind"], "test": spec["test"], "asked": asked}
@@ -125,12 +125,12 @@ def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resour
     total, basis = 0.0, ""
     for stage in due:
         known = history.disk(trial, stage)
-        if isinstance(known, Unknown) and stage == "train":
+        if isinstance(known, Unknown) and stage == StageName.TRAIN:
             rank = trial.lora.rank if trial.lora else 0
             known = weights_size(trial.model, kind=trial.kind, rank=rank, on_cpu=resources.trial_gpus == 0)
         if isinstance(known, Estimate):
             total, basis = total + known.value, basis or known.basis
-        elif stage == "train":
+        elif stage == StageName.TRAIN:
             return known
     return Estimate(value=total, basis=basis) if basis else Unknown(reason="nothing like it is in the ledger yet")
 
@@ -153,9 +153,9 @@ def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> floa
     """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
     processes = resources.full_workers if trial.kind == "full" else 1
     if resources.trial_gpus or resources.generator_gpus:
-        gpus = {"train": resources.trial_gpus * processes, "generate": resources.generator_gpus}
+        gpus = {StageName.TRAIN: resources.trial_gpus * processes, StageName.GENERATE: resources.generator_gpus}
         return float(gpus.get(stage, 0.0))
-    cores = {"train": resources.trial_cpus * processes, "generate": resources.generator_cpus}
+    cores = {StageName.TRAIN: resources.trial_cpus * processes, StageName.GENERATE: resources.generator_cpus}
     return float(cores.get(stage, 1))
 
 

@@ -3,25 +3,22 @@
 One decision: a pipeline serves whatever is due when it starts, and what fails in it is its trial's alone.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from orchestrator.attempts import record_failure, record_success
 from orchestrator.causes import kind_of
-from orchestrator.collect import completions_of
 from orchestrator.errors import StageFailed
-from orchestrator.instances import write_instances
-from orchestrator.ledger import Attempt, StageRecord
+from orchestrator.ledger.artifacts import completions_of, write_results
+from orchestrator.ledger.attempts import record_failure, record_success
+from orchestrator.ledger.ledger import Attempt, StageRecord
+from orchestrator.ledger.progress import leave_progress
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.training import leave_progress
 from orchestrator.underway import StudyRun
 from tasks.readers.source import DataError
 from tasks.records import Language, Problem
@@ -51,12 +48,12 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
 
     def job(trial: TrialSpec) -> GenerationJob:
         return GenerationJob(
-            key=trial.key("generate"),
+            key=trial.key(StageName.GENERATE),
             weights=Weights(
                 model=trial.model,
                 kind=trial.kind,
                 storage=run.ledger.address,
-                record=None if trial.kind == "frozen" else run.record(trial, "train"),
+                record=None if trial.kind == "frozen" else run.record(trial, StageName.TRAIN),
             ),
             settings=trial.generation,
             problems=_problems(run, trial),
@@ -65,7 +62,7 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
     def stream(jobs: Sequence[GenerationJob], told: _Told) -> _Stream:
         return run_generation(jobs, resources=run.study.resources, told=told, here=here)
 
-    pipeline(run, "generate", due, job=job, stream=stream)
+    pipeline(run, StageName.GENERATE, due, job=job, stream=stream)
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
@@ -75,8 +72,8 @@ def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJ
         key=trial.key(stage),
         trial=trial,
         problems=_problems(run, trial),
-        completions=completions_of(run.ledger, run.record(trial, "generate")),
-        contamination=_contamination(run, trial) if stage == "score" else {},
+        completions=completions_of(run.ledger, run.record(trial, StageName.GENERATE)),
+        contamination=_contamination(run, trial) if stage == StageName.SCORE else {},
     )
 
 
@@ -102,9 +99,9 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> 
     absent = [language.value for language in Language if missing_toolchain(language)]
     pipeline(
         run,
-        "execute",
+        StageName.EXECUTE,
         due,
-        job=lambda trial: _judging_job(run, trial, "execute"),
+        job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, told: run_execution(jobs, told=told, here=here),
         facts={"absent_toolchains": absent} if absent else {},
     )
@@ -115,15 +112,18 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> No
 
     pipeline(
         run,
-        "score",
+        StageName.SCORE,
         due,
-        job=lambda trial: _judging_job(run, trial, "score"),
+        job=lambda trial: _judging_job(run, trial, StageName.SCORE),
         stream=lambda jobs, told: run_scoring(jobs, told=told, here=here),
     )
 
 
-PIPELINES: dict[StageName, Callable[..., None]] = {"generate": _generate, "execute": _execute, "score": _score}
-_FILES: dict[StageName, str] = {"generate": "completions.jsonl", "execute": "verdicts.jsonl", "score": "cells.json"}
+PIPELINES: dict[StageName, Callable[..., None]] = {
+    StageName.GENERATE: _generate,
+    StageName.EXECUTE: _execute,
+    StageName.SCORE: _score,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,9 +208,7 @@ def _end(
     try:
         if isinstance(result, StageFailed):
             raise result
-        _write(attempt.folder / _FILES[stage], result)
-        if stage == "score":
-            write_instances(attempt.folder / "instances.parquet", result)
+        write_results(stage, attempt.folder, result)
         record_success(
             run.ledger,
             attempt,
@@ -248,12 +246,6 @@ def _timed(stream: _Stream) -> Iterator[tuple[str, tuple[float, Sequence[BaseMod
         now = time.monotonic()
         yield key, (now - since, records)
         since = time.monotonic()
-
-
-def _write(path: Path, records: Sequence[BaseModel]) -> None:
-    rows = [record.model_dump(mode="json") for record in records]
-    text = json.dumps(rows) if path.suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
 
 
 __all__ = ["PIPELINES", "pipeline"]

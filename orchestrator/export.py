@@ -14,12 +14,13 @@ from typing import Any
 
 from orchestrator.collect import collect
 from orchestrator.errors import PolytuneError
-from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.report.evidence import Evidence, gather
 from orchestrator.report.scores import Measure, Score, list_metrics, score_trial, title_metric
 from orchestrator.show import find_trial
 from orchestrator.study.cells import trials_of
 from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.prompts import system_line
 from tasks.records import Track
@@ -77,9 +78,9 @@ def _check_request(trial: TrialSpec, *, to: Path, merge: bool) -> None:
 
 
 def _trained(trial: TrialSpec, ledger: Ledger) -> StageRecord:
-    record = ledger.records_of(trial).get("train")
+    record = ledger.records_of(trial).get(StageName.TRAIN)
     if record is None:
-        failure = ledger.last_failure(trial.key("train"))
+        failure = ledger.last_failure(trial.key(StageName.TRAIN))
         why = f"its training failed: {failure[0].cause} (log: {failure[1]})" if failure else "it is not trained yet"
         raise PolytuneError(f"{trial.label} cannot be exported, {why}; train it with: polytune run")
     return record
@@ -116,11 +117,11 @@ def model_card(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) 
     sections: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _front_matter(trial, merged=merged),
         lambda: _summary(study, trial, merged=merged),
-        lambda: _training(trial, ledger.records_of(trial)["train"]),
+        lambda: _training(trial, ledger.records_of(trial)[StageName.TRAIN]),
         lambda: _data(trial),
         lambda: _scores(study, trial, ledger, merged=merged),
         lambda: _use(trial, merged=merged),
-        lambda: _provenance(trial, ledger.records_of(trial)["train"]),
+        lambda: _provenance(trial, ledger.records_of(trial)[StageName.TRAIN]),
     )
     return "\n\n".join("\n".join(section()) for section in sections) + "\n"
 

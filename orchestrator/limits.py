@@ -15,7 +15,7 @@ from types import TracebackType
 
 from orchestrator.errors import LedgerError
 from orchestrator.estimates import GIB, History, disk_of, units_held
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -85,27 +85,27 @@ class Meter:
     def _look_back(self) -> "_Past":
         if self._past is None:
             records = [record for record in self._ledger.all_records().values() if record]
-            trained = [record for record in records if record.stage == "train"]
+            trained = [record for record in records if record.stage == StageName.TRAIN]
             kept = {r.key: sum(file.size_bytes for file in r.outputs.values()) for r in trained}
             self._past = _Past(history=History(records), kept=kept)
         return self._past
 
     def may_start(self, trial: TrialSpec, stage: StageName) -> bool:
         """Whether a stage would end within the limits; one of unknown length may start while there is any left."""
-        return self._has_time(trial, stage) and (stage != "train" or self._has_room(trial))
+        return self._has_time(trial, stage) and (stage != StageName.TRAIN or self._has_room(trial))
 
     def _has_room(self, trial: TrialSpec) -> bool:
         """Whether a training's weights would find room; one of unknown size may start while there is any left."""
         resources = self._study.resources
         if resources.checkpoints_gib is None:
             return True
-        past, key = self._look_back(), trial.key("train")
-        size = disk_of(trial, ("train",), past.history, resources)
+        past, key = self._look_back(), trial.key(StageName.TRAIN)
+        size = disk_of(trial, (StageName.TRAIN,), past.history, resources)
         taken = sum(({**past.kept, **self._granted} | {key: 0.0}).values())
         need = size.value if isinstance(size, Estimate) else 0.0
         quota = resources.checkpoints_gib * GIB
         if taken >= quota or taken + need > quota:
-            self._refused.add((trial.label, "train"))
+            self._refused.add((trial.label, StageName.TRAIN))
             self._no_room = True
             return False
         self._granted[key] = need

@@ -20,7 +20,8 @@ from evaluators.generation import GenerationSettings
 from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import PolytuneError, StageFailed
-from orchestrator.stages import ScoredCell, Weights, cells_of, execute, score_cell
+from orchestrator.ledger.artifacts import ScoredCell
+from orchestrator.stages import Weights, cells_of, execute, score_cell
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
 from tasks.records import Completion, Problem, Record, Verdict

@@ -7,19 +7,18 @@ the study before anything runs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from evaluators.sandbox.toolchains import missing_toolchain
 from orchestrator.errors import PolytuneError
 from orchestrator.estimates import History, cost_of, device_memory, disk_of, memory_of, refusal
-from orchestrator.ledger import QUICK_BYTES, Finding, Ledger, StageRecord
+from orchestrator.ledger.ledger import QUICK_BYTES, Finding, Ledger
+from orchestrator.ledger.manifest import NamedStages
+from orchestrator.ledger.rejudging import judgeable_since
 from orchestrator.machine import Machine, asked_too_much, works_of
-from orchestrator.named import NamedStages
 from orchestrator.provenance import VERSIONS
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from tasks.records import Language, Track
 from trainers.memory import Estimate, Unknown
 
 Action = Literal["run", "skip"]
@@ -155,7 +154,7 @@ def _plan_trial(trial: TrialSpec, look: _Look) -> PlannedTrial:
         disk_bytes=disk_of(trial, hours, look.history, look.resources),
         hours=_total(hours),
         cost=cost_of(trial, hours, look.resources),
-        refusal=refusal(trial, look.resources, look.capacity) if "train" in hours else "",
+        refusal=refusal(trial, look.resources, look.capacity) if StageName.TRAIN in hours else "",
         asks_too_much=asked_too_much(works, look.resources, look.machine),
     )
 
@@ -184,16 +183,6 @@ def _total(hours: Mapping[StageName, Estimate | Unknown]) -> Estimate | Unknown:
             return value
         total, basis = total + value.value, value.basis
     return Estimate(value=total, basis=basis)
-
-
-def judgeable_since(record: StageRecord, trial: TrialSpec) -> str:
-    """The languages that an execution could not judge for want of a toolchain, if all are there now."""
-    written = {Track.parse(track).target for track in trial.tracks}
-    names = cast("list[str]", record.facts.get("absent_toolchains", []))
-    absent = [language for language in map(Language, names) if language in written]
-    if not absent or any(missing_toolchain(language) for language in absent):
-        return ""
-    return ", ".join(language.title for language in absent)
 
 
 def _why(trial: TrialSpec, stage: StageName, found: Finding, look: _Look) -> str:

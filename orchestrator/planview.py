@@ -75,7 +75,7 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
 
 def _estimates(p: PlannedTrial) -> str:
     """What a trial's due stages are estimated to need; a dash is explained below the plan."""
-    memory = _amount(p.memory_bytes, _bytes) if "train" in p.due else ""
+    memory = _amount(p.memory_bytes, _bytes) if StageName.TRAIN in p.due else ""
     parts = {
         "memory": memory,
         "disk": _amount(p.disk_bytes, _bytes),
@@ -134,7 +134,7 @@ def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
         for p in planned
         if p.due
         for what, value in (
-            *((("memory", p.memory_bytes),) if "train" in p.due else ()),
+            *((("memory", p.memory_bytes),) if StageName.TRAIN in p.due else ()),
             ("disk", p.disk_bytes),
             ("time", p.hours),
             *((("cost", p.cost),) if isinstance(p.hours, Estimate) else ()),

@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from orchestrator.collect import collect, curve_in
-from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.collect import collect
+from orchestrator.ledger.artifacts import SUMMARY, curve_in, weights_of
+from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.report.layout import format_count
 from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
@@ -110,7 +111,7 @@ def glance(trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, live_sin
         if newest is not None:
             telling = sorted((*newest.glob("metrics/*.jsonl"), *newest.glob("failure.json")))
             seen.append([newest.name, *([file.name, file.stat().st_size] for file in telling)])
-    written = ledger.records_of(base).get("generate") if base else None
+    written = ledger.records_of(base).get(StageName.GENERATE) if base else None
     end = max(end for _, end in spans)
     return Glance(
         state=_state(trial, ledger, records, live=live_since is not None and end >= live_since),
@@ -245,9 +246,9 @@ def _params(trial: TrialSpec) -> dict[str, str]:
 
 def _curve_attempt(trial: TrialSpec, ledger: Ledger, records: _Records) -> Path | None:
     """The attempt whose curve a trial shows: the finished training's, else the newest that logged a row."""
-    if "train" in records:
-        return ledger.folder(records["train"])
-    attempts = ledger.attempts(trial.key("train")) if "train" in trial.stages else iter(())
+    if StageName.TRAIN in records:
+        return ledger.folder(records[StageName.TRAIN])
+    attempts = ledger.attempts(trial.key(StageName.TRAIN)) if StageName.TRAIN in trial.stages else iter(())
     return next((attempt for attempt in attempts if any(attempt.glob("metrics/*.jsonl"))), None)
 
 
@@ -323,7 +324,9 @@ def _scores(label: str, results: StudyResults, records: _Records) -> Iterator[Po
     for cell in cells:
         suffix = "/" + re.sub(r"[^\w.\- ]", "_", cell.dataset) if tracks.count(cell.track) > 1 else ""
         for name, value in figures_of(cell, places[cell.track, cell.dataset]).items():
-            yield Point(key=f"{cell.track}/{name}{suffix}", value=value, time_ms=_ms(records["score"].finished_at))
+            yield Point(
+                key=f"{cell.track}/{name}{suffix}", value=value, time_ms=_ms(records[StageName.SCORE].finished_at)
+            )
 
 
 def figures_of(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
@@ -375,14 +378,14 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterat
     for record in list(records.values())[:1]:
         versions = {name: value for name, value in record.provenance.items() if name != "host"}
         yield Upload(name="versions.json", mark=record.attempt, source=json.dumps(versions, indent=1))
-    train = records.get("train")
+    train = records.get(StageName.TRAIN)
     if train is None:
         return
-    if "summary.json" in train.outputs:
-        source = ledger.folder(train, under="summary.json") / "summary.json"
-        yield Upload(name="summary.json", mark=train.attempt, source=source)
+    if SUMMARY in train.outputs:
+        source = ledger.folder(train, under=SUMMARY) / SUMMARY
+        yield Upload(name=SUMMARY, mark=train.attempt, source=source)
     weights = f"{train.facts['weights']}/"
-    size = sum(file.size_bytes for name, file in train.outputs.items() if name.startswith(weights))
+    size = sum(weights_of(train).values())
     if trial.kind != "full" or size < _FULL_WEIGHTS_LIMIT_BYTES:
         name = "model" if trial.kind == "full" else "adapter"
         yield Upload(name=name, mark=train.attempt, source=ledger.folder(train, under=weights) / weights)

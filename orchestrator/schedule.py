@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import credentials
 from orchestrator.causes import kind_of
 from orchestrator.errors import StageFailed
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.training import crash_of, train_trial
 from orchestrator.trainings import TrainingQueue
@@ -232,7 +233,7 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
         def _tell(self, trial: Any, failed: StageFailed | None) -> None:
             spec = _trial_of(trial)
             # The ledger decides, whatever Tune says: a training may have been recorded before its actor died.
-            done = failed is None or "train" in ledger.records_of(spec)
+            done = failed is None or StageName.TRAIN in ledger.records_of(spec)
             queue.end(spec, None if done else failed)
 
     return Ends()
@@ -257,7 +258,7 @@ def _error_of(trial: Any) -> BaseException:
 def _died(error: BaseException, ledger: Ledger, trial: TrialSpec) -> StageFailed:
     """How a training failed that could not tell itself."""
     kind = kind_of(error)
-    crash = crash_of(ledger, trial.key("train")) if kind == "lost" else ""
+    crash = crash_of(ledger, trial.key(StageName.TRAIN)) if kind == "lost" else ""
     if crash:
         return StageFailed(crash, kind="code")
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]

@@ -12,11 +12,11 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from orchestrator.collect import curve_of
 from orchestrator.errors import StageFailed
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.artifacts import curve_of
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.manifest import write_named
 from orchestrator.limits import Meter
-from orchestrator.named import write_named
 from orchestrator.schedule import Pruning, run_trainings
 from orchestrator.study.cells import candidates_of, trials_of
 from orchestrator.study.fingerprint import fingerprint
@@ -139,7 +139,7 @@ class Searches:
 
     def active(self) -> list[tuple[TrialSpec, StageName]]:
         """What is being trained now."""
-        return [(trial, "train") for trial in self.queue.running()] if self.queue else []
+        return [(trial, StageName.TRAIN) for trial in self.queue.running()] if self.queue else []
 
     def stop(self) -> None:
         """Start nothing more, and leave what runs."""
@@ -172,7 +172,7 @@ def _round_file(mark: str, tried: int) -> str:
 
 def _mark(search: Search, first: _Candidates) -> str:
     """A name from all that decides what a search finds; `first` are the candidates that it begins with."""
-    keys = [[trial.key("train") for trial in candidate] for candidate in first]
+    keys = [[trial.key(StageName.TRAIN) for trial in candidate] for candidate in first]
     plain = search.model_copy(update={"chosen": {}})
     return f"search-{fingerprint({'search': plain, 'keys': keys})[:16]}"
 
@@ -226,7 +226,9 @@ class _Running:
         study, ledger = self.study, self.ledger
         self._recall(trials)
         given_up = self.stopped_early.keys() | self.causes.keys()
-        due = [t for t in trials if t.key("train") not in given_up and "train" not in ledger.records_of(t)]
+        due = [
+            t for t in trials if t.key(StageName.TRAIN) not in given_up and StageName.TRAIN not in ledger.records_of(t)
+        ]
         if not due:
             return
         self.over.queue = queue = TrainingQueue(
@@ -234,7 +236,7 @@ class _Running:
             resources=study.resources,
             ended=self._ended,
             may_start=self._may_start,
-            hours=lambda trial: self.over.meter.hours(trial, "train"),
+            hours=lambda trial: self.over.meter.hours(trial, StageName.TRAIN),
         )
         if self.over.stopping:
             queue.stop()
@@ -245,7 +247,7 @@ class _Running:
     def _recall(self, trials: Sequence[TrialSpec]) -> None:
         """What earlier runs of the search know of these candidates, other than that they are trained."""
         for trial in trials:
-            key = trial.key("train")
+            key = trial.key(StageName.TRAIN)
             word = self.ledger.read_study_file(self.study.study, self._word_file(trial))
             if word:
                 self.stopped_early[key] = word
@@ -253,15 +255,17 @@ class _Running:
             return
         # The next round was asked for, so all of these had come to an end; what failed is not tried once more.
         for trial in trials:
-            if (failure := self.ledger.last_failure(trial.key("train"))) is not None:
-                self.causes[trial.key("train")] = StageFailed(failure[0].cause, str(failure[1]), failure[0].kind)
+            if (failure := self.ledger.last_failure(trial.key(StageName.TRAIN))) is not None:
+                self.causes[trial.key(StageName.TRAIN)] = StageFailed(
+                    failure[0].cause, str(failure[1]), failure[0].kind
+                )
 
     def _word_file(self, trial: TrialSpec) -> str:
         """Where is kept that a training was stopped early, and why."""
-        return f"{self.mark}-{trial.key('train')[:16]}.json"
+        return f"{self.mark}-{trial.key(StageName.TRAIN)[:16]}.json"
 
     def _may_start(self, trial: TrialSpec) -> bool:
-        may = self.over.meter.may_start(trial, "train")
+        may = self.over.meter.may_start(trial, StageName.TRAIN)
         if not may:
             self.refused.add(trial.label)
         return may
@@ -272,9 +276,9 @@ class _Running:
         if again:
             self.over.note(f"{trial.label} train {again}: {failed.cause}")
             return
-        self.causes[trial.key("train")] = failed
+        self.causes[trial.key(StageName.TRAIN)] = failed
         if failed.kind == "pruned":
-            self.stopped_early[trial.key("train")] = self.ledger.create_study_file(
+            self.stopped_early[trial.key(StageName.TRAIN)] = self.ledger.create_study_file(
                 self.study.study, self._word_file(trial), failed.cause
             )
 
@@ -282,8 +286,8 @@ class _Running:
         found = []
         for number, (values, trials) in enumerate(zip(self.tried, self.candidates, strict=True)):
             for trial in trials:
-                key = trial.key("train")
-                record = self.ledger.records_of(trial).get("train")
+                key = trial.key(StageName.TRAIN)
+                record = self.ledger.records_of(trial).get(StageName.TRAIN)
                 value = _best(self.search, [row for row in curve_of(self.ledger, record)]) if record else None
                 state: Literal["done", "stopped", "failed"] = "stopped" if key in self.stopped_early else "failed"
                 cause = self.stopped_early.get(key) or self.causes.get(key, _UNTRAINED).cause
@@ -302,7 +306,7 @@ class _Running:
 
 
 def _all(candidates: Sequence[tuple[TrialSpec, ...]]) -> list[TrialSpec]:
-    return list({trial.key("train"): trial for candidate in candidates for trial in candidate}.values())
+    return list({trial.key(StageName.TRAIN): trial for candidate in candidates for trial in candidate}.values())
 
 
 def _pruning(study: Study, name: str) -> Pruning:

@@ -4,14 +4,12 @@ One decision: a body is an ordinary function of specs, records and a folder. Ray
 are a few lines elsewhere, so a test or a debugger calls exactly what a cluster runs.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
-
-from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, write_summary
+from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.readers import read_examples, read_problems
 from tasks.records import Completion, Example, Language, Problem, Record, Task, Track, Verdict
@@ -56,25 +54,6 @@ class Weights(Record):
         return Ledger(self.storage).folder(self.record, under=f"{name}/") / name
 
 
-class ScoredCell(Record):
-    """One (track, data set) of one trial, scored: a row for each completion, and what is of the whole.
-
-    `rows` holds `problem_id`, `sample`, `empty`, `parses`, `scores`, `counts` and `rules`;
-    `reference_counts` and `reference_rules` those of the references, by problem id.
-    """
-
-    track: str
-    dataset: str
-    rows: tuple[dict[str, JsonValue], ...]
-    corpus: dict[str, float]
-    signatures: dict[str, str]
-    health: dict[str, JsonValue]
-    health_warnings: tuple[str, ...]
-    reference_counts: dict[str, dict[str, float]]
-    reference_rules: dict[str, dict[str, float]]
-    notes: tuple[str, ...]
-
-
 def read_all_examples(sources: Sequence[TrackSource], *, root: Path) -> tuple[Example, ...]:
     """Every example of several sources, in their order."""
     return tuple(e for s in sources for e in read_examples(s.source, track=Track.parse(s.track), root=root))
@@ -102,7 +81,7 @@ def train(
     judge = _validator(trial, root=root) if validates and spec.settings.select_by == "similarity" else None
     summary = run_training(spec, data=data, out=folder, runtime=runtime, hooks=Hooks(report=report, validate=judge))
     if (folder / summary.weights).is_dir() and _is_first_process():
-        (folder / "summary.json").write_text(summary.model_dump_json(indent=1), encoding="utf-8")
+        write_summary(folder, summary)
     return summary
 
 
@@ -248,21 +227,21 @@ def score_cell(
         ]
     )
     rows = [
-        {
-            "problem_id": c.problem_id,
-            "sample": c.sample,
-            "empty": not outputs[i].strip(),
-            "parses": parsed[i],
-            "scores": {name: values[i] for name, values in scores.per_instance.items() if values[i] is not None},
-            "counts": dict(files[i].counts),
-            "rules": files[i].rules,
-        }
+        ScoredRow(
+            problem_id=c.problem_id,
+            sample=c.sample,
+            empty=not outputs[i].strip(),
+            parses=parsed[i],
+            scores={name: value for name, values in scores.per_instance.items() if (value := values[i]) is not None},
+            counts=dict(files[i].counts),
+            rules=dict(files[i].rules),
+        )
         for i, c in enumerate(completions)
     ]
     return ScoredCell(
         track=str(track),
         dataset=problems[0].dataset,
-        rows=tuple(json.loads(json.dumps(rows))),
+        rows=tuple(rows),
         corpus={name: value for name, value in scores.corpus.items() if value is not None},
         signatures=dict(scores.signatures),
         health=state.model_dump(mode="json"),

@@ -23,7 +23,7 @@ from types import TracebackType
 from urllib.parse import quote, urlsplit
 
 from orchestrator.errors import PolytuneError, StudyHeld
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.mlflowstore import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
 from orchestrator.projection import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
 from orchestrator.redaction import without_secrets

@@ -8,8 +8,6 @@ A single-process training runs where `train_trial` is called. A full fine-tuning
 
 import ctypes
 import faulthandler
-import json
-import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import credentials
-from orchestrator.attempts import run_stage
 from orchestrator.errors import FULL, LedgerError, StageFailed
-from orchestrator.ledger import Attempt, Ledger
+from orchestrator.ledger.artifacts import summary_in
+from orchestrator.ledger.attempts import run_stage
+from orchestrator.ledger.ledger import Attempt, Ledger
+from orchestrator.ledger.progress import leave_progress
 from orchestrator.study.resources import Resources
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from trainers.spec import Runtime
 
@@ -88,7 +89,7 @@ def train_trial(
         return {**facts, "runtime": how, **({"retried": list(retried)} if retried else {})}
 
     try:
-        run_stage(Ledger(storage), trial, "train", inputs={}, body=body)
+        run_stage(Ledger(storage), trial, StageName.TRAIN, inputs={}, body=body)
     except StageFailed as failed:
         return failed
     except LedgerError as unwritable:
@@ -158,13 +159,6 @@ def _progress(folder: Path) -> "Callable[[Row], None]":
     return report
 
 
-def leave_progress(folder: Path, row: "Row") -> None:
-    """Say how far an attempt is, for `orchestrator.progress` in whatever process."""
-    private = folder / f".progress.{os.getpid()}"
-    private.write_text(json.dumps(row), encoding="utf-8")
-    private.replace(folder / ".progress.json")
-
-
 def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, resources: Resources) -> dict[str, Any]:
     """Full fine-tuning by Ray Train, from the trial's coordinator, which may run on another node than its workers."""
     import ray.train
@@ -202,8 +196,7 @@ def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, 
     )
     trainer.fit()
     ledger.download(attempt)
-    facts: dict[str, Any] = json.loads((attempt.folder / "summary.json").read_text(encoding="utf-8"))
-    return facts
+    return summary_in(attempt.folder)
 
 
 def _full_worker(config: dict[str, str]) -> None:
@@ -226,4 +219,4 @@ def _full_worker(config: dict[str, str]) -> None:
     ledger.upload(attempt)
 
 
-__all__ = ["crash_of", "largest_micro_batch", "leave_progress", "memory_limit", "runtime_of", "train_trial"]
+__all__ = ["crash_of", "largest_micro_batch", "memory_limit", "runtime_of", "train_trial"]

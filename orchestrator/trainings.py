@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from orchestrator.causes import wait_before
 from orchestrator.errors import StageFailed
 from orchestrator.study.resources import Resources
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.training import largest_micro_batch
 
@@ -130,7 +131,7 @@ class TrainingQueue:
         learnt = self._learnt.get(_like(trial), self._resources.micro_batch)
         resources = self._resources.model_copy(update={"micro_batch": min(learnt, self._resources.micro_batch)})
         training.micro_batch = largest_micro_batch(trial, resources)
-        self._running[trial.key("train")] = training
+        self._running[trial.key(StageName.TRAIN)] = training
         return Order(trial=trial, resources=resources, retried=tuple(training.retried))
 
     def _fits(self, trial: TrialSpec, room: int | None) -> bool:
@@ -145,7 +146,7 @@ class TrainingQueue:
     def end(self, trial: TrialSpec, failed: StageFailed | None) -> None:
         """Take note of a training's end, and put it back into the queue if its cause says so."""
         with self._lock:
-            training = self._running.pop(trial.key("train"))
+            training = self._running.pop(trial.key(StageName.TRAIN))
             again = "" if failed is None or self._stopped else self._again(training, failed)
             if failed is not None and again:
                 training.retried.append(f"{failed.kind}: {failed.cause}")

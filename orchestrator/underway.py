@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.causes import kind_of, wait_before
 from orchestrator.errors import StageFailed
-from orchestrator.lease import Lease
-from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord
+from orchestrator.ledger.lease import Lease
+from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since
 from orchestrator.limits import Meter
-from orchestrator.plan import judgeable_since
 from orchestrator.study.cells import trials_of
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
@@ -155,10 +155,10 @@ class StudyRun:
 
     def active(self) -> list[tuple[TrialSpec, StageName]]:
         """What holds cores or GPUs now: each training, and each pipeline as often as it runs side by side."""
-        trained = [(trial, "train") for trial in self.queue.running()] if self.queue else []
-        pools = {"generate": self.study.resources.generators}
+        trained = [(trial, StageName.TRAIN) for trial in self.queue.running()] if self.queue else []
+        pools = {StageName.GENERATE: self.study.resources.generators}
         piped = [(due[0], stage) for stage, due in list(self.piping.items()) for _ in range(pools.get(stage, 1))]
-        return [*trained, *piped]  # type: ignore[list-item]
+        return [*trained, *piped]
 
     def stop(self, why: str) -> None:
         """Start nothing more and leave what runs."""

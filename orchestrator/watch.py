@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.errors import PolytuneError
-from orchestrator.ledger import Ledger
-from orchestrator.progress import ProgressState, StageProgress, TrialProgress, progress_of
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.progress import ProgressState, StageProgress, TrialProgress, progress_of
 from orchestrator.report.layout import format_seconds
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec

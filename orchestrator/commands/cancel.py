@@ -9,8 +9,8 @@ from orchestrator.commands.options import StudyArg, load
 
 def cancel(study: StudyArg) -> None:
     """Stop a running study as Ctrl-C would: what is finished is kept, and running it again goes on."""
-    from orchestrator.driver import ledger_of
     from orchestrator.errors import PolytuneError
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.provenance import machine
 
     loaded = load(study)

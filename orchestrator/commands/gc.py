@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.garbage import Garbage
+    from orchestrator.ledger.garbage import Garbage
 
 EPILOG = "Example: polytune gc runs --delete"
 
@@ -23,8 +23,8 @@ def gc(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """List stages that no study names, and failed, damaged and superseded attempts; remove them with --delete."""
-    from orchestrator.garbage import find_garbage, remove
-    from orchestrator.ledger import Ledger
+    from orchestrator.ledger.garbage import find_garbage, remove
+    from orchestrator.ledger.ledger import Ledger
 
     ledger = Ledger(storage)
     found = remove(ledger) if delete else find_garbage(ledger)

@@ -7,7 +7,7 @@ from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, l
 
 def logs(study: StudyArg, trial: TrialOption = None) -> None:
     """Print how a trial's failed attempts failed."""
-    from orchestrator.driver import ledger_of
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.study.cells import trials_of
 
     loaded = load(study)

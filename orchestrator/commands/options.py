@@ -16,7 +16,8 @@ TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's la
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
     """A study from its file, or by name from the ledger below the working directory, with what its searches found."""
-    from orchestrator.study.file import load_named, load_study
+    from orchestrator.ledger.studies import load_named
+    from orchestrator.study.file import load_study
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -24,7 +25,7 @@ def load(study: str, changes: list[str] | None = None) -> "Study":
     else:
         loaded = load_named(study, changes=changes or [])
     if any(method.search for method in loaded.methods.values()):
-        from orchestrator.driver import ledger_of
+        from orchestrator.ledger.studies import ledger_of
         from orchestrator.search import resolved
 
         return resolved(loaded, ledger_of(loaded))

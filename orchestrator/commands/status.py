@@ -18,7 +18,7 @@ def status(
     """Show each trial's stage, step, loss, tokens/s and time left, as the ledger has them now."""
     from rich.console import Console
 
-    from orchestrator.driver import ledger_of
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.limits import stopped_because
     from orchestrator.study.cells import trials_of
     from orchestrator.watch import Look, picture

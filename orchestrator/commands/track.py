@@ -7,7 +7,7 @@ from orchestrator.commands.options import SetOption, StudyArg, load
 
 def track(study: StudyArg, set_: SetOption = None) -> None:
     """Bring MLflow up to date with the ledger, or rebuild it."""
-    from orchestrator.driver import ledger_of
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.study.cells import trials_of
     from orchestrator.tracking import project, tracking_uri
 

@@ -11,7 +11,7 @@ from orchestrator.commands.options import StudyArg, load
 
 def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's pages for a study on this machine."""
-    from orchestrator.driver import ledger_of
+    from orchestrator.ledger.studies import ledger_of
     from orchestrator.study.cells import trials_of
     from orchestrator.tracking import project, tracking_uri, ui_command
 

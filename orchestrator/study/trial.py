@@ -13,7 +13,7 @@ from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
 from orchestrator.study.fingerprint import canonical, fingerprint
 from orchestrator.study.schema import short_name
-from orchestrator.study.stages import CODE_VERSIONS, StageName
+from orchestrator.study.stages import STAGES, StageName
 from tasks import prompts
 from tasks.readers import Source
 from tasks.records import Record, Track, neutral_fields
@@ -68,15 +68,17 @@ class TrialSpec(Record):
     @property
     def stages(self) -> tuple[StageName, ...]:
         """The stages that this trial has, in order."""
-        trained: tuple[StageName, ...] = () if self.kind == "frozen" else ("train",)
-        executed: tuple[StageName, ...] = ("execute",) if any(Track.parse(t).writes_code for t in self.tracks) else ()
-        return (*trained, "generate", *executed, "score")
+        absent = {StageName.TRAIN: self.kind == "frozen", StageName.EXECUTE: not self._writes_code}
+        return tuple(stage for stage in STAGES if not absent.get(stage))
+
+    @property
+    def _writes_code(self) -> bool:
+        return any(Track.parse(track).writes_code for track in self.tracks)
 
     def inputs_of(self, stage: StageName) -> tuple[StageName, ...]:
         """The stages of this trial whose outputs a stage reads."""
-        if stage == "generate":
-            return ("train",) if self.kind != "frozen" else ()
-        return () if stage == "train" else ("generate",)
+        upstream = STAGES[stage].upstream
+        return (upstream,) if upstream in self.stages else ()
 
     def unresolved(self) -> tuple[str, ...]:
         """What nothing pins: names of hub models without commit and of data without identity."""
@@ -96,24 +98,24 @@ class TrialSpec(Record):
     def _identity(self, stage: StageName) -> dict[str, object]:
         spec: dict[str, object] = {
             "stage": stage,
-            "version": CODE_VERSIONS[stage],
+            "version": STAGES[stage].version,
             "inputs": [self.key(upstream) for upstream in self.inputs_of(stage)],
         }
-        if stage == "train":
+        if stage == StageName.TRAIN:
             spec |= self._judge() | {
                 "training": _identity_of(self.training_spec),
                 "prompts": prompts.VERSION,
                 "train": _identities(self.train),
                 "validation": _identities(self.validation) if self.training and self.training.validate_every else [],
             }
-        elif stage == "generate":
+        elif stage == StageName.GENERATE:
             weights = {} if self.kind != "frozen" else {"model": _model_identity(self.model)}
             spec |= weights | {
                 "prompts": prompts.VERSION,
                 "test": _identities(self.test),
                 "generation": self.generation,
             }
-        elif stage == "execute":
+        elif stage == StageName.EXECUTE:
             spec |= {"limits": self.limits}
         else:
             spec |= {"quality": self.quality}
@@ -126,8 +128,8 @@ class TrialSpec(Record):
             return {}
         return {
             "judge": {
-                "generate": CODE_VERSIONS["generate"],
-                "score": CODE_VERSIONS["score"],
+                "generate": STAGES[StageName.GENERATE].version,
+                "score": STAGES[StageName.SCORE].version,
                 "max_new_tokens": self.generation.max_new_tokens,
                 "max_summary_tokens": self.generation.max_summary_tokens,
             }

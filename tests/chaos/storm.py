@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from orchestrator.ledger import Ledger, StageRecord
+from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.provenance import process_start
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study

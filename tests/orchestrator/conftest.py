@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from orchestrator.ledger import Ledger, StageRecord, digests_of
+from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Study, validate

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.study.stages import CODE_VERSIONS, StageName
+from orchestrator.study.stages import STAGES, StageName
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_suffix(".json")
@@ -75,7 +75,10 @@ def recorded() -> dict[StageName, dict[str, int | dict[str, str]]]:
 
 def record() -> None:
     """Write down every stage's version and code as they are now."""
-    found = {stage: {"version": version, "code": code_of(stage)} for stage, version in CODE_VERSIONS.items()}
+    found = {
+        stage: {"version": version, "code": code_of(stage)}
+        for stage, version in ((name, found.version) for name, found in STAGES.items())
+    }
     STORED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -13,8 +13,9 @@ from small_studies import finish_training, make_study, trial_of
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.driver import ledger_of, store_study
-from orchestrator.ledger import Failure
+from orchestrator.driver import store_study
+from orchestrator.ledger.ledger import Failure
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.schema import Study
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from small_studies import CODE, PROSE, commit, complete, finish_training, lines, make_study, reference, trial_of
 
-from orchestrator.collect import collect, completions_of, curve_of, verdicts_of
-from orchestrator.ledger import Failure, Ledger
+from orchestrator.collect import collect
+from orchestrator.ledger.artifacts import completions_of, curve_of, verdicts_of
+from orchestrator.ledger.ledger import Failure, Ledger
 from orchestrator.results import InstanceRow, StudyResults, TrialOutcome
 from orchestrator.stages import cells_of, read_all_problems, score_cell
 from orchestrator.study.cells import trials_of

@@ -9,7 +9,7 @@ from small_studies import commit, finish_training, make_study
 
 from orchestrator import driver
 from orchestrator.evaluation import pipeline
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.study.cells import trials_of
 from orchestrator.study.trial import TrialSpec

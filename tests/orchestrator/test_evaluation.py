@@ -23,7 +23,7 @@ from small_studies import (
 )
 
 from orchestrator.evaluation import PIPELINES, pipeline
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.study.cells import trials_of
 from orchestrator.study.resources import Resources

@@ -11,7 +11,7 @@ from small_studies import CODE, commit, lines, make_study, trial_of
 
 from orchestrator.errors import ArtifactDamaged, PolytuneError, StudyError
 from orchestrator.export import export
-from orchestrator.ledger import Ledger, digests_of
+from orchestrator.ledger.ledger import Ledger, digests_of
 from orchestrator.stages import cells_of, execute, read_all_problems, score_cell
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec

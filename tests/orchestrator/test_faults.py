@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from small_studies import commit, finish_training, make_study, trial_of
 
-from orchestrator.attempts import run_stage
 from orchestrator.driver import store_study
 from orchestrator.evaluation import pipeline
-from orchestrator.ledger import Attempt, Ledger
+from orchestrator.ledger.attempts import run_stage
+from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.limits import Limits, Meter
 from orchestrator.redaction import without_secrets
 from orchestrator.study.cells import trials_of

@@ -8,7 +8,8 @@ from small_studies import commit, finish_training, write_data
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.driver import ledger_of, store_study
+from orchestrator.driver import store_study
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study
 

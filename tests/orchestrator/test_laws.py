@@ -12,7 +12,7 @@ import typer
 from stage_code import PACKAGES, ROOT, changed, code_of, recorded
 
 from orchestrator.cli import app
-from orchestrator.study.stages import CODE_VERSIONS, StageName
+from orchestrator.study.stages import STAGES, StageName
 
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -29,18 +29,18 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("stage", CODE_VERSIONS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
     version, files = recorded()[stage]["version"], changed(stage)
-    if version != CODE_VERSIONS[stage]:
+    if version != STAGES[stage].version:
         pytest.fail(
-            f"{stage} has version {CODE_VERSIONS[stage]} and its code was recorded under version {version}; "
+            f"{stage} has version {STAGES[stage].version} and its code was recorded under version {version}; "
             "record it with: python -m tests.orchestrator.stage_code"
         )
     if files:
         pytest.fail(
             f"the code of {stage} changed under version {version}: {', '.join(files)}. If it may give other "
-            f"numbers, raise CODE_VERSIONS[{stage!r}] in orchestrator/study/stages.py, so that finished stages "
+            f"numbers, raise the version of {stage} in orchestrator/study/stages.py, so that finished stages "
             "run again. Then, or if it gives the same, record it with: python -m tests.orchestrator.stage_code"
         )
 
@@ -144,4 +144,4 @@ def test_module_is_short_and_says_why_it_exists(path: Path) -> None:
 
 def test_recorded_code_is_sorted_as_the_script_writes_it() -> None:
     found = json.loads(stage_code.STORED.read_text(encoding="utf-8"))
-    assert list(found) == list(CODE_VERSIONS)
+    assert list(found) == list(STAGES)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from small_studies import finish_training, make_study, trial_of
 
-from orchestrator.driver import ledger_of, run_study
-from orchestrator.ledger import Ledger
+from orchestrator.driver import run_study
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.limits import Limits, Meter, leave_stopped, stopped_because
 from orchestrator.study.cells import trials_of
 from orchestrator.study.schema import Study

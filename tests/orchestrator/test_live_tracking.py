@@ -25,9 +25,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from small_studies import finish_training, make_study, trial_of
 
-from orchestrator.driver import ledger_of, store_study
+from orchestrator.driver import store_study
 from orchestrator.errors import StudyHeld
-from orchestrator.ledger import Attempt, Failure
+from orchestrator.ledger.ledger import Attempt, Failure
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
@@ -194,7 +195,7 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from orchestrator.driver import ledger_of
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.schema import Study
 from orchestrator.tracking import project
 from orchestrator.study.cells import trials_of

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from small_studies import commit, finish_training, make_study
 
-from orchestrator.driver import ledger_of, plan_study, run_study
+from orchestrator.driver import plan_study, run_study
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.machine import Machine, Work, asked_too_much, this_machine
 from orchestrator.plan import DoesNotFit, plan, refuse_what_does_not_fit
 from orchestrator.planview import plan_as_json, print_plan

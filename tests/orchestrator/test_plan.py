@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ from rich.console import Console
 from small_studies import commit, finish_training, make_study, trial_of
 
 from orchestrator.estimates import device_memory
-from orchestrator.ledger import Failure, Ledger
-from orchestrator.named import read_named, write_named
+from orchestrator.ledger.ledger import Failure, Ledger
+from orchestrator.ledger.manifest import read_named, write_named
+from orchestrator.ledger.progress import progress_of
 from orchestrator.plan import DoesNotFit, PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.planview import plan_as_json, print_plan
-from orchestrator.progress import progress_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
-from orchestrator.study.stages import CODE_VERSIONS
+from orchestrator.study.stages import STAGES
 from orchestrator.study.trial import TrialSpec
 from orchestrator.watch import picture
 from trainers.memory import Estimate, Unknown
@@ -254,9 +255,9 @@ def test_plan_says_which_code_changed(ledger: Ledger, tmp_path: Path, monkeypatc
     trial = trial_of(make_study(tmp_path), "qlora")
     finish(ledger, trial)
     write_named(ledger, "small", [trial])
-    monkeypatch.setitem(CODE_VERSIONS, "generate", CODE_VERSIONS["generate"] + 1)
+    monkeypatch.setitem(STAGES, "generate", replace(STAGES["generate"], version=STAGES["generate"].version + 1))
     (found,) = plan([trial], ledger, resources=RESOURCES, before=read_named(ledger, "small"))
-    number = CODE_VERSIONS["generate"]
+    number = STAGES["generate"].version
     assert [s.reason for s in found.stages][:3] == [
         "done", f"code changed (generate {number - 1} -> {number})", "after generate"
     ]  # fmt: skip

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from small_studies import make_study, trial_of
 
-from orchestrator.driver import ledger_of, run_study
-from orchestrator.ledger import Ledger
+from orchestrator.driver import run_study
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.schedule import local_ray
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study

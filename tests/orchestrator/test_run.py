@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.collect import collect
-from orchestrator.driver import ledger_of, run_study
+from orchestrator.driver import run_study
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.schedule import local_ray
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study

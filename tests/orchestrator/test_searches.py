@@ -16,10 +16,11 @@ import pytest
 from small_studies import make_study
 
 from orchestrator import driver, search
-from orchestrator.attempts import record_failure, record_success
-from orchestrator.driver import ledger_of, run_study
+from orchestrator.driver import run_study
 from orchestrator.errors import StageFailed
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.attempts import record_failure, record_success
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.limits import Limits, Meter
 from orchestrator.search import Searches, resolved
 from orchestrator.study.cells import trials_of

@@ -11,14 +11,8 @@ from typing import Any
 import pytest
 from small_studies import CODE, complete, make_study, problem, prose_problem, reference, trial_of
 
-from orchestrator.stages import (
-    ScoredCell,
-    cells_of,
-    execute,
-    read_all_examples,
-    read_all_problems,
-    score_cell,
-)
+from orchestrator.ledger.artifacts import ScoredCell
+from orchestrator.stages import cells_of, execute, read_all_examples, read_all_problems, score_cell
 from orchestrator.study.trial import TrialSpec
 from tasks.readers import Source, read_problems
 from tasks.records import Problem, Track
@@ -69,8 +63,8 @@ def test_references_score_in_full(track: str) -> None:
     assert {"bleu", "chrf", "exact_match", "codebleu" if track in CODE_TRACKS else "rouge_l"} <= cell.corpus.keys()
     assert cell.corpus.keys() == cell.signatures.keys() - {"meteor_exact_stem"}
     assert (cell.track, cell.dataset) == (track, "micro")
-    assert [row["problem_id"] for row in cell.rows] == [p.id for p in problems]
-    assert {row["parses"] for row in cell.rows} == {True if track in CODE_TRACKS else None}
+    assert [row.problem_id for row in cell.rows] == [p.id for p in problems]
+    assert {row.parses for row in cell.rows} == {True if track in CODE_TRACKS else None}
 
 
 @pytest.mark.parametrize("track", (*CODE_TRACKS, *PROSE_TRACKS))
@@ -78,8 +72,8 @@ def test_references_score_in_full(track: str) -> None:
 def test_empty_outputs_score_nothing_and_are_warned_of(track: str, text: str) -> None:
     cell = score(problems_of(track), lambda _: text)
     assert set(cell.corpus.values()) == {0.0}
-    assert {row["empty"] for row in cell.rows} == {True}
-    assert {row["parses"] for row in cell.rows} == {False if track in CODE_TRACKS else None}
+    assert {row.empty for row in cell.rows} == {True}
+    assert {row.parses for row in cell.rows} == {False if track in CODE_TRACKS else None}
     assert cell.health["empty"] == 1.0
     assert any("3 of 3 outputs (100.0%) are empty" in warning for warning in cell.health_warnings)
 
@@ -88,9 +82,9 @@ def test_row_holds_each_problem_s_own_scores() -> None:
     first, second = problems_of(CODE)[:2]
     cell = score([first, second], lambda p: p.reference if p is first else "def solve(:")
     right, wrong = cell.rows
-    assert right["scores"]["exact_match"] == 100.0  # type: ignore[index, call-overload]
-    assert wrong["scores"]["exact_match"] == 0.0  # type: ignore[index, call-overload]
-    assert (right["parses"], wrong["parses"]) == (True, False)
+    assert right.scores["exact_match"] == 100.0
+    assert wrong.scores["exact_match"] == 0.0
+    assert (right.parses, wrong.parses) == (True, False)
     assert cell.corpus["exact_match"] == 50.0
     assert cell.health["unparseable"] == 0.5
 
@@ -112,11 +106,11 @@ def test_quality_counts_stand_beside_those_of_the_references() -> None:
     texts = [reference(1), "def solve(x):\n    unused = 1\n    return x\n", ""]
     completions = [complete(p, text) for p, text in zip(problems, texts, strict=True)]
     cell = score_cell(problems, completions, quality=True)
-    right, untidy, empty = (row["counts"] for row in cell.rows)
+    right, untidy, empty = (row.counts for row in cell.rows)
     assert isinstance(right, dict) and isinstance(untidy, dict)
     assert (right["pylint.warning"], untidy["pylint.warning"]) == (0.0, 1.0)
     assert empty == {}
-    assert cell.rows[1]["rules"]["pylint.unused-variable"] == 1  # type: ignore[index, call-overload]
+    assert cell.rows[1].rules["pylint.unused-variable"] == 1
     assert cell.reference_counts.keys() == {p.id for p in problems}
     assert all(counts["lizard.nloc"] == 3.0 for counts in cell.reference_counts.values())
     assert all(counts.keys() == right.keys() for counts in cell.reference_counts.values())

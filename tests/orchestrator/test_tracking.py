@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from report_samples import make_cell, make_trial
 
-from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of
+from orchestrator.ledger.ledger import Failure, Ledger, StageRecord, digests_of
 from orchestrator.projection import figures_of, trial_uploads
 from orchestrator.results import InstanceRow
 from orchestrator.stages import cells_of, read_all_problems, score_cell

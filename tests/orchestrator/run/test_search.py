@@ -11,13 +11,14 @@ import yaml
 from pydantic import ValidationError
 from small_studies import make_study, raw_study, write_data
 
-from orchestrator.driver import ledger_of, plan_study, run_study, store_study
+from orchestrator.driver import plan_study, run_study, store_study
 from orchestrator.errors import StudyError
-from orchestrator.garbage import named_keys
+from orchestrator.ledger.garbage import named_keys
+from orchestrator.ledger.studies import ledger_of, load_named
 from orchestrator.schedule import local_ray
 from orchestrator.search import resolved, under_search, unfinished
 from orchestrator.study.cells import candidates_of, trials_of
-from orchestrator.study.file import load_named, load_study
+from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
 from orchestrator.study.space import Range, Search, Values, with_values
 from orchestrator.tpe import ask

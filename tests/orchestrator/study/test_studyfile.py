@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StudyError
-from orchestrator.study.file import load_named, load_study
+from orchestrator.ledger.studies import load_named
+from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"

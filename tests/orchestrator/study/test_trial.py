@@ -1,5 +1,6 @@
 """Trials and keys: what changes a stage's name, and what must not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from small_studies import CODE, PROSE, make_study, trial_of, write_data
 from orchestrator.study.cells import trials_of
 from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
-from orchestrator.study.stages import CODE_VERSIONS, StageName
+from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
 from tasks.readers import DataError
 from trainers.locations import ModelError
@@ -141,7 +142,7 @@ def test_training_judged_by_what_it_writes_depends_on_the_judge_s_code(
 ) -> None:
     trial = trial_of(make_study(tmp_path, training=SIMILARITY), "qlora")
     before = keys(trial)
-    monkeypatch.setitem(CODE_VERSIONS, stage, CODE_VERSIONS[stage] + 1)
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=STAGES[stage].version + 1))
     assert {name for name, key in keys(trial).items() if before[name] != key} == expected
 
 
@@ -159,7 +160,7 @@ def test_raised_version_renames_its_stage_and_what_follows(
 ) -> None:
     trial = trial_of(make_study(tmp_path), "qlora")
     before = keys(trial)
-    monkeypatch.setitem(CODE_VERSIONS, stage, CODE_VERSIONS[stage] + 1)
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=STAGES[stage].version + 1))
     assert {name for name, key in keys(trial).items() if before[name] != key} == expected
 
 

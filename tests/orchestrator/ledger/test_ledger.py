@@ -9,7 +9,7 @@ import pytest
 from small_studies import commit, finish_training, make_study, trial_of
 
 from orchestrator.errors import ArtifactDamaged, LedgerError
-from orchestrator.ledger import Failure, Ledger, StageRecord, digests_of, read_lines
+from orchestrator.ledger.ledger import Failure, Ledger, StageRecord, digests_of, read_lines
 from orchestrator.provenance import version
 from orchestrator.study.trial import TrialSpec
 

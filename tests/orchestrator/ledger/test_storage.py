@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import LedgerError
-from orchestrator.storage import LocalStore, Store, open_store
+from orchestrator.ledger.storage import LocalStore, Store, open_store
 
 _WRITER = """
 import sys, time
 from pathlib import Path
-from orchestrator.storage import open_store
+from orchestrator.ledger.storage import open_store
 address, text, start = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 store = open_store(address)
 print("ready", flush=True)

@@ -18,8 +18,8 @@ from datetime import datetime
 from types import TracebackType
 
 from orchestrator.errors import LedgerError, StudyHeld
+from orchestrator.ledger.storage import Store
 from orchestrator.provenance import machine, process, process_start
-from orchestrator.storage import Store
 
 BEAT_S = 10.0
 # Six beats: a driver that is busy starting processes, or a store that is slow, may miss some.

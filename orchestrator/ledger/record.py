@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from orchestrator.errors import LedgerError
+from orchestrator.ledger.storage import Store
 from orchestrator.provenance import version
-from orchestrator.storage import Store
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.stages import StageName
 from tasks.records import Record
@@ -57,7 +57,7 @@ class StageRecord(Record):
         return fingerprint(read)
 
     def _is_read(self, name: str) -> bool:
-        if self.stage != "train":
+        if self.stage != StageName.TRAIN:
             return True
         return name.startswith(f"{self.facts.get('weights')}/") and name.endswith(".safetensors")
 

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import LedgerError, StudyHeld
-from orchestrator.lease import CLEANING
-from orchestrator.ledger import JUDGED_AGAIN, SUPERSEDED, Ledger, StageRecord
-from orchestrator.named import read_named
-from orchestrator.storage import Entry
+from orchestrator.ledger.lease import CLEANING
+from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.ledger.manifest import read_named
+from orchestrator.ledger.rejudging import JUDGED_AGAIN, SUPERSEDED
+from orchestrator.ledger.storage import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.causes import kind_of
 from orchestrator.errors import LedgerError, PolytuneError, StageFailed
-from orchestrator.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
+from orchestrator.ledger.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
 from orchestrator.provenance import provenance
 from orchestrator.redaction import without_secrets
 from orchestrator.study.stages import StageName

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.evaluation import pipeline
-from orchestrator.ledger import JUDGED_AGAIN, Ledger, StageRecord, digests_of
+from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
+from orchestrator.ledger.rejudging import JUDGED_AGAIN
 from orchestrator.limits import Limits, Meter
 from orchestrator.plan import plan
 from orchestrator.study.cells import trials_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue, ValidationError
 
 from orchestrator.errors import LedgerError
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from tasks.records import Record

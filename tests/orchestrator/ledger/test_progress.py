@@ -10,13 +10,12 @@ import pytest
 from rich.console import Console
 from small_studies import finish_training, make_study, trial_of
 
-from orchestrator.driver import ledger_of
-from orchestrator.ledger import Failure, Ledger
-from orchestrator.progress import StageProgress, progress_of
+from orchestrator.ledger.ledger import Failure, Ledger
+from orchestrator.ledger.progress import StageProgress, leave_progress, progress_of
+from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.cells import trials_of
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.training import leave_progress
 from orchestrator.watch import Watcher, picture
 
 

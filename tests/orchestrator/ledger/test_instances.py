@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 from small_studies import complete, problem, prose_problem, reference
 
-from orchestrator.instances import write_instances
+from orchestrator.ledger.artifacts import write_instances
 from orchestrator.stages import score_cell
 
 
@@ -23,4 +23,4 @@ def test_rows_of_all_cells_stand_in_one_table_by_their_keys(tmp_path: Path) -> N
         ("summarization/python", "prose/1", 0, False),
     ]
     assert [row["codebleu"] for row in rows] == [100.0, 0.0, None]
-    assert rows[2]["rouge_l"] == cells[1].rows[0]["scores"]["rouge_l"]  # type: ignore[index,call-overload]
+    assert rows[2]["rouge_l"] == cells[1].rows[0].scores["rouge_l"]

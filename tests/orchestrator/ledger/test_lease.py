@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import lease as leases
 from orchestrator.errors import LedgerError, StudyHeld
-from orchestrator.lease import CLEANING
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import lease as leases
+from orchestrator.ledger.lease import CLEANING
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.provenance import machine, process
 
 _HOLDER = """
 import sys, time
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.ledger import Ledger
 with Ledger(sys.argv[1]).lease("small"):
     print("held", flush=True)
     time.sleep(600)

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.driver import store_study
 from orchestrator.errors import LedgerError, StudyHeld
-from orchestrator.garbage import Garbage, find_garbage, remove
-from orchestrator.ledger import JUDGED_AGAIN, Failure, Ledger
+from orchestrator.ledger.garbage import Garbage, find_garbage, remove
+from orchestrator.ledger.ledger import Failure, Ledger
+from orchestrator.ledger.rejudging import JUDGED_AGAIN
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
 

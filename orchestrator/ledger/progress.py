@@ -5,16 +5,20 @@ another terminal show the same.
 """
 
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.collect import curve_in
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.artifacts import curve_in
+from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
+
+# Where an attempt says how far it is.
+_NEWEST = ".progress.json"
 
 ProgressState = Literal["waiting", "running", "done", "failed", "stopped"]
 
@@ -112,7 +116,7 @@ def _unfinished(stage: StageName, key: str, ledger: Ledger, *, live_since: float
 def _newest_row(attempt: Path) -> dict[str, float]:
     """What an attempt last said of itself; empty if it said nothing yet."""
     try:
-        row: dict[str, float] = json.loads((attempt / ".progress.json").read_text(encoding="utf-8"))
+        row: dict[str, float] = json.loads((attempt / _NEWEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         # Only chunks come from another machine's attempt. A row of validation lacks the last step's speed.
         return {name: value for logged in curve_in(attempt)[-2:] for name, value in logged.items()}
@@ -125,3 +129,10 @@ def _seconds_left(row: dict[str, float]) -> float | None:
         return None
     left = (row["total_steps"] - row["step"]) * row["seconds"] / row["step"]
     return max(0.0, left - (time.time() - row["time"]))
+
+
+def leave_progress(folder: Path, row: Mapping[str, float]) -> None:
+    """Say how far an attempt is, for `orchestrator.ledger.progress` in whatever process."""
+    private = folder / f".progress.{os.getpid()}"
+    private.write_text(json.dumps(row), encoding="utf-8")
+    private.replace(folder / _NEWEST)

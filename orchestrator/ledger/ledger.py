@@ -31,9 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import ArtifactDamaged, LedgerError
-from orchestrator.lease import Holder, Lease
-from orchestrator.provenance import process, version
-from orchestrator.stagerecord import (
+from orchestrator.ledger.lease import Holder, Lease
+from orchestrator.ledger.record import (
     FORMAT,
     Failure,
     FileDigest,
@@ -45,16 +44,12 @@ from orchestrator.stagerecord import (
     refuse_newer,
     wrong_size,
 )
-from orchestrator.storage import Entry, LocalStore, copies_folder, open_store
+from orchestrator.ledger.rejudging import SUPERSEDED, inputs_to_look_for
+from orchestrator.ledger.storage import Entry, LocalStore, copies_folder, open_store
+from orchestrator.provenance import process, version
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-
-# Stands among the inputs of an execution that was made again because a compiler had been missing: its record
-# goes by another name than the first one's, and is looked for before it.
-JUDGED_AGAIN = {"toolchains": "installed since"}
-# Why such a record is condemned where it lacked a compiler itself: the next one has the same inputs.
-SUPERSEDED = "judged again since"
 
 # Hashing this much takes a tenth of a second or less; a plan hashes no larger file.
 QUICK_BYTES = 64 * 2**20
@@ -197,7 +192,7 @@ class Ledger:
             if not all(name in done for name in upstream):
                 continue
             inputs = {done[name].key: done[name].output_digest for name in upstream}
-            for wanted in ([inputs | JUDGED_AGAIN] if stage == "execute" else []) + [inputs]:
+            for wanted in inputs_to_look_for(stage, inputs):
                 record, fault = self._find(trial.key(stage), wanted)
                 if record and (fault := fault or self._changed(record, hash_up_to)):
                     damaged[stage] = fault
@@ -385,9 +380,7 @@ def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
 
 
 __all__ = [
-    "JUDGED_AGAIN",
     "QUICK_BYTES",
-    "SUPERSEDED",
     "Attempt",
     "Failure",
     "FileDigest",
