@@ -19,8 +19,8 @@ from typing import Any
 from benchmarks.snippets import translation_pairs
 from orchestrator.ledger.artifacts import ScoredCell
 from orchestrator.report.quality import list_counts, read_three_ways
-from orchestrator.results import CellScores, InstanceRow
-from orchestrator.stages import score_cell
+from orchestrator.report.results import CellScores, InstanceRow
+from orchestrator.work.score import score_cell
 from tasks.records import Completion, Language, Problem
 
 EMPTIED = 0.676

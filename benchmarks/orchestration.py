@@ -22,20 +22,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator import driver
 from orchestrator.errors import StageFailed
-from orchestrator.evaluation import PIPELINES
 from orchestrator.ledger.attempts import run_stage
 from orchestrator.ledger.ledger import Attempt, Ledger
-from orchestrator.limits import Limits, Meter
-from orchestrator.schedule import local_ray, run_trainings
-from orchestrator.study.cells import trials_of
+from orchestrator.ledger.studies import ledger_of
+from orchestrator.run import driver
+from orchestrator.run.budget import Limits, Meter
+from orchestrator.run.pipelines import PIPELINES
+from orchestrator.run.planning import store_study
+from orchestrator.run.queue import TrainingQueue
+from orchestrator.run.state import Listener, StudyRun
+from orchestrator.run.tune import run_trainings
+from orchestrator.study.cells import expand
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study, validate
 from orchestrator.study.trial import TrialSpec
-from orchestrator.trainings import TrainingQueue
-from orchestrator.underway import Listener, StudyRun
+from orchestrator.work.session import local_ray
 
 TRACK = "generation/python"
 # Steps of the trainings of the mixed study: one long and some short, as a grid of methods and sizes has them.
@@ -81,16 +84,16 @@ def ours(storage: Path, trials: int) -> float:
     study = study_of(storage / "noop", name="noop", seeds=trials, methods={"lora": {"kind": "lora"}})
     failed: list[Any] = []
     queue = TrainingQueue(
-        trials_of(study),
+        expand(study).trials,
         resources=study.resources,
         ended=lambda trial, cause, again: failed.extend([cause] * bool(cause)),
     )
-    ledger = driver.ledger_of(study)
+    ledger = ledger_of(study)
     began = time.monotonic()
     run_trainings(queue, ledger=ledger, root=Path("."), scratch=storage / "scratch", body=nothing)
     seconds = time.monotonic() - began
     assert not failed, failed
-    assert all("train" in ledger.records_of(trial) for trial in trials_of(study))
+    assert all("train" in ledger.records_of(trial) for trial in expand(study).trials)
     return seconds
 
 
@@ -114,16 +117,16 @@ def stock(storage: Path, trials: int) -> float:
 
 def overlapped(study: Study) -> None:
     """The study as it is run."""
-    outcome = driver.run_study(study)
+    outcome = driver.run_study(expand(study), ledger_of(study))
     assert not outcome.failed, outcome.failed
 
 
 def stage_by_stage(study: Study) -> None:
     """The same stages, each for all trials before the next."""
-    ledger = driver.ledger_of(study)
+    ledger = ledger_of(study)
     with ledger.lease(study.study) as lease:
-        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
-        driver.store_study(study, ledger)
+        run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
+        store_study(expand(study), ledger)
         run.look()
         driver._train(run)
         for stage, pipeline in PIPELINES.items():

@@ -24,11 +24,11 @@ from statistics import median
 from typing import Any
 
 from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Study, validate
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking import project, ui_command
+from orchestrator.tracking.project import project, ui_command
 
 ROWS, TRACKS = 200, ("generation/python", "generation/java", "translation/java-csharp", "translation/csharp-java")
 Logged = Counter[tuple[str, str, int]]
@@ -49,9 +49,9 @@ def make_study(storage: Path, *, trials: int) -> tuple[Study, tuple[TrialSpec, .
     }
     study = validate(plain_form(raw))
     ledger = Ledger(storage)
-    for trial in trials_of(study):
+    for trial in expand(study).trials:
         train(ledger, trial)
-    return study, trials_of(study), ledger
+    return study, expand(study).trials, ledger
 
 
 def train(ledger: Ledger, trial: TrialSpec) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.statistics import Comparison
+    from orchestrator.report.statistics import Comparison
 
 EPILOG = "Example: polytune compare A.parquet B.parquet --metric codebleu"
 _IDS = ("id", "task_id", "problem_id")
@@ -34,8 +34,8 @@ def compare(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """Test whether A and B differ: McNemar for columns of 0 and 1 (or 0 and 100), else Wilcoxon, paired by id."""
-    from orchestrator import statistics
     from orchestrator.errors import InputError
+    from orchestrator.report import statistics
 
     left, right = _Table(a), _Table(b)
     faults = [*left.faults, *right.faults]
@@ -77,7 +77,7 @@ class _Table:
 
     def column(self, metric: str, *, by: str) -> tuple[dict[str, float], list[str]]:
         """The metric by id, and what is wrong with either column. Values that are absent are not a number."""
-        from orchestrator.items import shorten
+        from orchestrator.files.items import shorten
 
         absent = [self._no_column(name) for name in dict.fromkeys((by, metric)) if not self.has(name)]
         if absent:

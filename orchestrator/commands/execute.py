@@ -19,9 +19,9 @@ import typer
 
 if TYPE_CHECKING:
     from evaluators.sandbox import Isolation, Limits
-    from orchestrator.samples import Sample
-    from orchestrator.tally import Figures
-    from orchestrator.verdictfile import VerdictFile
+    from orchestrator.files.completions import Sample
+    from orchestrator.files.verdictfile import VerdictFile
+    from orchestrator.report.tally import Figures
     from tasks.records import Problem, Verdict
 
 EPILOG = (
@@ -76,7 +76,7 @@ def execute(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """Run completions, isolated, against their problems' tests; run again to go on after an interruption."""
-    from orchestrator.samples import read_samples, references_of
+    from orchestrator.files.completions import read_samples, references_of
     from tasks.readers.formats import read_format
 
     ks, how = _checked_ks(k), _checked_how(isolation, workers, cpu_seconds, memory_mb)
@@ -154,7 +154,7 @@ def _check_request(completions: Path | None, out: Path | None, check_references:
 
 
 def _run_of(format_: str, problems: Path, completions: Path | None, how: _How) -> Any:
-    from orchestrator.verdictfile import Run
+    from orchestrator.files.verdictfile import Run
     from tasks.readers.files import content_digest
 
     return Run(
@@ -167,7 +167,7 @@ def _run_of(format_: str, problems: Path, completions: Path | None, how: _How) -
 
 
 def _open(out: Path, *, run: Any) -> "VerdictFile":
-    from orchestrator.verdictfile import VerdictFile
+    from orchestrator.files.verdictfile import VerdictFile
 
     return VerdictFile(out, run=run)
 
@@ -196,7 +196,7 @@ def _judge(
     """The samples' verdicts, in their order; those in `file` are not judged again."""
     from evaluators.sandbox import IsolationError
     from orchestrator.errors import InputError
-    from orchestrator.stages import judge_programs
+    from orchestrator.work.judge import judge_programs
 
     found: dict[tuple[str, int], Verdict] = dict(file.found) if file else {}
     names = {sample.problem.id: sample.name for sample in samples}
@@ -252,7 +252,7 @@ def _summary(
     checked: _References | None,
 ) -> dict[str, Any]:
     """What is printed; `checked` adds the figures over problems whose reference passes."""
-    from orchestrator.tally import count_strengths, count_verdicts, isolation_of, pass_at, reasons
+    from orchestrator.report.tally import count_strengths, count_verdicts, isolation_of, pass_at, reasons
 
     figures = pass_at(verdicts, ks=ks)
     summary: dict[str, Any] = {

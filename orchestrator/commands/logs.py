@@ -2,18 +2,15 @@
 
 import sys
 
-from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, load
+from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, opened
 
 
 def logs(study: StudyArg, trial: TrialOption = None) -> None:
     """Print how a trial's failed attempts failed."""
-    from orchestrator.ledger.studies import ledger_of
-    from orchestrator.study.cells import trials_of
-
-    loaded = load(study)
-    trials = {t.label: t for t in trials_of(loaded)}
-    chosen, ledger = trials[choose_trial(list(trials), trial)], ledger_of(loaded)
+    cells, ledger = opened(study)
+    trials = {t.label: t for t in cells.trials}
+    chosen = trials[choose_trial(list(trials), trial)]
     for stage in chosen.stages:
         failure = ledger.last_failure(chosen.key(stage))
-        told = f"{stage}: {failure[1]}\n{failure[0].traceback}" if failure else f"{stage}: no failure\n"
-        sys.stdout.write(told)
+        text = f"{stage}: {failure[1]}\n{failure[0].traceback}" if failure else f"{stage}: no failure\n"
+        sys.stdout.write(text)

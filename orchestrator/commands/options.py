@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from orchestrator.ledger.ledger import Ledger
+    from orchestrator.study.cells import Cells
     from orchestrator.study.schema import Study
 
 StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
@@ -15,21 +17,25 @@ TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's la
 
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
-    """A study from its file, or by name from the ledger below the working directory, with what its searches found."""
+    """A study from its file, or by name from the ledger below the working directory."""
     from orchestrator.ledger.studies import load_named
     from orchestrator.study.file import load_study
 
     path = Path(study)
     if path.suffix in (".yaml", ".yml") or path.exists():
-        loaded = load_study(path, changes=changes or [])
-    else:
-        loaded = load_named(study, changes=changes or [])
-    if any(method.search for method in loaded.methods.values()):
-        from orchestrator.ledger.studies import ledger_of
-        from orchestrator.search import resolved
+        return load_study(path, changes=changes or [])
+    return load_named(study, changes=changes or [])
 
-        return resolved(loaded, ledger_of(loaded))
-    return loaded
+
+def opened(study: str, changes: list[str] | None = None) -> "tuple[Cells, Ledger]":
+    """A study's cells, with what its searches found, and its ledger."""
+    from orchestrator.ledger.studies import ledger_of
+    from orchestrator.run.search import resolved
+    from orchestrator.study.cells import expand
+
+    loaded = load(study, changes)
+    ledger = ledger_of(loaded)
+    return resolved(expand(loaded), ledger), ledger
 
 
 def choose_trial(labels: list[str], label: str | None) -> str:

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from evaluators.similarity import JudgeSettings, Scores
-    from orchestrator.items import Pairs
+    from orchestrator.files.items import Pairs
     from tasks.records import Language
 
 EPILOG = (
@@ -111,7 +111,7 @@ def _checked(
     """The metrics, the language and the pairs, or every fault of the request at once."""
     from evaluators.similarity import METRICS, faults_of, missing
     from orchestrator.errors import InputError
-    from orchestrator.items import pair, read_items
+    from orchestrator.files.items import pair, read_items
 
     spoken, faults = _language(language)
     default = _CODE if language is not None else _TEXT

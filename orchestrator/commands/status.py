@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, SetOption, StudyArg, load
+from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened
 
 
 def status(
@@ -18,18 +18,15 @@ def status(
     """Show each trial's stage, step, loss, tokens/s and time left, as the ledger has them now."""
     from rich.console import Console
 
-    from orchestrator.ledger.studies import ledger_of
-    from orchestrator.limits import stopped_because
-    from orchestrator.study.cells import trials_of
-    from orchestrator.watch import Look, picture
-    from orchestrator.watch import follow as redraw
+    from orchestrator.commands.watch import ProgressReader, picture
+    from orchestrator.commands.watch import follow as redraw
+    from orchestrator.run.budget import stopped_because
 
-    loaded = load(study, set_)
-    ledger = ledger_of(loaded)
-    look = Look(trials_of(loaded), ledger)
+    cells, ledger = opened(study, set_)
+    name, look = cells.study.study, ProgressReader(cells.trials, ledger)
 
     def since() -> float | None:
-        driver = ledger.lease(loaded.study).holder()
+        driver = ledger.lease(name).holder()
         return driver.since if driver else None
 
     if json_:
@@ -39,5 +36,5 @@ def status(
         redraw(lambda: look(live_since=since()), wanted=lambda: since() is not None)
     else:
         Console(highlight=False).print(picture(look(live_since=since())))
-    if not json_ and since() is None and (why := stopped_because(loaded.study, ledger)):
+    if not json_ and since() is None and (why := stopped_because(name, ledger)):
         sys.stdout.write(f"stopped: {why}\n")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.report.answer import compose_answer
-from orchestrator.report.export import export_csv, export_latex
 from orchestrator.report.findings import Findings, find
 from orchestrator.report.layout import Cell, Column, Table
 from orchestrator.report.page import save_page
+from orchestrator.report.results import StudyResults
+from orchestrator.report.tablefiles import export_csv, export_latex
 from orchestrator.report.tables import build_tables
 from orchestrator.report.terminal import print_findings, print_table
-from orchestrator.results import StudyResults
 
 if TYPE_CHECKING:
     from rich.console import Console

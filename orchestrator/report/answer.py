@@ -12,9 +12,9 @@ from orchestrator.report.evidence import Evidence
 from orchestrator.report.findings import Findings
 from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import count_nouns, format_number, format_range
+from orchestrator.report.results import StudyResults
 from orchestrator.report.scores import PASS, Measure, Score
-from orchestrator.results import StudyResults
-from orchestrator.statistics import NotComparable
+from orchestrator.report.statistics import NotComparable
 
 _FLOOR = 2.0
 """A score, 0-100, that nobody exceeds where a task is beyond all the models compared."""

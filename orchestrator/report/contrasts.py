@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.report.evidence import Arm
 from orchestrator.report.scores import PASS, Measure, Score, Unscored
-from orchestrator.statistics import Comparison, Interval, NotComparable, compare, holm
+from orchestrator.report.statistics import Comparison, Interval, NotComparable, compare, holm
 
 ALPHA = 0.05
 ADAPTERS = ("qlora", "lora")

@@ -18,7 +18,7 @@ from orchestrator.report.layout import (
     label,
     labels,
 )
-from orchestrator.results import TrialOutcome
+from orchestrator.report.results import TrialOutcome
 
 Facts = Mapping[str, object]
 

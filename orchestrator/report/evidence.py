@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator.results import CellScores, InstanceRow, StudyResults, TrialOutcome
+from orchestrator.report.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from tasks.records import Task, Track
 
 

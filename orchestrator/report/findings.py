@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from orchestrator.report.contrasts import Contrast, Scores, draw_contrasts
 from orchestrator.report.evidence import Arm, Evidence, gather
+from orchestrator.report.results import StudyResults
 from orchestrator.report.scores import Measure, Score, Unscored, choose_measures, score_arm
-from orchestrator.results import StudyResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

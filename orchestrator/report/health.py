@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from evaluators.health import LIMITS, Health, warnings
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.layout import ABSENT, Cell, Column, Table, count_nouns, label, labels
-from orchestrator.results import CellScores
+from orchestrator.report.results import CellScores
 
 
 def build_health_table(evidence: Evidence) -> Table:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from orchestrator.statistics import Interval
+from orchestrator.report.statistics import Interval
 
 ABSENT = "\N{EN DASH}"
 """Stands where there is nothing to say: the trial was not asked for this."""

@@ -14,8 +14,8 @@ from orchestrator.report.evidence import Arm, name_trial
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_number
 from orchestrator.report.pictures import PALETTE, Frame, choose_colour
+from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import Measure, Score, Unscored
-from orchestrator.results import TrialOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from evaluators.health import LIMITS
 from evaluators.quality import Count, Figure, count_of, difference_of, figure_of
 from orchestrator.report.evidence import Evidence, Place
 from orchestrator.report.layout import ABSENT, Cell, Column, Table, format_number, label, labels
-from orchestrator.results import CellScores, InstanceRow, TrialOutcome
+from orchestrator.report.results import CellScores, InstanceRow, TrialOutcome
 
 Counts = Mapping[str, float]
 _KINDS = ("parses", "passes", "vs reference")

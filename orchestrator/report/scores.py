@@ -12,8 +12,8 @@ from statistics import fmean
 from evaluators.passk import pass_at_k
 from orchestrator.report.evidence import Arm, Evidence, Place
 from orchestrator.report.layout import count_nouns
-from orchestrator.results import InstanceRow, TrialOutcome
-from orchestrator.statistics import Interval, bootstrap_interval, wilson_interval
+from orchestrator.report.results import InstanceRow, TrialOutcome
+from orchestrator.report.statistics import Interval, bootstrap_interval, wilson_interval
 from tasks.records import Task
 
 PASS = "pass@1"

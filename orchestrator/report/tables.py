@@ -25,6 +25,7 @@ from orchestrator.report.layout import (
     labels,
 )
 from orchestrator.report.quality import build_quality_detail, build_quality_table
+from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import (
     Measure,
     Score,
@@ -34,8 +35,7 @@ from orchestrator.report.scores import (
     score_trial,
     title_metric,
 )
-from orchestrator.results import TrialOutcome
-from orchestrator.statistics import Comparison, Interval, NotComparable
+from orchestrator.report.statistics import Comparison, Interval, NotComparable
 from tasks.records import VerdictName
 
 _SAMPLE_COUNTS = (5, 10, 100)

@@ -1,11 +1,15 @@
 """The cells of a study: each model, method, group of tasks and seed as a trial, with data and models identified.
 
-One decision: a study is expanded in one place, which reads local files and never a network.
+One decision: a study is expanded once, by `expand`, and the value is handed down. So one run has one set of keys,
+whatever happens to the files meanwhile, and each file is hashed once.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import Fault, StudyError
 from orchestrator.study.schema import Method, Study, short_name
 from orchestrator.study.space import Values, with_values
 from orchestrator.study.trial import TrackSource, TrialSpec
@@ -14,30 +18,60 @@ from tasks.records import Task
 from trainers.locations import local_digest
 from trainers.spec import ModelSpec
 
+_ROLES = ("train", "validation", "test")
 
-def trials_of(study: Study) -> tuple[TrialSpec, ...]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """What identified a study's data and models when they were looked at, by their wording in the study."""
+
+    sources: Mapping[str, str | None]
+    models: Mapping[ModelSpec, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """A study with its trials: made once by whoever begins something with a study, and handed down.
+
+    `digests` are those of the files as they were then. What is edited later gives no trial of these another key.
+    """
+
+    study: Study
+    trials: tuple[TrialSpec, ...]
+    digests: Digests
+
+    def of(self, study: Study) -> "Cells":
+        """The cells of the same study when its searches have found more; no file is looked at again."""
+        return Cells(study=study, trials=_trials(study, self.digests), digests=self.digests)
+
+
+def expand(study: Study) -> Cells:
     """Every cell of a study, with data and models identified. Reads local files, never a network.
 
     Raises:
         DataError, ModelError: if local data or a local model is not there.
     """
     root = Path(study.data.root)
-    cache: dict[str, str | None] = {}
+    named = [source for entry in study.tasks.values() for role in _ROLES for source in getattr(entry, role)]
+    digests = Digests(
+        sources={source.model_dump_json(): digest(source, root=root) for source in named},
+        models={model: local_digest(model) for model in study.models},
+    )
+    return Cells(study=study, trials=_trials(study, digests), digests=digests)
 
+
+def _trials(study: Study, digests: Digests) -> tuple[TrialSpec, ...]:
     def identified(track: str, sources: tuple[Source, ...]) -> tuple[TrackSource, ...]:
-        found = []
-        for source in sources:
-            wording = source.model_dump_json()
-            if wording not in cache:
-                cache[wording] = digest(source, root=root)
-            found.append(TrackSource(track=track, source=source, identity=cache[wording]))
-        return tuple(found)
+        return tuple(
+            TrackSource(track=track, source=source, identity=digests.sources[source.model_dump_json()])
+            for source in sources
+        )
 
     data = {
         role: {track: identified(track, getattr(entry, role)) for track, entry in study.tasks.items()}
-        for role in ("train", "validation", "test")
+        for role in _ROLES
     }
-    models = [m.model_copy(update={"digest": local_digest(m)}) for m in study.models]
+    models = [model.model_copy(update={"digest": digests.models[model]}) for model in study.models]
     return tuple(
         _trial(study, model, name=name, group=group, seed=seed, data=data)
         for seed in study.seeds
@@ -50,13 +84,14 @@ def trials_of(study: Study) -> tuple[TrialSpec, ...]:
 
 
 def candidates_of(
-    study: Study, name: str, tried: Sequence[Values] | None = None, *, after: int = 0
+    cells: Cells, name: str, tried: Sequence[Values] | None = None, *, after: int = 0
 ) -> dict[str, tuple[tuple[TrialSpec, ...], ...]]:
     """The trainings of a method's search: by model and group, for each candidate one a seed.
 
     The candidates are those that the search begins with, or those to be `tried` `after` so many others. They have no
     problems to test on: only what a search chose is tested.
     """
+    study = cells.study
     method = study.methods[name]
     assert method.search is not None
     found: dict[str, list[tuple[TrialSpec, ...]]] = {}
@@ -67,7 +102,7 @@ def candidates_of(
         one = study.model_copy(
             update={"methods": {label: method.model_copy(update={"search": search})}, "seeds": method.search.seeds}
         )
-        for trial in trials_of(one):
+        for trial in cells.of(one).trials:
             place = place_of(trial.model, trial.group)
             untested = trial.model_copy(update={"test": ()})
             group = found.setdefault(place, [])
@@ -119,3 +154,22 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
         limits=study.evaluation.limits,
         quality=study.evaluation.quality,
     )
+
+
+def find_trial(cells: Cells, label: str) -> TrialSpec:
+    """The trial of a label.
+
+    Raises:
+        StudyError: if there is none; the nearest label is named.
+    """
+    trials = {trial.label: trial for trial in cells.trials}
+    if label not in trials:
+        fault = Fault(where=f"trial {label!r}", message=no_such(label, tuple(trials)))
+        raise StudyError(cells.study.study, (fault,))
+    return trials[label]
+
+
+def no_such(name: str, known: Sequence[str]) -> str:
+    """What to say of a name that is none of those known: the nearest one, or all."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"there is none; did you mean {close[0]}?" if close else f"there is none; there is: {', '.join(known)}"

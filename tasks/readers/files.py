@@ -11,6 +11,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,12 +130,19 @@ def content_digest(files: Iterable[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
     for part, path in files:
         try:
-            with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            now = path.stat()
+            content = _hash_file(path.resolve(), now.st_size, now.st_mtime_ns)
         except OSError as error:
             raise _unreadable(path, error=error) from error
         total.update(f"{part}\0{content}\n".encode())
     return f"sha256={total.hexdigest()}"
+
+
+@cache
+def _hash_file(path: Path, size: int, mtime_ns: int) -> str:
+    """A file as it was at that time: one run asks for the same file for each stage that reads it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _raw_lines(path: Path) -> list[bytes]:

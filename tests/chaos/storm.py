@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.provenance import process_start
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -96,7 +96,7 @@ class Storm:
     def __init__(self, folder: Path, *, seed: int) -> None:
         self.folder, self.draw = folder, random.Random(seed)
         self.study = write_study(folder)
-        self.trials = trials_of(load_study(self.study))
+        self.trials = expand(load_study(self.study)).trials
         self.names = {t.key(s): f"{t.label} {s}" for t in self.trials for s in t.stages}
         self.report = Report()
         self.database = folder / "mlflow.db"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from storm import TARGETS, TELLING, Storm, adapters, ask, begun_after_the_end, records, write_study
 
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 
 
@@ -34,7 +34,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
         env={**os.environ, **TELLING},
     )
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
-    return adapters(records(folder, trials_of(load_study(study))))
+    return adapters(records(folder, expand(load_study(study)).trials))
 
 
 @pytest.mark.timeout(1800)

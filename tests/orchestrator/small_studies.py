@@ -13,7 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
-from orchestrator.study.cells import trials_of
+from orchestrator.ledger.studies import ledger_of
+from orchestrator.run.search import resolved
+from orchestrator.study.cells import Cells, expand
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Study, validate
 from orchestrator.study.stages import StageName
@@ -111,7 +113,13 @@ def make_study(folder: Path, **changes: Any) -> Study:
 
 def trial_of(study: Study, method: str) -> TrialSpec:
     """The study's first trial by a method."""
-    return next(trial for trial in trials_of(study) if trial.method_name == method)
+    return next(trial for trial in expand(study).trials if trial.method_name == method)
+
+
+def opened(study: Study) -> tuple[Cells, Ledger]:
+    """The study's cells, with what its searches found, and its ledger, as a command opens them."""
+    ledger = ledger_of(study)
+    return resolved(expand(study), ledger), ledger
 
 
 def lines(records: Sequence[BaseModel]) -> str:

@@ -20,44 +20,38 @@ from orchestrator.study.stages import STAGES, StageName
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_suffix(".json")
 PACKAGES = ("orchestrator", "trainers", "evaluators", "tasks")
-BODIES = "orchestrator/stages.py"
+# What surrounds a stage and decides none of its numbers: specs, records, and readers, whose versions are in keys.
+AROUND = ("tasks.readers", "orchestrator.ledger", "orchestrator.study", "orchestrator.errors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """Where a stage's code begins: modules, and definitions of `orchestrator/stages.py`.
+    """Where a stage's code begins. Modules and packages that stand `apart` are left out, with what only they reach."""
 
-    Modules, packages and definitions that stand `apart` are left out, with what only they reach: versions
-    of their own are in the stage's key.
-    """
-
-    modules: tuple[str, ...] = ()
-    bodies: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ("tasks.readers",)
+    modules: tuple[str, ...]
+    apart: tuple[str, ...] = AROUND
 
 
 ROOTS: Mapping[StageName, Roots] = {
     # A training that validates by what it writes has the versions of generate and score in its key.
-    "train": Roots(
-        modules=("trainers.train", "trainers.full", "trainers.lora"),
-        bodies=("train",),
-        apart=("tasks.readers", "evaluators", "orchestrator.stages.score_cell", "orchestrator.stages.cells_of"),
+    StageName.TRAIN: Roots(
+        modules=("orchestrator.work.train", "trainers.train", "trainers.full", "trainers.lora"),
+        apart=(*AROUND, "evaluators", "orchestrator.work.score"),
     ),
-    "generate": Roots(modules=("evaluators.generation", "trainers.model")),
+    StageName.GENERATE: Roots(modules=("evaluators.generation", "trainers.model")),
     # The warm processes around and in candidates are started by name.
-    "execute": Roots(modules=("evaluators.isolation.keeper", "evaluators.isolation.zygote"), bodies=("execute",)),
-    "score": Roots(bodies=("score_cell", "cells_of")),
+    StageName.EXECUTE: Roots(
+        modules=("orchestrator.work.judge", "evaluators.isolation.keeper", "evaluators.isolation.zygote")
+    ),
+    StageName.SCORE: Roots(modules=("orchestrator.work.score",)),
 }
 
 
 def code_of(stage: StageName) -> dict[str, str]:
-    """Digests of all that a stage runs of ours, by file; of its bodies alone where they share one."""
+    """Digests of all that a stage runs of ours, by file."""
     roots = ROOTS[stage]
-    bodies = _reached(roots.bodies, apart=roots.apart)
-    found = {f"{BODIES}:{name}": _digest(node) for name, node in bodies.items()}
-    waiting = [*roots.modules, *(name for node in bodies.values() for name in _imports(node))]
-    files = _closure(waiting, apart=roots.apart)
-    return found | {str(path.relative_to(ROOT)): _digest_of_file(path) for path in sorted(files)}
+    files = _closure(list(roots.modules), apart=roots.apart)
+    return {str(path.relative_to(ROOT)): _digest_of_file(path) for path in sorted(files)}
 
 
 def changed(stage: StageName) -> list[str]:
@@ -142,23 +136,6 @@ def _named_beside(node: ast.AST, *, folder: Path) -> Iterator[Path]:
             path = folder / str(child.value)
             if path.is_file():
                 yield path
-
-
-def _reached(names: tuple[str, ...], *, apart: tuple[str, ...]) -> dict[str, ast.stmt]:
-    """Definitions among the stages' bodies that some of them need, by name."""
-    defined: dict[str, ast.stmt] = {}
-    for statement in _parse(ROOT / BODIES).body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            defined[statement.name] = statement
-        elif isinstance(statement, ast.Assign):
-            defined |= {target.id: statement for target in statement.targets if isinstance(target, ast.Name)}
-    waiting, found = list(names), dict[str, ast.stmt]()
-    while waiting:
-        name = waiting.pop()
-        if name in defined and name not in found and f"orchestrator.stages.{name}" not in apart:
-            found[name] = defined[name]
-            waiting += [node.id for node in ast.walk(defined[name]) if isinstance(node, ast.Name)]
-    return dict(sorted(found.items()))
 
 
 def _digest_of_file(path: Path) -> str:

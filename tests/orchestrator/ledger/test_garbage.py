@@ -8,11 +8,12 @@ from small_studies import commit, finish_training, make_study, trial_of
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.driver import store_study
 from orchestrator.errors import LedgerError, StudyHeld
 from orchestrator.ledger.garbage import Garbage, find_garbage, remove
 from orchestrator.ledger.ledger import Failure, Ledger
 from orchestrator.ledger.rejudging import JUDGED_AGAIN
+from orchestrator.run.planning import store_study
+from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
 
@@ -27,7 +28,7 @@ def study(tmp_path: Path) -> Study:
 @pytest.fixture
 def trial(study: Study, ledger: Ledger) -> TrialSpec:
     """The one trial of a study that was run."""
-    store_study(study, ledger)
+    store_study(expand(study), ledger)
     return trial_of(study, "qlora")
 
 
@@ -59,10 +60,10 @@ def test_stage_that_no_study_names_goes_whole_and_the_others_stay(
     ledger: Ledger, trial: TrialSpec, study: Study, tmp_path: Path
 ) -> None:
     finish(ledger, trial)
-    store_study(make_study(tmp_path, seeds=[5], methods={"qlora": {"kind": "qlora"}}), ledger)
+    store_study(expand(make_study(tmp_path, seeds=[5], methods={"qlora": {"kind": "qlora"}})), ledger)
     keys = {trial.key(stage) for stage in trial.stages}
     assert whys(find_garbage(ledger)) == dict.fromkeys(keys, "no study names it")
-    store_study(study.model_copy(update={"study": "another"}), ledger)
+    store_study(expand(study.model_copy(update={"study": "another"})), ledger)
     assert find_garbage(ledger) == (), "another study names the same stages"
     ledger.store.delete(["studies/another/study.json", "studies/another/stages.json"])
     if ledger.is_local:

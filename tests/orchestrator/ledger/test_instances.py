@@ -6,7 +6,7 @@ import pyarrow.parquet as parquet
 from small_studies import complete, problem, prose_problem, reference
 
 from orchestrator.ledger.artifacts import write_instances
-from orchestrator.stages import score_cell
+from orchestrator.work.score import score_cell
 
 
 def test_rows_of_all_cells_stand_in_one_table_by_their_keys(tmp_path: Path) -> None:

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.evaluation import pipeline
 from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
 from orchestrator.ledger.rejudging import JUDGED_AGAIN
-from orchestrator.limits import Limits, Meter
-from orchestrator.plan import plan
-from orchestrator.study.cells import trials_of
+from orchestrator.plan.plan import plan
+from orchestrator.run.budget import Limits, Meter
+from orchestrator.run.pipelines import pipeline
+from orchestrator.run.state import Listener, StudyRun
+from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.underway import Listener, StudyRun
 
 STUDY = """
 study: java
@@ -34,7 +34,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def trial(study: Study) -> TrialSpec:
-    return trials_of(study)[0]
+    return expand(study).trials[0]
 
 
 def commit(ledger: Ledger, trial: TrialSpec, stage: StageName, inputs: dict[str, str], **facts: object) -> StageRecord:
@@ -87,7 +87,7 @@ def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that
     commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
     second = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN, absent_toolchains=["python"])
     with ledger.lease("java") as lease:
-        run = StudyRun(study, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
+        run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         run.look()
         assert run.due("execute") == [trial]
         pipeline(

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 from small_studies import finish_training, make_study, trial_of
 
+from orchestrator.commands.watch import Watcher, picture
 from orchestrator.ledger.ledger import Failure, Ledger
 from orchestrator.ledger.progress import StageProgress, leave_progress, progress_of
 from orchestrator.ledger.studies import ledger_of
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.watch import Watcher, picture
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_failure_is_shown_with_its_cause_until_it_is_tried_again(ledger: Ledger,
 def test_table_keeps_what_is_at_work_where_room_is_short(study: Study, ledger: Ledger, trial: TrialSpec) -> None:
     leave_progress(begin(ledger, trial), {"step": 3, "total_steps": 4, "loss": 1.5})
     console = Console(file=io.StringIO(), width=100)
-    console.print(picture(progress_of(trials_of(study), ledger, live_since=1.0), height=4))
+    console.print(picture(progress_of(expand(study).trials, ledger, live_since=1.0), height=4))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "micro/qlora/seed0" in shown and "3/4" in shown and "1.500" in shown
     assert "micro/frozen/seed0" not in shown
@@ -96,7 +96,7 @@ def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
     study: Study, ledger: Ledger, trial: TrialSpec, terminal: bool
 ) -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
-    with Watcher(trials_of(study), ledger, quiet=False, console=console) as watcher:
+    with Watcher(expand(study).trials, ledger, quiet=False, console=console) as watcher:
         watcher.listener.stage("train", 1)
         leave_progress(begin(ledger, trial, seconds=5), {"step": 3, "total_steps": 4, "loss": 1.5})
         while terminal and "3/4" not in console.file.getvalue():  # type: ignore[attr-defined]

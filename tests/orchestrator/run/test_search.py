@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
-from small_studies import make_study, raw_study, write_data
+from small_studies import make_study, opened, raw_study, write_data
 
-from orchestrator.driver import plan_study, run_study, store_study
 from orchestrator.errors import StudyError
 from orchestrator.ledger.garbage import named_keys
 from orchestrator.ledger.studies import ledger_of, load_named
-from orchestrator.schedule import local_ray
-from orchestrator.search import resolved, under_search, unfinished
-from orchestrator.study.cells import candidates_of, trials_of
+from orchestrator.run.driver import run_study
+from orchestrator.run.planning import plan_study, store_study
+from orchestrator.run.search import resolved, under_search, unfinished
+from orchestrator.run.tpe import ask
+from orchestrator.study.cells import candidates_of, expand
 from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
 from orchestrator.study.space import Range, Search, Values, with_values
-from orchestrator.tpe import ask
+from orchestrator.work.session import local_ray
 from tasks.readers.source import DataError
 from trainers.spec import TrainingSettings
 
@@ -155,28 +156,28 @@ def test_a_search_that_cannot_be_decided_is_refused(tmp_path: Path, changes: dic
 
 
 def test_candidates_have_no_problems_and_there_is_no_trial_before_there_is_a_winner(study: Study) -> None:
-    assert trials_of(study) == ()
-    (found,) = candidates_of(study, "tuned").values()
+    assert expand(study).trials == ()
+    (found,) = candidates_of(expand(study), "tuned").values()
     assert len(found) == 4
     assert all(trial.test == () and trial.validation for candidate in found for trial in candidate)
     assert len({trial.label for candidate in found for trial in candidate}) == 4
-    assert unfinished(study) == {"tuned": 4}
-    assert plan_study(study)[1] == (
+    assert unfinished(expand(study)) == {"tuned": 4}
+    assert plan_study(*opened(study))[1] == (
         "the search for tuned has not finished: 4 trainings on the validation split come first",
     )
 
 
 def test_what_an_unfinished_search_has_asked_for_is_named_so_that_gc_leaves_it(study: Study) -> None:
     ledger = ledger_of(study)
-    store_study(study, ledger)
-    (candidates,) = candidates_of(study, "tuned").values()
+    store_study(expand(study), ledger)
+    (candidates,) = candidates_of(expand(study), "tuned").values()
     assert {trial.key("train") for candidate in candidates for trial in candidate} <= named_keys(ledger)
 
 
 def test_a_fault_in_data_stops_a_search_before_anything_is_trained(tmp_path: Path, study: Study) -> None:
     (tmp_path / "data" / "test.jsonl").write_text("{}\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"test\.jsonl"):
-        run_study(study)
+        run_study(*opened(study))
     assert ledger_of(study).store.entries("stages/") == []
 
 
@@ -246,21 +247,21 @@ def test_the_winner_alone_is_tested_and_every_decision_is_kept(
     study = load_study(path)
     ledger = ledger_of(study)
     with local_ray(study.resources, num_cpus=2):
-        outcome = run_study(study)
-        again = run_study(study)
+        outcome = run_study(*opened(study))
+        again = run_study(*opened(study))
         # As if the search had been cut off before it wrote down what it found: it asks for the same again.
         (kept,) = (tmp_path / "runs" / "studies" / "small").glob("search-" + "[0-9a-f]" * 16 + ".json")
         wrote = kept.read_bytes()
         kept.unlink()
-        third = run_study(study)
+        third = run_study(*opened(study))
     assert (third.ran, kept.read_bytes()) == ({}, wrote)
-    assert under_search(study, ledger) != () == under_search(resolved(study, ledger), ledger)
+    assert under_search(expand(study), ledger) != () == under_search(resolved(expand(study), ledger), ledger)
     assert (outcome.failed, outcome.stopped) == ({}, "")
     # One ordinary trial: the winner, with the study's own seed and not the search's.
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
     assert (again.ran, again.failed) == ({}, {})
-    found = resolved(study, ledger)
-    (trial,) = trials_of(found)
+    found = resolved(expand(study), ledger)
+    (trial,) = found.trials
     decisions = json.loads(kept.read_text(encoding="utf-8"))
     assert len(decisions["decisions"]) == tried
     assert {d["state"] for d in decisions["decisions"]} <= {"done", "stopped"}
@@ -270,8 +271,8 @@ def test_the_winner_alone_is_tested_and_every_decision_is_kept(
     assert trial.training.learning_rate == best["values"]["training.learning_rate"]
     assert (trial.lora.rank, trial.seed) == (best["values"]["lora.rank"], 5)
     # Whoever reads the study by its name finds the winner too, though no value of it is written there.
-    named = resolved(load_named("small", storage=tmp_path / "runs"), ledger)
-    assert trials_of(named) == (trial,)
+    named = resolved(expand(load_named("small", storage=tmp_path / "runs")), ledger)
+    assert named.trials == (trial,)
     # The candidates wrote nothing and saw no problem.
     generated = [p for p in (tmp_path / "runs" / "stages").glob("*/record-*.json") if '"generate"' in p.read_text()]
     assert len(generated) == 1

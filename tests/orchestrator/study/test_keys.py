@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import Field, create_model
 
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.fingerprint import canonical
 from orchestrator.study.trial import TrackSource, TrialSpec
@@ -25,7 +25,7 @@ NEEDS_DATA = ("public-files",)
 
 def keys_of(name: str, changes: tuple[str, ...]) -> dict[str, dict[str, str]]:
     study = load_study(ROOT / "studies" / f"{name}.yaml", changes=changes)
-    return {trial.label: {stage: trial.key(stage) for stage in trial.stages} for trial in trials_of(study)}
+    return {trial.label: {stage: trial.key(stage) for stage in trial.stages} for trial in expand(study).trials}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "studies").glob("*.yaml")))
@@ -43,7 +43,7 @@ def grown(record: Record, value: bool = False) -> Any:
 
 def trained_trial() -> TrialSpec:
     study = load_study(ROOT / "studies" / "quickstart.yaml")
-    return next(trial for trial in trials_of(study) if trial.lora is not None)
+    return next(trial for trial in expand(study).trials if trial.lora is not None)
 
 
 @pytest.mark.parametrize("block", ["training", "lora", "generation", "limits"])

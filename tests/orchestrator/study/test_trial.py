@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from small_studies import CODE, PROSE, make_study, trial_of, write_data
 
-from orchestrator.study.cells import trials_of
+from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import STAGES, StageName
@@ -35,14 +35,14 @@ def test_trials_of_every_study_of_the_project_have_labels_of_their_own(name: str
     study = load_study(STUDIES / name)
     local = any(source.path for data in study.tasks.values() for source in data.test)
     changes = [f"data.root={request.getfixturevalue('data_root')}"] if local else []
-    labels = [trial.label for trial in trials_of(load_study(STUDIES / name, changes=changes))]
+    labels = [trial.label for trial in expand(load_study(STUDIES / name, changes=changes)).trials]
     assert labels and len(set(labels)) == len(labels)
 
 
 def test_label_says_model_method_group_and_seed(tmp_path: Path) -> None:
     methods = {"frozen": {"kind": "frozen"}, "mine": {"kind": "lora", "grouping": "apart"}}
     study = make_study(tmp_path, methods=methods, models=["builtin:micro", "org/base-3B"], seeds=[7])
-    assert [trial.label for trial in trials_of(study)] == [
+    assert [trial.label for trial in expand(study).trials] == [
         "micro/frozen/seed7",
         "micro/mine/generation/seed7",
         "micro/mine/summarization/seed7",
@@ -54,14 +54,14 @@ def test_label_says_model_method_group_and_seed(tmp_path: Path) -> None:
 
 def test_trial_apart_has_the_tracks_and_data_of_its_task_alone(tmp_path: Path) -> None:
     study = make_study(tmp_path, methods={"m": {"kind": "lora", "grouping": "apart"}})
-    for trial, track in zip(trials_of(study), (CODE, PROSE), strict=True):
+    for trial, track in zip(expand(study).trials, (CODE, PROSE), strict=True):
         assert trial.tracks == (track,)
         assert {source.track for source in (*trial.train, *trial.validation, *trial.test)} == {track}
 
 
 def test_stages_are_those_that_a_trial_needs(tmp_path: Path) -> None:
     methods = {"frozen": {"kind": "frozen"}, "apart": {"kind": "lora", "grouping": "apart"}}
-    frozen, code, prose = trials_of(make_study(tmp_path, methods=methods))
+    frozen, code, prose = expand(make_study(tmp_path, methods=methods)).trials
     assert frozen.stages == ("generate", "execute", "score")
     assert code.stages == ("train", "generate", "execute", "score")
     assert prose.stages == ("train", "generate", "score")
@@ -167,7 +167,7 @@ def test_raised_version_renames_its_stage_and_what_follows(
 def test_data_may_lie_anywhere(tmp_path: Path) -> None:
     here, there = make_study(tmp_path / "here"), make_study(tmp_path / "there")
     assert here.data.root != there.data.root
-    assert [keys(trial) for trial in trials_of(here)] == [keys(trial) for trial in trials_of(there)]
+    assert [keys(trial) for trial in expand(here).trials] == [keys(trial) for trial in expand(there).trials]
 
 
 def test_changed_data_rename_every_stage_that_reads_them(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_comments_order_and_layout_of_a_file_rename_nothing(tmp_path: Path) -> N
 
 
 def test_trial_survives_a_file(tmp_path: Path) -> None:
-    for trial in trials_of(make_study(tmp_path)):
+    for trial in expand(make_study(tmp_path)).trials:
         read = TrialSpec.model_validate_json(trial.model_dump_json())
         assert read == trial
         assert keys(read) == keys(trial)
@@ -220,9 +220,9 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     (tmp_path / "data" / "train.jsonl").unlink()
     with pytest.raises(DataError, match=r"train\.jsonl.*: no such file; put the file there"):
-        trials_of(study)
+        expand(study)
 
 
 def test_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="unknown built-in model 'builtin:nano'; there is: builtin:micro"):
-        trials_of(make_study(tmp_path, models=["builtin:nano"]))
+        expand(make_study(tmp_path, models=["builtin:nano"]))

@@ -1,0 +1,66 @@
+"""`polytune report`: the answer, here and as one HTML page."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.commands.options import SetOption, StudyArg, opened
+from orchestrator.commands.output import warn
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.ledger import Ledger
+    from orchestrator.report.results import StudyResults
+    from orchestrator.study.cells import Cells
+
+EPILOG = "Example: polytune report quickstart --csv tables/"
+
+
+def report(
+    study: StudyArg,
+    set_: SetOption = None,
+    latex: Annotated[Path | None, typer.Option("--latex", metavar="DIR", help="Also write LaTeX tables.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Also write CSV tables and rows.")] = None,
+) -> None:
+    """Show the answer: tables here, and one self-contained HTML page."""
+    from orchestrator.report import write_csv, write_latex
+
+    results, page = make_report(*opened(study, set_))
+    print_tables(results, page)
+    for folder, write in ((csv, write_csv), (latex, write_latex)):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(results, folder=folder)
+            sys.stdout.write(f"Written: {folder}\n")
+    if page is None:
+        raise typer.Exit(1)
+
+
+def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path | None]":
+    """A study's results, and their page unless the ledger has no room for it, which is told."""
+    from orchestrator.errors import LedgerError
+    from orchestrator.report import write_report
+    from orchestrator.report.collect import collect
+
+    name = cells.study.study
+    results = collect(cells.study, cells.trials, ledger)
+    try:
+        page = write_report(results, folder=ledger.study_folder(name))
+        ledger.keep_study_file(name, page)
+    except (OSError, LedgerError) as error:
+        why = f"{ledger.address}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        warn(f"the report's page was not written, {why}; its tables are complete")
+        return results, None
+    return results, page
+
+
+def print_tables(results: "StudyResults", page: Path | None, *, brief: bool = False) -> None:
+    """Print a study's tables, and where its page lies."""
+    from rich.console import Console
+
+    from orchestrator.report import print_report
+
+    print_report(results, console=Console(), brief=brief)
+    more = f"; `polytune report {results.study}` prints comparisons, quality and costs" if brief else ""
+    sys.stdout.write(f"\nReport: {page}{more}\n" if page else f"\nReport: not written{more}\n")

@@ -1,0 +1,1 @@
+"""What would run and why, with what it would take."""

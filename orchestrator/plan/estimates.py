@@ -1,0 +1,155 @@
+"""What stages are likely to take: memory, disk, hours and cost, as far as shapes and earlier records tell.
+
+One decision: hours come from records of the same model and method alone, scaled by the amount of work, and
+never from a formula; where there is none the answer is `Unknown` with its reason, which refuses nothing.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.plan.history import History
+from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
+from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
+
+GIB = 2**30
+
+
+def load_of(trial: TrialSpec, resources: Resources, *, micro_batch: int) -> Load:
+    """How a trial's training would use each of its devices."""
+    assert trial.training is not None
+    return Load(
+        kind=trial.kind,
+        tokens=micro_batch * trial.training.max_length,
+        rank=trial.lora.rank if trial.lora else 0,
+        optimizer_8bit=trial.training.optimizer == "adamw_8bit",
+        gradient_checkpointing=resources.gradient_checkpointing,
+        on_cpu=resources.trial_gpus == 0,
+        zero_stage=resources.zero_stage if trial.kind == "full" else 0,
+        processes=resources.full_workers if trial.kind == "full" else 1,
+    )
+
+
+def memory_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
+    """Bytes that a trial's training takes on each device."""
+    if trial.training is None:
+        return Unknown(reason="nothing is trained")
+    return training_memory(trial.model, load_of(trial, resources, micro_batch=resources.micro_batch))
+
+
+def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resources: Resources) -> Estimate | Unknown:
+    """Bytes that a trial's due stages write: as earlier ones did, or the weights by their shape."""
+    total, basis = 0.0, ""
+    for stage in due:
+        known = history.disk(trial, stage)
+        if isinstance(known, Unknown) and stage == StageName.TRAIN:
+            rank = trial.lora.rank if trial.lora else 0
+            known = weights_size(trial.model, kind=trial.kind, rank=rank, on_cpu=resources.trial_gpus == 0)
+        if isinstance(known, Estimate):
+            total, basis = total + known.value, basis or known.basis
+        elif stage == StageName.TRAIN:
+            return known
+    return Estimate(value=total, basis=basis) if basis else Unknown(reason="nothing like it is in the ledger yet")
+
+
+def cost_of(
+    trial: TrialSpec, hours: Mapping[StageName, Estimate | Unknown], resources: Resources
+) -> Estimate | Unknown:
+    """USD of a trial's due stages: what each holds, for as long as it is estimated to take."""
+    if resources.price_per_hour is None:
+        return Unknown(reason="no price is known; set resources.price_per_hour")
+    total = 0.0
+    for stage, value in hours.items():
+        if isinstance(value, Unknown):
+            return value
+        total += value.value * units_held(trial, stage, resources) * resources.price_per_hour
+    return Estimate(value=total, basis="from hours and resources.price_per_hour")
+
+
+def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:
+    """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
+    processes = resources.full_workers if trial.kind == "full" else 1
+    if resources.trial_gpus or resources.generator_gpus:
+        gpus = {StageName.TRAIN: resources.trial_gpus * processes, StageName.GENERATE: resources.generator_gpus}
+        return float(gpus.get(stage, 0.0))
+    cores = {StageName.TRAIN: resources.trial_cpus * processes, StageName.GENERATE: resources.generator_cpus}
+    return float(cores.get(stage, 1))
+
+
+def device_memory(resources: Resources) -> Estimate | Unknown:
+    """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
+    if resources.device_memory_gib is not None:
+        return Estimate(value=resources.device_memory_gib * GIB, basis="resources.device_memory_gib")
+    if cluster_address(resources):
+        return Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
+    if resources.trial_gpus:
+        return _gpu_memory()
+    return Estimate(value=float(_machine_memory()), basis="this machine's memory")
+
+
+def _gpu_memory() -> Estimate | Unknown:
+    tool = shutil.which("nvidia-smi")
+    command = [tool or "", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60) if tool else None
+    sizes = [int(line) for line in done.stdout.split() if line.isdecimal()] if done and not done.returncode else []
+    if not sizes:
+        return Unknown(reason="no GPU is seen from here; set resources.device_memory_gib")
+    return Estimate(value=float(max(sizes) * 2**20), basis="this machine's largest GPU")
+
+
+def _machine_memory() -> int:
+    """What this machine has, or what its container may use of it."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(limit)
+        if path.is_file() and (text := path.read_text(encoding="utf-8").strip()).isdecimal():
+            have = min(have, int(text))
+    return have
+
+
+def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown) -> str:
+    """Why a training can run on no device, with the numbers and what would fit; nothing if it can, or none knows.
+
+    A training that runs out of memory is tried again with half the micro-batch, so what counts is what it takes
+    with a micro-batch of one row.
+    """
+    if trial.training is None or isinstance(capacity, Unknown):
+        return ""
+    least = load_of(trial, resources, micro_batch=1)
+    need = training_memory(trial.model, least)
+    if isinstance(need, Unknown) or need.value <= capacity.value:
+        return ""
+    fitting = [f"{what} ({size / GIB:.1f} GiB)" for what, size in _others(trial, least) if size <= capacity.value]
+    remedy = (
+        f"would fit: {', or '.join(fitting)}" if fitting else f"a device of {need.value / GIB:.1f} GiB would fit it"
+    )
+    return (
+        f"{trial.label} needs at least {need.value / GIB:.1f} GiB on one device ({need.basis}), and the largest has "
+        f"{capacity.value / GIB:.1f} GiB ({capacity.basis}); {remedy}"
+    )
+
+
+def _others(trial: TrialSpec, least: Load) -> Iterable[tuple[str, float]]:
+    """Ways to train the model on less, with the bytes that each takes on one device."""
+    rank = trial.lora.rank if trial.lora else 8
+    ways = [("resources.gradient_checkpointing: true", replace(least, gradient_checkpointing=True))]
+    if trial.kind == "full":
+        for processes in (2, 4, 8):
+            if processes > least.processes:
+                name = f"resources.zero_stage: 3 with resources.full_workers: {processes}"
+                ways.append((name, replace(least, zero_stage=3, processes=processes)))
+        ways.append(("kind: lora", replace(least, kind="lora", rank=rank, processes=1)))
+    if trial.kind != "qlora":
+        ways.append(("kind: qlora", replace(least, kind="qlora", rank=rank, processes=1)))
+    for name, load in ways:
+        size = training_memory(trial.model, load)
+        if isinstance(size, Estimate):
+            yield name, size.value
+
+
+__all__ = ["GIB", "cost_of", "device_memory", "disk_of", "memory_of", "refusal", "units_held"]

@@ -1,0 +1,160 @@
+"""From the ledger to results: joins a study's verdicts and scores into rows keyed by problem.
+
+One decision: what is not in the ledger is not in the results; a trial without a score still appears,
+with the stage that is missing and its cause.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluators.health import Health
+from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, completions_of, curve_of, verdicts_of
+from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
+from orchestrator.report.tally import how_it_ran
+from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
+from tasks.records import Verdict
+
+_Records = Mapping[StageName, StageRecord]
+
+
+def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyResults:
+    """All results of a study that the ledger holds now."""
+    records = {trial.label: ledger.records_of(trial) for trial in trials}
+    frozen = {
+        (trial.model.name, trial.seed): _texts(ledger, records[trial.label])
+        for trial in trials
+        if trial.kind == "frozen"
+    }
+    outcomes, rows, cells = [], [], []
+    for trial in trials:
+        found = records[trial.label]
+        base = frozen.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+        outcomes.append(_outcome(trial, ledger, found, base=base))
+        trial_rows, trial_cells = _scored(trial, ledger, found)
+        rows += trial_rows
+        cells += trial_cells
+    any_record = next((r for found in records.values() for r in found.values()), None)
+    judged = [
+        v
+        for found in records.values()
+        if StageName.EXECUTE in found
+        for v in verdicts_of(ledger, found[StageName.EXECUTE])
+    ]
+    return StudyResults(
+        study=study.study,
+        question=study.question,
+        trials=tuple(outcomes),
+        rows=tuple(rows),
+        cells=tuple(cells),
+        provenance=dict(any_record.provenance) if any_record else {},
+        isolation=how_it_ran(judged),
+    )
+
+
+def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
+    if StageName.GENERATE not in records:
+        return {}
+    return {(c.problem_id, c.sample): c.text for c in completions_of(ledger, records[StageName.GENERATE])}
+
+
+def _outcome(
+    trial: TrialSpec, ledger: Ledger, records: _Records, *, base: dict[tuple[str, int], str] | None
+) -> TrialOutcome:
+    stages = []
+    for stage in trial.stages:
+        record = records.get(stage)
+        if record is None:
+            stages.append(_unfinished(trial, stage, ledger))
+            continue
+        facts: dict[str, Any] = dict(record.facts)
+        if stage == StageName.GENERATE and base:
+            texts = _texts(ledger, records)
+            shared = texts.keys() & base.keys()
+            if shared:
+                facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / len(shared)
+        stages.append(StageOutcome(stage=stage, state="done", seconds=record.seconds, facts=facts))
+    return TrialOutcome(
+        trial=trial.label,
+        model=trial.model.name,
+        method=trial.method_name,
+        kind=trial.kind,
+        grouping=trial.grouping,
+        tracks=trial.tracks,
+        seed=trial.seed,
+        stages=tuple(stages),
+        curve=curve_of(ledger, records[StageName.TRAIN]) if StageName.TRAIN in records else (),
+    )
+
+
+def _unfinished(trial: TrialSpec, stage: StageName, ledger: Ledger) -> StageOutcome:
+    failure = ledger.last_failure(trial.key(stage))
+    if failure is None:
+        return StageOutcome(stage=stage, state="missing")
+    cause = failure[0].cause.removeprefix("StageFailed: ")
+    state = "not-run" if cause.startswith("not run:") else "failed"
+    return StageOutcome(stage=stage, state=state, cause=cause, log_path=str(failure[1]))
+
+
+def _scored(trial: TrialSpec, ledger: Ledger, records: _Records) -> tuple[list[InstanceRow], list[CellScores]]:
+    if StageName.SCORE not in records:
+        return [], []
+    scored = cells_of(ledger, records[StageName.SCORE])
+    verdicts = (
+        {(v.task_id, v.sample): v for v in verdicts_of(ledger, records[StageName.EXECUTE])}
+        if StageName.EXECUTE in records
+        else {}
+    )
+    rows = [row for cell in scored for row in _rows(trial, cell, verdicts)]
+    return rows, [_cell(trial, cell, verdicts) for cell in scored]
+
+
+def _rows(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> list[InstanceRow]:
+    return [_row(trial, cell, row, verdicts.get((row.problem_id, row.sample))) for row in cell.rows]
+
+
+def _row(trial: TrialSpec, cell: ScoredCell, row: ScoredRow, verdict: Verdict | None) -> InstanceRow:
+    return InstanceRow(
+        trial=trial.label,
+        track=cell.track,
+        dataset=cell.dataset,
+        problem_id=row.problem_id,
+        sample=row.sample,
+        empty=row.empty,
+        parses=row.parses,
+        verdict=verdict.verdict if verdict else None,
+        detail=verdict.detail if verdict else "",
+        scores=row.scores,
+        counts=row.counts,
+        rules=row.rules,
+    )
+
+
+def _notes(unjudged: list[str]) -> list[str]:
+    """Why samples were not judged: a missing toolchain in its own words, anything else as a count."""
+    missing = list(dict.fromkeys(detail for detail in unjudged if detail.startswith("not judged:")))
+    others = [detail for detail in unjudged if not detail.startswith("not judged:")]
+    noun = "sample" if len(others) == 1 else "samples"
+    return [*missing, *([f"{len(others)} {noun} could not be judged, the first: {others[0]}"] if others else [])]
+
+
+def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> CellScores:
+    unjudged = [
+        verdict.detail
+        for row in cell.rows
+        if (verdict := verdicts.get((row.problem_id, row.sample))) and verdict.verdict == "unjudged"
+    ]
+    return CellScores(
+        trial=trial.label,
+        track=cell.track,
+        dataset=cell.dataset,
+        corpus=cell.corpus,
+        signatures=cell.signatures,
+        health=Health.model_validate(cell.health),
+        health_warnings=cell.health_warnings,
+        reference_counts=cell.reference_counts,
+        reference_rules=cell.reference_rules,
+        notes=(*_notes(unjudged), *cell.notes),
+    )

@@ -1,0 +1,250 @@
+"""Generation, execution and scoring of the trials that are due, each recorded as its results arrive.
+
+One decision: a pipeline serves whatever is due when it starts, and what fails in it is its trial's alone.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from orchestrator.causes import kind_of
+from orchestrator.errors import StageFailed
+from orchestrator.ledger.artifacts import completions_of, write_results
+from orchestrator.ledger.attempts import record_failure, record_success
+from orchestrator.ledger.ledger import Attempt, StageRecord
+from orchestrator.ledger.progress import leave_progress
+from orchestrator.run.state import StudyRun
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
+from tasks.readers.source import DataError
+from tasks.records import Language, Problem
+
+if TYPE_CHECKING:
+    from evaluators.contamination import Contamination
+    from orchestrator.work.pieces import JudgingJob
+
+_LOG = logging.getLogger(__name__)
+_Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
+_Told = Callable[[str, int, int], None]
+
+
+def _problems(run: StudyRun, trial: TrialSpec) -> tuple[Problem, ...]:
+    """A trial's test problems, read once for trials with the same."""
+    from orchestrator.work.data import read_all_problems
+
+    sources = tuple(s.model_dump_json() for s in trial.test)
+    if sources not in run.problems:
+        run.problems[sources] = read_all_problems(trial.test, root=run.root)
+    return run.problems[sources]
+
+
+def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
+    from orchestrator.work.pieces import GenerationJob, Weights, run_generation
+
+    def job(trial: TrialSpec) -> GenerationJob:
+        return GenerationJob(
+            key=trial.key(StageName.GENERATE),
+            weights=Weights(
+                model=trial.model,
+                kind=trial.kind,
+                storage=run.ledger.address,
+                record=None if trial.kind == "frozen" else run.record(trial, StageName.TRAIN),
+            ),
+            settings=trial.generation,
+            problems=_problems(run, trial),
+        )
+
+    def stream(jobs: Sequence[GenerationJob], told: _Told) -> _Stream:
+        return run_generation(jobs, resources=run.study.resources, told=told, here=here)
+
+    pipeline(run, StageName.GENERATE, due, job=job, stream=stream)
+
+
+def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
+    from orchestrator.work.pieces import JudgingJob
+
+    return JudgingJob(
+        key=trial.key(stage),
+        trial=trial,
+        problems=_problems(run, trial),
+        completions=completions_of(run.ledger, run.record(trial, StageName.GENERATE)),
+        contamination=_contamination(run, trial) if stage == StageName.SCORE else {},
+    )
+
+
+def _contamination(run: StudyRun, trial: TrialSpec) -> "Mapping[str, Contamination]":
+    """What a trial's problems share with its training data, looked for once for trials with the same of both."""
+    from orchestrator.work.data import contamination_of
+
+    sources = tuple(s.model_dump_json() for s in (*trial.train, *trial.validation, *trial.test))
+    if sources not in run.contamination:
+        try:
+            run.contamination[sources] = contamination_of(trial, _problems(run, trial), root=run.root)
+        except DataError as error:
+            # Scores do not need the training data; the report shows a dash in place of the share.
+            _LOG.warning("test problems were not looked for in the training data: %s", error)
+            run.contamination[sources] = {}
+    return run.contamination[sources]
+
+
+def _execute(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
+    from evaluators.sandbox import missing_toolchain
+    from orchestrator.work.pieces import run_execution
+
+    absent = [language.value for language in Language if missing_toolchain(language)]
+    pipeline(
+        run,
+        StageName.EXECUTE,
+        due,
+        job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
+        stream=lambda jobs, told: run_execution(jobs, told=told, here=here),
+        facts={"absent_toolchains": absent} if absent else {},
+    )
+
+
+def _score(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
+    from orchestrator.work.pieces import run_scoring
+
+    pipeline(
+        run,
+        StageName.SCORE,
+        due,
+        job=lambda trial: _judging_job(run, trial, StageName.SCORE),
+        stream=lambda jobs, told: run_scoring(jobs, told=told, here=here),
+    )
+
+
+PIPELINES: dict[StageName, Callable[..., None]] = {
+    StageName.GENERATE: _generate,
+    StageName.EXECUTE: _execute,
+    StageName.SCORE: _score,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job.
+
+    `before` is the record that it has already, where it is made again.
+    """
+
+    trial: TrialSpec
+    attempt: Attempt
+    inputs: dict[str, str]
+    before: StageRecord | None
+    job: Any
+
+
+def pipeline(
+    run: StudyRun,
+    stage: StageName,
+    due: Sequence[TrialSpec],
+    *,
+    job: Callable[[TrialSpec], Any],
+    stream: Callable[[list[Any], _Told], _Stream],
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
+
+    Args:
+        run: The study under way.
+        stage: What is made.
+        due: Trials to make it for.
+        job: Makes what a trial's stage needs; what it raises is that trial's failure.
+        stream: Runs jobs; yields each one's key and results, or how it failed.
+        facts: What to record with each.
+    """
+    run.listener.stage(stage, len(due))
+    begun = _begin(run, stage, due, job)
+    started = time.monotonic()
+
+    def told(key: str, done: int, pieces: int) -> None:
+        now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
+        leave_progress(begun[key].attempt.folder, now)
+
+    error: Exception
+    try:
+        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], told)):
+            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts or {})
+        error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
+    except Exception as broken:
+        error = broken
+    for left in begun.values():
+        _failed(run, left.trial, stage, left.attempt, error)
+
+
+def _begin(
+    run: StudyRun, stage: StageName, due: Sequence[TrialSpec], job: Callable[[TrialSpec], Any]
+) -> dict[str, _Begun]:
+    """Open each trial's attempt and make its job, by key; where that fails, the other trials go on."""
+    begun: dict[str, _Begun] = {}
+    for trial in due:
+        key, attempt = trial.key(stage), None
+        try:
+            attempt = run.ledger.begin(key)
+            inputs, before = run.inputs(trial, stage), run.before(trial, stage)
+            begun[key] = _Begun(trial=trial, attempt=attempt, inputs=inputs, before=before, job=job(trial))
+        except Exception as error:
+            _failed(run, trial, stage, attempt, error)
+    return begun
+
+
+def _end(
+    run: StudyRun,
+    stage: StageName,
+    begun: _Begun,
+    result: Sequence[BaseModel] | StageFailed,
+    *,
+    seconds: float,
+    facts: dict[str, Any],
+) -> None:
+    """Record one trial's results, or why there are none."""
+    attempt, trial = begun.attempt, begun.trial
+    try:
+        if isinstance(result, StageFailed):
+            raise result
+        write_results(stage, attempt.folder, result)
+        record_success(
+            run.ledger,
+            attempt,
+            trial,
+            stage,
+            inputs=begun.inputs,
+            seconds=seconds,
+            facts=facts,
+            instead_of=begun.before,
+        )
+    except Exception as error:
+        _failed(run, trial, stage, attempt, error)
+    else:
+        run.finished(trial, stage)
+
+
+def _failed(run: StudyRun, trial: TrialSpec, stage: StageName, attempt: Attempt | None, error: Exception) -> None:
+    """Take note of a stage that failed; what fails because the run is being stopped is no failure."""
+    if run.stopping:
+        return
+    if attempt is None:
+        run.finished(trial, stage, StageFailed(str(error), kind=kind_of(error)))
+        return
+    failed = record_failure(run.ledger, attempt, stage, error)
+    if failed.kind == "lost":
+        run.lost(trial, stage, failed)
+    else:
+        run.finished(trial, stage, failed)
+
+
+def _timed(stream: _Stream) -> Iterator[tuple[str, tuple[float, Sequence[BaseModel] | StageFailed]]]:
+    """Add to each result the seconds since the one before: a pipeline's trials share its processes."""
+    since = time.monotonic()
+    for key, records in stream:
+        now = time.monotonic()
+        yield key, (now - since, records)
+        since = time.monotonic()
+
+
+__all__ = ["PIPELINES", "pipeline"]

@@ -1,0 +1,55 @@
+"""What running a study would do, with what its searches have found so far, and what is stored under its name.
+
+One decision: `polytune plan` and a run make the same plan by the same call.
+"""
+
+import json
+
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.manifest import read_named, write_named
+from orchestrator.plan.machine import asked_too_much, this_machine, works_of
+from orchestrator.plan.plan import PlannedTrial, plan, version_notes
+from orchestrator.provenance import provenance
+from orchestrator.run.search import under_search, unfinished
+from orchestrator.study.cells import Cells
+from orchestrator.study.plainform import stored_form
+from orchestrator.study.stages import StageName
+
+
+def store_study(cells: Cells, ledger: Ledger) -> None:
+    """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
+    name = cells.study.study
+    ledger.write_study_file(name, "study.json", json.dumps(stored_form(cells.study), indent=1))
+    write_named(ledger, name, (*cells.trials, *under_search(cells, ledger)))
+
+
+def plan_study(
+    cells: Cells, ledger: Ledger, *, verify: bool = False
+) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    resources = cells.study.resources
+    planned = plan(
+        cells.trials,
+        ledger,
+        resources=resources,
+        machine=this_machine(resources),
+        before=read_named(ledger, cells.study.study),
+        verify=verify,
+    )
+    searches = tuple(
+        f"the search for {name} has not finished: {count} trainings on the validation split come first"
+        for name, count in unfinished(cells).items()
+    )
+    refused = tuple(f"not on this machine: {text}" for text in refused_searches(cells))
+    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused)
+
+
+def refused_searches(cells: Cells) -> tuple[str, ...]:
+    """What this machine cannot offer to the searches that are to come, and to the trials that they will find."""
+    resources = cells.study.resources
+    kinds = dict.fromkeys(cells.study.methods[name].kind for name in unfinished(cells))
+    works = [work for kind in kinds for work in works_of(kind, (StageName.TRAIN, StageName.GENERATE))]
+    return asked_too_much(works, resources, this_machine(resources))
+
+
+__all__ = ["plan_study", "refused_searches", "store_study"]

@@ -1,0 +1,260 @@
+"""Ray Tune and Ray Train: trials onto nodes and GPUs.
+
+One decision: a Tune trial is one try at a training and reports only how it ended. Its weights and metrics
+go to the ledger, which its own actor commits to, and what runs next is asked of a queue of ours, so nothing
+is lost when the driver dies and nothing of Tune's own state is needed to go on.
+
+A single-process training runs inside the trial's actor. A full fine-tuning is run by Ray Train from
+a coordinator that holds nothing but the custom resource `trial`: Tune refuses a trial without
+resources, and a coordinator that held CPUs would starve its own workers on a small machine.
+"""
+
+import json
+import logging
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.causes import kind_of
+from orchestrator.errors import StageFailed
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.run.queue import TrainingQueue
+from orchestrator.study.resources import Resources
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
+from orchestrator.work import credentials
+from orchestrator.work.processes import crash_of
+from orchestrator.work.session import TRIAL_RESOURCE
+from orchestrator.work.training import train_trial
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What ASHA compares trainings by, and the step at which it first does."""
+
+    metric: str
+    first_step: int
+
+
+def run_trainings(
+    queue: TrainingQueue,
+    *,
+    ledger: Ledger,
+    root: Path,
+    scratch: Path,
+    body: Callable[..., StageFailed | None] = train_trial,
+    pruning: Pruning | None = None,
+) -> None:
+    """Train by Ray Tune whatever the queue gives, until it has finished or was stopped.
+
+    `scratch` is for Tune's own notes, which nobody reads; `body` trains one trial, in its actor;
+    with `pruning`, ASHA ends trainings that do worse than most others have done by the same step.
+    """
+    from ray import tune
+    from ray.tune.stopper import Stopper
+
+    # What became of each trial is told by the queue; Tune would add stacks of what is tried again anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+    class Stopped(_Here, Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return queue.stopped
+
+    _keep_keys_from_tune()
+    fixed = {"storage": ledger.address, "root": str(root.resolve())}
+    trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed, body=body), _placement)
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=_searcher(queue, metric=pruning.metric if pruning else ""),
+            scheduler=_asha(pruning) if pruning else None,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda t: "trial_" + str(t.trial_id),
+            trial_dirname_creator=lambda t: "trial_" + str(t.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(scratch),
+            name=f"tune-{time.time_ns()}",
+            verbose=0,
+            stop=Stopped(),
+            callbacks=[_ends(queue, ledger)],
+        ),
+    ).fit()
+
+
+def _keep_keys_from_tune() -> None:
+    """Tune puts a bucket's keys into its actors' runtime environments, which Ray logs; `credentials` brings them."""
+    from ray.tune.execution import class_cache
+
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if not name.startswith("AWS_")}
+
+
+class _Here:
+    """Lives in this process alone: Tune pickles and copies what it is given, for a restore that nobody asks for."""
+
+    def __deepcopy__(self, memo: object) -> "_Here":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()
+
+
+def _asha(pruning: Pruning) -> Any:
+    from ray.tune.schedulers import ASHAScheduler
+
+    # Rungs are powers of the reduction factor times the first step; the last is beyond any training.
+    return ASHAScheduler(
+        time_attr="step", metric="value", mode="min", grace_period=pruning.first_step, max_t=10**6, reduction_factor=3
+    )
+
+
+def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
+    """The queue in the form in which Tune asks for trials."""
+    from ray.tune.search import Searcher
+    from ray.tune.search.search_generator import SearchGenerator
+
+    class Asked(_Here, Searcher):
+        def suggest(self, trial_id: str) -> Any:
+            order = queue.next(room=_room(queue.resources) if queue.has_full else None)
+            if order is None:
+                return None
+            return {
+                "trial": order.trial.model_dump_json(),
+                "resources": order.resources.model_dump_json(),
+                "retried": json.dumps(order.retried),
+                "metric": metric,
+            }
+
+        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+            """Told to the queue by a callback, which knows the error."""
+
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing is needed to go on."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing was saved."""
+
+    class Asking(_Here, SearchGenerator):
+        def is_finished(self) -> bool:
+            # Said anew each time: while this is untrue Tune keeps an idle actor, with its core or its GPU, for
+            # a trial to come, and none comes unless one that runs now is lost.
+            return bool(self._finished) or queue.stopped or not queue.waiting
+
+    return Asking(Asked())
+
+
+def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
+    """Tells the queue how each Tune trial ended."""
+    from ray import tune
+
+    class Ends(_Here, tune.Callback):
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            result = trial.last_result or {}
+            failed: StageFailed | None
+            if "cause" not in result and "value" in result:
+                words = f"stopped at step {result['step']} with {trial.config['metric']} {abs(result['value']):.4f}"
+                failed = StageFailed(words, kind="pruned")
+            elif "cause" not in result:
+                failed = StageFailed("the training ended without a word", kind="lost")
+            else:
+                failed = StageFailed(result["cause"], result["log"], result["kind"]) if result["cause"] else None
+            self._tell(trial, failed)
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self._tell(trial, _died(_error_of(trial), ledger, _trial_of(trial)))
+
+        def _tell(self, trial: Any, failed: StageFailed | None) -> None:
+            spec = _trial_of(trial)
+            # The ledger decides, whatever Tune says: a training may have been recorded before its actor died.
+            done = failed is None or StageName.TRAIN in ledger.records_of(spec)
+            queue.end(spec, None if done else failed)
+
+    return Ends()
+
+
+def _trial_of(trial: Any) -> TrialSpec:
+    return TrialSpec.model_validate_json(trial.config["trial"])
+
+
+def _error_of(trial: Any) -> BaseException:
+    """What ended a Tune trial. Its own accessors look where the error is copied to later."""
+    path = trial.pickled_error_file
+    if path is not None and Path(path).is_file():
+        error: BaseException = pickle.loads(Path(path).read_bytes())
+        return error
+    path = trial.error_file
+    return RuntimeError(
+        Path(path).read_text(encoding="utf-8") if path and Path(path).is_file() else "no error is known"
+    )
+
+
+def _died(error: BaseException, ledger: Ledger, trial: TrialSpec) -> StageFailed:
+    """How a training failed that could not tell itself."""
+    kind = kind_of(error)
+    crash = crash_of(ledger, trial.key(StageName.TRAIN)) if kind == "lost" else ""
+    if crash:
+        return StageFailed(crash, kind="code")
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return StageFailed(lines[0] if kind == "lost" else lines[-1], kind=kind)
+
+
+def _placement(config: dict[str, Any]) -> Any:
+    """What a trial's actor holds."""
+    from ray import tune
+
+    resources = Resources.model_validate_json(config["resources"])
+    if json.loads(config["trial"])["kind"] == "full":
+        return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
+    return tune.PlacementGroupFactory([{"CPU": resources.trial_cpus, "GPU": resources.trial_gpus}])
+
+
+def _room(resources: Resources) -> int:
+    """How many training processes find place on the cluster as it is now.
+
+    A full fine-tuning's workers are no part of its Tune trial's resources. Without this bound the
+    single-process trials take every core, and the longest trial of a study runs last, alone.
+    """
+    import ray
+
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    wanted = {"CPU": float(resources.trial_cpus), "GPU": resources.trial_gpus}
+    return min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
+
+
+def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..., StageFailed | None]) -> None:
+    """A Tune trial: whatever becomes of the training is data."""
+    from ray import tune
+
+    credentials.take()
+    metric = config["metric"]
+
+    def listen(row: dict[str, float]) -> None:
+        if metric in row:
+            # ASHA looks for the lowest.
+            value = row[metric] if metric == "validation/loss" else -row[metric]
+            tune.report({"value": value, "step": int(row["step"])})
+
+    failed = body(
+        config["trial"],
+        storage=fixed["storage"],
+        root=fixed["root"],
+        resources_json=config["resources"],
+        retried=json.loads(config["retried"]),
+        **({"listen": listen} if metric else {}),
+    )
+    told = {"cause": failed.cause, "log": failed.log_path, "kind": failed.kind} if failed else {"cause": ""}
+    tune.report(told)
+
+
+__all__ = ["Pruning", "run_trainings"]

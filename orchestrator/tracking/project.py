@@ -1,0 +1,176 @@
+"""MLflow as a projection of the ledger: runs, curves, scores and artifacts for its UI, never a second truth.
+
+One decision: a call compares what the ledger says with what MLflow holds, and writes the difference. So a
+call may be repeated, cut off, or made against an empty server, and always ends in the same runs; while a
+study runs, a thread of its driver makes such a call every few seconds, and training waits for none.
+
+    experiment STUDY
+      run STUDY                          study.json, report.html
+        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, `TASK/LANGUAGE/METRIC`, adapter/, trial.json
+"""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.redaction import without_secrets
+from orchestrator.study.schema import Study
+from orchestrator.study.trial import TrialSpec
+from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
+from orchestrator.tracking.runview import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
+
+__all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it.
+
+    `pages` are the parts of addresses, after the server's own, of the list of runs and of the page that
+    compares all trials; empty while there are no runs.
+    """
+
+    runs: int
+    rows: int
+    pages: tuple[str, ...] = ()
+
+
+def tracking_uri(storage: Path) -> str:
+    """Where MLflow keeps its runs: `MLFLOW_TRACKING_URI` if set, else a database beside the stages."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+
+
+def ui_command(uri: str, *, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that serves MLflow's UI on this machine alone, and what to add to its environment.
+
+    The store's address travels in the environment: it may hold a password, and `ps` shows commands.
+
+    Raises:
+        TrackingUnavailable: if the address is a server's, which has a UI of its own.
+    """
+    if _is_server(uri):
+        raise TrackingUnavailable(f"MLflow is a server at {without_secrets(uri)}; open that address in a browser")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    if uri.startswith("sqlite:///"):
+        command += ["--artifacts-destination", str(Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts")]
+    return command, {**QUIET, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def project(
+    study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str, live_since: float | None = None
+) -> Projection:
+    """Bring MLflow up to date with the ledger: a run for the study, below it one for each trial begun.
+
+    Args:
+        study: The study, whose name is the experiment's.
+        trials: All its trials; runs of others, left by an earlier wording of the study, are marked so.
+        ledger: What has been done.
+        uri: Where MLflow is, see `tracking_uri`.
+        live_since: When the driver that is at work now began, if there is one; what was begun earlier
+            and not finished is closed.
+
+    Raises:
+        TrackingUnavailable: if MLflow cannot be reached or refuses what is written.
+    """
+    return Projector(study, trials, ledger, uri=uri).update(live_since=live_since)
+
+
+class Projector:
+    """Repeated projections of one study: each looks only at trials that are not finished and shown."""
+
+    def __init__(self, study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str) -> None:
+        self._study, self._ledger, self._uri = study, ledger, uri
+        self._trials = {trial_digest(trial): trial for trial in trials}
+        self._bases = {(t.model.name, t.seed): t for t in trials if t.kind == "frozen"}
+        self._store: Store | None = None
+        self._seen: dict[str, Glance] = {}
+        self._shown: dict[str, Glance] = {}
+        self._parent: Picture | None = None
+        self._figures: set[str] = set()
+
+    def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
+        """Write what is new since the last call; stops between two runs once it is not `wanted`.
+
+        Raises:
+            TrackingUnavailable: see `project`; the next call starts from what MLflow holds then.
+        """
+        self._look(live_since)
+        if not self._seen:
+            return Projection(runs=0, rows=0)
+        try:
+            with one_message(self._uri):
+                rows = self._write(wanted, live=live_since is not None)
+        except TrackingUnavailable:
+            self._store, self._parent, self._shown = None, None, {}
+            raise
+        return Projection(runs=len(self._seen), rows=rows, pages=self._pages())
+
+    def _look(self, live_since: float | None) -> None:
+        for name, trial in self._trials.items():
+            shown = self._shown.get(name)
+            if shown is not None and shown.state == "done":
+                continue
+            seen = glance(trial, self._base(trial), self._ledger, live_since=live_since)
+            if seen is not None:
+                self._seen[name] = seen
+
+    def _base(self, trial: TrialSpec) -> TrialSpec | None:
+        return self._bases.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+
+    def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
+        rows, store = 0, self._store or self._open()
+        unbegun = len(self._trials) - len(self._seen)
+        parent = study_picture(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
+        due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
+        if due or parent != self._parent:
+            store.write(STUDY_RUN, parent)
+            self._parent = parent
+        for name in due:
+            if not wanted():
+                break
+            trial, seen = self._trials[name], self._seen[name]
+            picture = trial_picture(self._study, trial, self._base(trial), self._ledger, seen=seen)
+            rows += store.write(name, picture)
+            self._shown[name] = seen
+            self._figures |= {point.key for point in picture.figures}
+        store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
+        return rows
+
+    def _open(self) -> Store:
+        artifacts = None if _is_server(self._uri) else self._ledger.storage / "mlartifacts"
+        ledger_id = _ledger_id(self._study, self._ledger)
+        self._store = Store(self._uri, study=self._study.study, ledger_id=ledger_id, artifacts=artifacts)
+        self._store.retire(keep={STUDY_RUN, *self._seen})
+        return self._store
+
+    def _pages(self) -> tuple[str, ...]:
+        if self._store is None or not self._shown.keys() >= self._seen.keys():
+            return ()
+        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
+        runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
+        # Without its type MLflow's pages take a study for conversations with a language model.
+        view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
+        return (
+            f"/#/experiments/{experiment}/runs?{view}",
+            f"/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning",
+        )
+
+
+def _alike(shown: Glance | None, seen: Glance) -> bool:
+    return shown is not None and (shown.state, shown.mark) == (seen.state, seen.mark)
+
+
+def _ledger_id(study: Study, ledger: Ledger) -> str:
+    """What tells this ledger's runs from those that another sends to the same server; moves with it."""
+    text = ledger.create_study_file(study.study, "tracking.json", json.dumps({"ledger": uuid.uuid4().hex}))
+    return str(json.loads(text)["ledger"])
+
+
+def _is_server(uri: str) -> bool:
+    return urlsplit(uri).scheme in ("http", "https") or uri.startswith("databricks")

@@ -1,0 +1,72 @@
+"""A Ray session for the length of a study: a cluster that is there, or one of our own on this machine.
+
+One decision: all that Ray, Tune and Train read from the environment is set in this one place, before they are started.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.provenance import usable_cores
+from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.work import credentials
+
+# What the coordinator of a training by several processes holds, see `orchestrator.run.tune`.
+TRIAL_RESOURCE = "trial"
+_COORDINATORS = 1000.0
+_PENDING = 16
+_KEEP_IDLE_MS = 10 * 60 * 1000
+
+
+@contextmanager
+def local_ray(resources: Resources, *, num_cpus: int | None = None) -> Iterator[None]:
+    """A Ray cluster for the length of a study: at `resources.address` or `RAY_ADDRESS`, or one of our own.
+
+    `num_cpus` is how many cores our own offers; all that this process may use, unless it is given.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # Tune takes Ctrl-C for itself: it would end the trainings, and the study would go on without them.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    # A model's path may be relative to where the study was begun.
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    # Tune would write every trial's results three times over, and its own state every few seconds.
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    # A training's last word has no metric.
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    # A trial that waits already has an actor at hand when another ends, and an autoscaler sees what is wanted.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_PENDING))
+    # Processes that have imported torch are kept for the next stage's tasks.
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", str(_KEEP_IDLE_MS))
+    # Tune's newer output prints a banner even when it is told to be silent.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    # Ray Data restarts lost actors, of which the core warns on the terminal each time.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    address = cluster_address(resources)
+    if address:
+        ray.init(address=address, **common)
+        credentials.share()
+    else:
+        ray.init(
+            # Without this word Ray joins whichever cluster was last started on this machine.
+            address="local",
+            num_cpus=num_cpus or usable_cores(),
+            resources={TRIAL_RESOURCE: _COORDINATORS},
+            object_store_memory=resources.object_store_mb * 2**20,
+            include_dashboard=False,
+            **common,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+__all__ = ["TRIAL_RESOURCE", "local_ray"]

@@ -1,0 +1,67 @@
+"""The body of train: one trial's model, judged by what it writes where the study asks for that.
+
+One decision: trainers know no evaluators, so the judge of generated validation output is made here and handed down.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.ledger.artifacts import write_summary
+from orchestrator.study.trial import TrialSpec
+from orchestrator.work.data import read_all_examples, read_all_problems
+from tasks.records import Track
+from trainers.spec import Runtime
+
+if TYPE_CHECKING:
+    from trainers.train import Row, TrainingSummary, Validate
+
+
+def train(
+    trial: TrialSpec, folder: Path, *, root: Path, runtime: Runtime, report: "Callable[[Row], None]"
+) -> "TrainingSummary":
+    """Train one trial's model into `folder`; `summary.json` there says what was done."""
+    from trainers.train import Hooks, TrainingData
+    from trainers.train import train as run_training
+
+    spec = trial.training_spec
+    assert spec is not None
+    validates = bool(spec.settings.validate_every)
+    data = TrainingData(
+        train=read_all_examples(trial.train, root=root),
+        validation=read_all_examples(trial.validation, root=root) if validates else (),
+    )
+    judge = _validator(trial, root=root) if validates and spec.settings.select_by == "similarity" else None
+    summary = run_training(spec, data=data, out=folder, runtime=runtime, hooks=Hooks(report=report, validate=judge))
+    if (folder / summary.weights).is_dir() and _is_first_process():
+        write_summary(folder, summary)
+    return summary
+
+
+def _is_first_process() -> bool:
+    import torch
+
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def _validator(trial: TrialSpec, *, root: Path) -> "Validate":
+    """Judge generated validation output: CodeBLEU for code, BLEU for prose, the mean over tracks."""
+    from evaluators.generation import generate
+    from orchestrator.work.score import cells_of, score_cell
+    from trainers.model import load_tokenizer
+
+    problems = read_all_problems(trial.validation, root=root)
+    tokenizer = load_tokenizer(trial.model)
+    greedy = trial.generation.model_copy(update={"samples": 1, "temperature": 0.0})
+
+    def judge(model: Any) -> dict[str, float]:
+        completions = generate(model, tokenizer, problems, settings=greedy, batch_size=16)
+        cells = [score_cell(*cell, quality=False) for cell in cells_of(problems, completions)]
+        values = {
+            f"{cell.track}/{name}": cell.corpus[name]
+            for cell in cells
+            for name in (["codebleu"] if Track.parse(cell.track).writes_code else ["bleu"])
+        }
+        return {**values, "similarity": sum(values.values()) / len(values)}
+
+    return judge
