@@ -37,8 +37,8 @@ from orchestrator.study.cells import expand
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study, validate
-from orchestrator.study.trial import TrialSpec
 from orchestrator.work.session import local_ray
+from orchestrator.work.training import Place, TrainingOrder
 
 TRACK = "generation/python"
 # Steps of the trainings of the mixed study: one long and some short, as a grid of methods and sizes has them.
@@ -65,17 +65,15 @@ def study_of(storage: Path, *, name: str, seeds: int, methods: dict[str, Any]) -
     )
 
 
-def nothing(
-    trial_json: str, *, storage: str, root: str, resources_json: str, retried: tuple[str, ...] = ()
-) -> StageFailed | None:
+def nothing(order: TrainingOrder, place: Place) -> StageFailed | None:
     """A training that computes nothing, on the way that each takes."""
-    trial = TrialSpec.model_validate_json(trial_json)
+    trial = order.trial
 
     def body(attempt: Attempt) -> dict[str, Any]:
         (attempt.folder / "weights").write_text(trial.label, encoding="utf-8")
         return {"weights": "weights"}
 
-    run_stage(Ledger(storage), trial, "train", inputs={}, body=body)
+    run_stage(Ledger(place.storage), trial, "train", inputs={}, body=body)
     return None
 
 
@@ -127,10 +125,10 @@ def stage_by_stage(study: Study) -> None:
     with ledger.lease(study.study) as lease:
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
         store_study(expand(study), ledger)
-        run.look()
+        run.done.look()
         driver._train(run)
         for stage, pipeline in PIPELINES.items():
-            pipeline(run, run.due(stage))
+            pipeline(run, run.done.due(stage))
     assert not run.outcome.failed, run.outcome.failed
 
 

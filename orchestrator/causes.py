@@ -6,6 +6,7 @@
     disk       the ledger's disk is full                                   not again
     missing    a program that the stage needs is not installed             not again
     settings   the study asks for what cannot be done                      not again
+    pruned     a search stopped a candidate that did worse than most       not again
     code       anything else, so a fault of ours                           not again
 
 One decision: the kind is read from the exceptions themselves, whatever library raised or wrapped them, so
@@ -15,12 +16,8 @@ that a stage's code need not know that it may be run again.
 import errno
 import re
 from collections.abc import Iterator
-from typing import Literal, get_args
 
-from orchestrator.errors import FULL, LedgerError, StageFailed
-
-Kind = Literal["memory", "lost", "diverged", "disk", "missing", "settings", "code"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from orchestrator.errors import FULL, Cause, LedgerError, StageFailed
 
 # What CUDA, PyTorch's host allocator, cuBLAS, the C++ library, and Ray's watch over a node's memory say.
 _MEMORY = re.compile(
@@ -39,27 +36,28 @@ _DISK_WORDS = re.compile(r"no space left|os error 28|disk quota", re.I)
 _LONGEST_WAIT_S = 300.0
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> Cause:
     """The kind of an exception: of all that it wraps, the one that explains the others."""
     kinds = {_own_kind(inner) for inner in _wrapped(error)}
-    return next(kind for kind in KINDS if kind in kinds)
+    return next(kind for kind in Cause if kind in kinds)
 
 
-def _own_kind(error: BaseException) -> Kind:
+def _own_kind(error: BaseException) -> Cause:
     text = str(error)
     if isinstance(error, StageFailed):
-        return error.kind if error.kind in KINDS else "code"
+        return error.kind
     # Writers in other languages tell of a full disk in words.
     if getattr(error, "errno", None) in FULL or _DISK_WORDS.search(text):
-        return "disk"
+        return Cause.DISK
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _MEMORY.search(text):
-        return "memory"
+        return Cause.MEMORY
     names = {base.__name__ for base in type(error).__mro__}
     if names & _LOST or _LOST_WORDS.search(text):
-        return "lost"
+        return Cause.LOST
     if "TrainingDiverged" in names:
-        return "diverged"
-    return "settings" if isinstance(error, ValueError) and not isinstance(error, LedgerError) else "code"
+        return Cause.DIVERGED
+    settings = isinstance(error, ValueError) and not isinstance(error, LedgerError)
+    return Cause.SETTINGS if settings else Cause.CODE
 
 
 def _wrapped(error: BaseException) -> Iterator[BaseException]:
@@ -82,4 +80,4 @@ def wait_before(tries: int) -> float:
     return min(_LONGEST_WAIT_S, 2.0 ** (tries - 1))
 
 
-__all__ = ["KINDS", "Kind", "kind_of", "wait_before"]
+__all__ = ["kind_of", "wait_before"]

@@ -11,6 +11,7 @@ PolytuneError
 
 import errno
 from dataclasses import dataclass
+from enum import StrEnum
 
 # What a disk, a quota or a limit answers that takes no more.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -66,10 +67,26 @@ class StudyHeld(LedgerError):
     """Another process runs the study, or held it last and was heard of a moment ago."""
 
 
-class StageFailed(PolytuneError):
-    """A stage ended without a result; `kind` is the sort of cause, see `orchestrator.causes`."""
+class Cause(StrEnum):
+    """The kinds of cause for which a stage ends without a result; `orchestrator.causes` has what follows from each.
 
-    def __init__(self, cause: str, log_path: str = "", kind: str = "code") -> None:
+    Of several that an exception wraps, the one that stands first here explains the others.
+    """
+
+    MEMORY = "memory"
+    LOST = "lost"
+    DIVERGED = "diverged"
+    DISK = "disk"
+    MISSING = "missing"
+    SETTINGS = "settings"
+    PRUNED = "pruned"
+    CODE = "code"
+
+
+class StageFailed(PolytuneError):
+    """A stage ended without a result; `kind` is the kind of its cause."""
+
+    def __init__(self, cause: str, log_path: str = "", kind: Cause = Cause.CODE) -> None:
         super().__init__(cause, log_path, kind)
         self.cause = cause
         self.log_path = log_path

@@ -133,10 +133,10 @@ def _end_at_once(*_: object) -> NoReturn:
 
 
 def _run_local(cells: "Cells", ledger: "Ledger", label: str | None) -> None:
-    from orchestrator.run.driver import run_one_here
+    from orchestrator.run.driver import run_one_in_process
 
     choose_trial([trial.label for trial in cells.trials], label)
-    outcome = run_one_here(cells, ledger, str(label))
+    outcome = run_one_in_process(cells, ledger, str(label))
     _print_causes(outcome)
     if outcome.failed:
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.progress import ProgressState, StageProgress, TrialProgress, progress_of
+from orchestrator.ledger.progress import StageProgress, State, TrialProgress, progress_of
 from orchestrator.report.layout import format_seconds
 from orchestrator.run.state import Listener
 from orchestrator.study.stages import StageName
@@ -28,11 +28,11 @@ _REDRAW_S = 1.0
 _LINE_S = 30.0
 # A large study takes longer to look through, and its driver has other things to do.
 _SHARE_OF_TIME = 0.1
-_STYLES: dict[ProgressState, str] = {
-    "running": "bold cyan", "failed": "red", "stopped": "yellow", "done": "green", "waiting": "dim"
+_STYLES: dict[State, str] = {
+    State.RUNNING: "bold cyan", State.FAILED: "red", State.STOPPED: "yellow", State.DONE: "green", State.WAITING: "dim"
 }  # fmt: skip
 # What a person looks for first, where a terminal has no room for all rows.
-_ORDER: tuple[ProgressState, ...] = ("running", "failed", "stopped", "waiting", "done")
+_ORDER = (State.RUNNING, State.FAILED, State.NOT_RUN, State.STOPPED, State.WAITING, State.DONE)
 
 
 class ProgressReader:
@@ -46,7 +46,7 @@ class ProgressReader:
         """How far each trial is now."""
         open_ = [trial for trial in self._trials if trial.label not in self._done]
         found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since)}
-        self._done |= {label: p for label, p in found.items() if p.now.state == "done"}
+        self._done |= {label: p for label, p in found.items() if p.now.state == State.DONE}
         return tuple((self._done | found)[trial.label] for trial in self._trials)
 
 
@@ -123,7 +123,7 @@ class Watcher:
             self._live.update(picture(progress, height=self._console.height - 2), refresh=True)
             return
         for trial in progress:
-            if trial.now.state == "running":
+            if trial.now.state == State.RUNNING:
                 self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
 
 
@@ -161,10 +161,10 @@ def picture(progress: Sequence[TrialProgress], *, height: int | None = None) -> 
 def _cells(trial: TrialProgress) -> Iterable[Text]:
     now = trial.now
     style = _STYLES[now.state]
-    if now.state == "done":
+    if now.state == State.DONE:
         yield Text(f"done in {format_seconds(trial.seconds)}", style=style)
         return
-    words = now.stage if now.state == "running" else f"{now.stage} {now.state}"
+    words = now.stage if now.state == State.RUNNING else f"{now.stage} {now.state}"
     yield Text(f"{words}: {now.cause}" if now.cause else words, style=style)
     yield Text(_steps(now))
     yield Text("" if now.loss is None else f"{now.loss:.3f}")

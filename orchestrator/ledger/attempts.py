@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.causes import kind_of
-from orchestrator.errors import LedgerError, PolytuneError, StageFailed
+from orchestrator.errors import Cause, LedgerError, PolytuneError, StageFailed
 from orchestrator.ledger.ledger import Attempt, Failure, Ledger, StageRecord, digests_of
 from orchestrator.provenance import provenance
 from orchestrator.redaction import without_secrets
@@ -76,7 +76,7 @@ def record_failure(ledger: Ledger, attempt: Attempt, stage: StageName, error: Ba
     """Leave an error's cause and traceback with its attempt; returns what to tell of it, without secrets."""
     kind = kind_of(error)
     cause = without_secrets(str(error) if isinstance(error, PolytuneError) else f"{type(error).__name__}: {error}")
-    if kind == "disk":
+    if kind == Cause.DISK:
         cause = f"the disk is full: {cause}; free some space (`polytune gc` lists what no study names), then run again"
         # What this attempt wrote is of no use, and word of its failure needs the room.
         shutil.rmtree(attempt.folder, ignore_errors=True)

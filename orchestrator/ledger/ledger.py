@@ -91,6 +91,16 @@ class Ledger:
         self._files = Files()
         refuse_newer(self.store)
 
+    @property
+    def ray_train_folder(self) -> Path:
+        """Where Ray Train keeps notes of its own, which nothing reads afterwards."""
+        return self.storage / ".ray-train"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Where MLflow keeps artifacts, if its database lies here too."""
+        return self.storage / "mlartifacts"
+
     # Attempts
 
     def begin(self, key: str) -> Attempt:
@@ -202,6 +212,11 @@ class Ledger:
                     done[stage] = record
                     break
         return Finding(done=done, damaged={stage: why for stage, why in damaged.items() if stage not in done})
+
+    def is_recorded(self, key: str, made: str) -> bool:
+        """Whether an attempt came to its end and was recorded, from whatever inputs."""
+        entries = self._shelf(key).entries
+        return any(self._read(entry).attempt == made for name, entry in entries.items() if "/record-" in name)
 
     def all_records(self) -> dict[str, StageRecord | None]:
         """Every record by name, whichever study it belongs to, condemned or not; None for one that is unreadable."""

@@ -9,18 +9,83 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from orchestrator.errors import Cause
 from orchestrator.ledger.artifacts import curve_in
-from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
 # Where an attempt says how far it is.
 _NEWEST = ".progress.json"
 
-ProgressState = Literal["waiting", "running", "done", "failed", "stopped"]
+
+class State(StrEnum):
+    """How a stage or a trial stands: the one vocabulary for everybody who shows or compares it."""
+
+    WAITING = "waiting"  # nothing of it was begun
+    RUNNING = "running"
+    STOPPED = "stopped"  # begun, and cut off before its end
+    FAILED = "failed"
+    NOT_RUN = "not-run"  # this machine lacks what it needs; the cause says what
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a stage stands, with its record or its newest attempt, and why it failed if it did."""
+
+    state: State
+    record: StageRecord | None = None
+    attempt: Path | None = None
+    cause: str = ""
+    log_path: str = ""
+
+
+def standing_of(
+    stage: StageName, trial: TrialSpec, ledger: Ledger, found: Finding, *, live_since: float | None = None
+) -> Standing:
+    """How one stage of a trial stands.
+
+    Args:
+        stage: The stage.
+        trial: Its trial.
+        ledger: What has been done.
+        found: What the ledger holds of the trial.
+        live_since: When the driver that is at work began, or None. A ledger cannot tell a live attempt from one whose
+            process died: one without an end that is older than its driver was cut off.
+    """
+    if stage in found.done:
+        return Standing(state=State.DONE, record=found.done[stage])
+    if stage in found.damaged:
+        return Standing(state=State.FAILED, cause=f"artifact damaged: {found.damaged[stage]}")
+    key = trial.key(stage)
+    newest = next(ledger.attempts(key), None)
+    if newest is None:
+        return Standing(state=State.WAITING)
+    failure = ledger.last_failure(key)
+    if failure is not None and failure[1].parent == newest:
+        state = State.NOT_RUN if failure[0].kind == Cause.MISSING else State.FAILED
+        return Standing(state=state, attempt=newest, cause=failure[0].cause, log_path=str(failure[1]))
+    if ledger.is_recorded(key, newest.name):
+        # It was made from what upstream has been made anew since.
+        return Standing(state=State.WAITING)
+    live = live_since is not None and max(newest.stat().st_mtime, newest_row(newest).get("time", 0.0)) >= live_since
+    return Standing(state=State.RUNNING if live else State.STOPPED, attempt=newest)
+
+
+def state_of(stages: Sequence[State], *, live: bool) -> State:
+    """How a trial stands whose stages stand so; `live` says whether something of it is being worked on now."""
+    if all(state == State.DONE for state in stages):
+        return State.DONE
+    if State.FAILED in stages or State.NOT_RUN in stages:
+        return State.FAILED
+    if live:
+        return State.RUNNING
+    return State.STOPPED if State.STOPPED in stages or State.RUNNING in stages else State.WAITING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +97,7 @@ class StageProgress:
     """
 
     stage: StageName
-    state: ProgressState
+    state: State
     seconds: float | None = None
     step: int | None = None
     steps: int | None = None
@@ -52,12 +117,12 @@ class TrialProgress:
     @property
     def now(self) -> StageProgress:
         """The stage that the trial is at: the first that is not done, or the last."""
-        return next((stage for stage in self.stages if stage.state != "done"), self.stages[-1])
+        return next((stage for stage in self.stages if stage.state != State.DONE), self.stages[-1])
 
     @property
     def seconds(self) -> float:
         """What the finished stages took."""
-        return sum(stage.seconds or 0.0 for stage in self.stages if stage.state == "done")
+        return sum(stage.seconds or 0.0 for stage in self.stages if stage.state == State.DONE)
 
     def as_json(self) -> dict[str, Any]:
         """The trial as JSON data: what it is at, and every stage."""
@@ -78,42 +143,30 @@ def progress_of(trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: floa
 
 def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None) -> TrialProgress:
     found = ledger.find(trial)
-    stages = []
-    for stage in trial.stages:
-        if stage in found.done:
-            stages.append(StageProgress(stage=stage, state="done", seconds=found.done[stage].seconds))
-        elif stage in found.damaged:
-            cause = f"artifact damaged: {found.damaged[stage]}"
-            stages.append(StageProgress(stage=stage, state="failed", cause=cause))
-        else:
-            stages.append(_unfinished(stage, trial.key(stage), ledger, live_since=live_since))
+    stages = [_stage(stage, standing_of(stage, trial, ledger, found, live_since=live_since)) for stage in trial.stages]
     return TrialProgress(trial=trial.label, stages=tuple(stages))
 
 
-def _unfinished(stage: StageName, key: str, ledger: Ledger, *, live_since: float | None) -> StageProgress:
-    newest = next(ledger.attempts(key), None)
-    if newest is None:
-        return StageProgress(stage=stage, state="waiting")
-    failure = ledger.last_failure(key)
-    if failure is not None and failure[1].parent == newest:
-        return StageProgress(stage=stage, state="failed", cause=failure[0].cause.removeprefix("StageFailed: "))
-    row = _newest_row(newest)
-    live = live_since is not None and max(newest.stat().st_mtime, row.get("time", 0.0)) >= live_since
+def _stage(stage: StageName, standing: Standing) -> StageProgress:
+    state = standing.state
+    if standing.record is not None:
+        return StageProgress(stage=stage, state=state, seconds=standing.record.seconds)
+    row = newest_row(standing.attempt) if standing.attempt and state in (State.RUNNING, State.STOPPED) else {}
     if not row:
-        return StageProgress(stage=stage, state="running" if live else "stopped")
+        return StageProgress(stage=stage, state=state, cause=standing.cause)
     return StageProgress(
         stage=stage,
-        state="running" if live else "stopped",
+        state=state,
         seconds=row.get("seconds"),
         step=int(row["step"]),
         steps=int(row["total_steps"]) if "total_steps" in row else None,
         loss=row.get("loss", row.get("validation/loss")),
         tokens_per_s=row.get("tokens_per_s"),
-        seconds_left=_seconds_left(row) if live else None,
+        seconds_left=_seconds_left(row) if state == State.RUNNING else None,
     )
 
 
-def _newest_row(attempt: Path) -> dict[str, float]:
+def newest_row(attempt: Path) -> dict[str, float]:
     """What an attempt last said of itself; empty if it said nothing yet."""
     try:
         row: dict[str, float] = json.loads((attempt / _NEWEST).read_text(encoding="utf-8"))

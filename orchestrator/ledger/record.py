@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import Cause, LedgerError
 from orchestrator.ledger.storage import Store
 from orchestrator.provenance import version
 from orchestrator.study.fingerprint import fingerprint
@@ -67,10 +67,17 @@ class Failure(Record):
 
     stage: StageName
     cause: str
-    kind: str
+    kind: Cause
     traceback: str
     failed_at: float
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Retry(Record):
+    """Why a stage was begun again."""
+
+    kind: Cause
+    cause: str
 
 
 def parse_record(data: bytes, *, where: str) -> StageRecord:

@@ -28,14 +28,19 @@ def inputs_to_look_for(stage: StageName, inputs: Mapping[str, str]) -> tuple[Map
     return (*again, inputs)
 
 
-def judgeable_since(record: StageRecord, trial: TrialSpec) -> str:
-    """The languages that an execution could not judge for want of a toolchain, if all are there now."""
+def present_toolchains() -> frozenset[Language]:
+    """The languages that this machine can run."""
+    return frozenset(language for language in Language if not missing_toolchain(language))
+
+
+def judgeable_since(record: StageRecord, trial: TrialSpec, present: frozenset[Language]) -> str:
+    """The languages that an execution could not judge for want of a toolchain, if all are `present` now."""
     written = {Track.parse(track).target for track in trial.tracks}
     names = cast("list[str]", record.facts.get(ABSENT, []))
     absent = [language for language in map(Language, names) if language in written]
-    if not absent or any(missing_toolchain(language) for language in absent):
+    if not absent or not present.issuperset(absent):
         return ""
     return ", ".join(language.title for language in absent)
 
 
-__all__ = ["ABSENT", "JUDGED_AGAIN", "SUPERSEDED", "inputs_to_look_for", "judgeable_since"]
+__all__ = ["ABSENT", "JUDGED_AGAIN", "SUPERSEDED", "inputs_to_look_for", "judgeable_since", "present_toolchains"]

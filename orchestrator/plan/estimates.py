@@ -4,15 +4,12 @@ One decision: hours come from records of the same model and method alone, scaled
 never from a formula; where there is none the answer is `Unknown` with its reason, which refuses nothing.
 """
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.plan.history import History
-from orchestrator.study.resources import Resources, cluster_address
+from orchestrator.plan.machine import Machine
+from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
@@ -81,35 +78,11 @@ def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> floa
     return float(cores.get(stage, 1))
 
 
-def device_memory(resources: Resources) -> Estimate | Unknown:
+def device_memory(resources: Resources, machine: Machine) -> Estimate | Unknown:
     """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
     if resources.device_memory_gib is not None:
         return Estimate(value=resources.device_memory_gib * GIB, basis="resources.device_memory_gib")
-    if cluster_address(resources):
-        return Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
-    if resources.trial_gpus:
-        return _gpu_memory()
-    return Estimate(value=float(_machine_memory()), basis="this machine's memory")
-
-
-def _gpu_memory() -> Estimate | Unknown:
-    tool = shutil.which("nvidia-smi")
-    command = [tool or "", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60) if tool else None
-    sizes = [int(line) for line in done.stdout.split() if line.isdecimal()] if done and not done.returncode else []
-    if not sizes:
-        return Unknown(reason="no GPU is seen from here; set resources.device_memory_gib")
-    return Estimate(value=float(max(sizes) * 2**20), basis="this machine's largest GPU")
-
-
-def _machine_memory() -> int:
-    """What this machine has, or what its container may use of it."""
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        path = Path(limit)
-        if path.is_file() and (text := path.read_text(encoding="utf-8").strip()).isdecimal():
-            have = min(have, int(text))
-    return have
+    return machine.memory
 
 
 def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown) -> str:

@@ -5,14 +5,21 @@ our own, so what asks for more than there is is refused before anything starts. 
 nothing is: it may grow.
 """
 
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from orchestrator.ledger.rejudging import present_toolchains
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
+from tasks.records import Language
+from trainers.memory import Estimate, Unknown
 from trainers.spec import MethodKind
 
 # What holds cores or GPUs by the study's settings: a training in one process, a full fine-tuning, a generation.
@@ -22,20 +29,58 @@ _OR = "or resources.address to a cluster that has more"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """How many cores and GPUs there are to be given away."""
+    """What there is to run on, looked at once by whoever makes a plan.
 
-    cores: int
-    gpus: int
+    `cores` and `gpus` are those that are to be given away, None where a cluster is joined, which may grow. `memory` is
+    that of the largest device that a training may get, in bytes. `toolchains` are the languages that can be run.
+    """
+
+    cores: int | None = None
+    gpus: int | None = None
+    memory: Estimate | Unknown
+    toolchains: frozenset[Language] = frozenset()
 
 
-def this_machine(resources: Resources) -> Machine | None:
-    """What a Ray of a study's own would offer; None where the study runs on one that is there already."""
-    ray = sys.modules.get("ray")
-    if cluster_address(resources) or (ray is not None and ray.is_initialized()):
-        return None
-    # Ray takes a second to import, and most studies on a machine of their own ask for no GPU.
+UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
+
+
+def this_machine(resources: Resources) -> Machine:
+    """What a study would run on."""
+    toolchains = present_toolchains()
+    if cluster_address(resources):
+        unseen = Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
+        return Machine(memory=unseen, toolchains=toolchains)
     asks = resources.trial_gpus or resources.generator_gpus
-    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0)
+    memory = (
+        _gpu_memory()
+        if resources.trial_gpus
+        else Estimate(value=float(_machine_memory()), basis="this machine's memory")
+    )
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return Machine(memory=memory, toolchains=toolchains)
+    # Ray takes a second to import, and most studies on a machine of their own ask for no GPU.
+    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0, memory=memory, toolchains=toolchains)
+
+
+def _gpu_memory() -> Estimate | Unknown:
+    tool = shutil.which("nvidia-smi")
+    command = [tool or "", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60) if tool else None
+    sizes = [int(line) for line in done.stdout.split() if line.isdecimal()] if done and not done.returncode else []
+    if not sizes:
+        return Unknown(reason="no GPU is seen from here; set resources.device_memory_gib")
+    return Estimate(value=float(max(sizes) * 2**20), basis="this machine's largest GPU")
+
+
+def _machine_memory() -> int:
+    """What this machine has, or what its container may use of it."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(limit)
+        if path.is_file() and (text := path.read_text(encoding="utf-8").strip()).isdecimal():
+            have = min(have, int(text))
+    return have
 
 
 def _gpus() -> int:
@@ -60,35 +105,36 @@ def works_of(kind: MethodKind, due: Iterable[StageName]) -> tuple[Work, ...]:
     return tuple(found)
 
 
-def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine | None) -> tuple[str, ...]:
+def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) -> tuple[str, ...]:
     """Each setting by which something that is due could never start on a machine, with what there is and a remedy.
 
     Following all remedies at once is enough.
     """
-    if machine is None:
+    cores, gpus = machine.cores, machine.gpus
+    if cores is None or gpus is None:
         return ()
-    found = [text for work in due for text in _asked_by(work, resources, machine)]
+    found = [text for work in due for text in _asked_by(work, resources, cores=cores, gpus=gpus)]
     return tuple(dict.fromkeys(found))
 
 
-def _asked_by(work: Work, resources: Resources, machine: Machine) -> Iterator[str]:
+def _asked_by(work: Work, resources: Resources, *, cores: int, gpus: int) -> Iterator[str]:
     if work == "generate":
-        yield from _more_than("generator_cpus", resources.generator_cpus, machine.cores, "core")
-        yield from _more_than("generator_gpus", resources.generator_gpus, machine.gpus, "GPU")
+        yield from _more_than("generator_cpus", resources.generator_cpus, cores, "core")
+        yield from _more_than("generator_gpus", resources.generator_gpus, gpus, "GPU")
         return
-    yield from _more_than("trial_cpus", resources.trial_cpus, machine.cores, "core")
+    yield from _more_than("trial_cpus", resources.trial_cpus, cores, "core")
     if work == "train":
-        yield from _more_than("trial_gpus", resources.trial_gpus, machine.gpus, "GPU")
+        yield from _more_than("trial_gpus", resources.trial_gpus, gpus, "GPU")
         return
     workers = resources.full_workers
-    cores = min(resources.trial_cpus, machine.cores)
+    each = min(resources.trial_cpus, cores)
     with_cores = f" with resources.trial_cpus {resources.trial_cpus}"
-    yield from _more_than("full_workers", workers, machine.cores // cores, "core", have=machine.cores, so=with_cores)
-    if resources.trial_gpus and not machine.gpus:
+    yield from _more_than("full_workers", workers, cores // each, "core", have=cores, so=with_cores)
+    if resources.trial_gpus and not gpus:
         yield from _more_than("trial_gpus", resources.trial_gpus, 0, "GPU")
     elif resources.trial_gpus:
         # Ray Train gives each process a whole one, however little trial_gpus asks for.
-        yield from _more_than("full_workers", workers, machine.gpus, "GPU", so=", each on a GPU of its own")
+        yield from _more_than("full_workers", workers, gpus, "GPU", so=", each on a GPU of its own")
 
 
 def _more_than(

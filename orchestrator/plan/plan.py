@@ -1,4 +1,4 @@
-"""What a study would do, and why: a pure look at trials and ledger, with estimates.
+"""What a study would do, and why: a pure function of trials, ledger and machine, with estimates.
 
 One decision: an estimate is `Estimate | Unknown(reason)`. What is unknown is shown with its reason
 and refuses nothing; what is known and fits no device, or asks for more than this machine has to offer, refuses
@@ -15,7 +15,7 @@ from orchestrator.ledger.manifest import NamedStages
 from orchestrator.ledger.rejudging import judgeable_since
 from orchestrator.plan.estimates import cost_of, device_memory, disk_of, memory_of, refusal
 from orchestrator.plan.history import History
-from orchestrator.plan.machine import Machine, asked_too_much, works_of
+from orchestrator.plan.machine import UNSEEN, Machine, asked_too_much, works_of
 from orchestrator.provenance import VERSIONS
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
@@ -80,7 +80,7 @@ class DoesNotFit(PolytuneError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
+class _Context:
     """What a plan is made against.
 
     `before` is what the study named when it was last run, `claimed` which trial makes a stage, by key.
@@ -89,8 +89,7 @@ class _Look:
     ledger: Ledger
     resources: Resources
     history: History
-    capacity: Estimate | Unknown
-    machine: Machine | None
+    machine: Machine
     before: NamedStages | None
     hash_up_to: float
     claimed: dict[str, str] = field(default_factory=dict)
@@ -101,7 +100,7 @@ def plan(
     ledger: Ledger,
     *,
     resources: Resources,
-    machine: Machine | None = None,
+    machine: Machine = UNSEEN,
     before: NamedStages | None = None,
     verify: bool = False,
 ) -> tuple[PlannedTrial, ...]:
@@ -111,20 +110,19 @@ def plan(
         trials: The study's trials.
         ledger: What has been done.
         resources: Where they would run, which decides memory and cost.
-        machine: All that there is to run them on; None where that may grow.
+        machine: What there is to run them on.
         before: What the study named when it was last run, to say what changed.
         verify: Hash every file that a finished stage wrote, however large; small ones always are.
     """
-    look = _Look(
+    context = _Context(
         ledger=ledger,
         resources=resources,
         history=History(filter(None, ledger.all_records().values())),
-        capacity=device_memory(resources),
         machine=machine,
         before=before,
         hash_up_to=float("inf") if verify else QUICK_BYTES,
     )
-    return tuple(_plan_trial(trial, look) for trial in trials)
+    return tuple(_plan_trial(trial, context) for trial in trials)
 
 
 def refuse_what_does_not_fit(planned: Sequence[PlannedTrial], others: Sequence[str] = (), *, here: bool = True) -> None:
@@ -143,36 +141,38 @@ def refuse_what_does_not_fit(planned: Sequence[PlannedTrial], others: Sequence[s
         raise DoesNotFit(refused)
 
 
-def _plan_trial(trial: TrialSpec, look: _Look) -> PlannedTrial:
-    found = look.ledger.find(trial, hash_up_to=look.hash_up_to)
-    stages = tuple(_plan_stage(trial, stage, found, look) for stage in trial.stages)
+def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
+    found = context.ledger.find(trial, hash_up_to=context.hash_up_to)
+    stages = tuple(_plan_stage(trial, stage, found, context) for stage in trial.stages)
     hours = {stage.stage: stage.hours for stage in stages if stage.action == "run"}
     works = works_of(trial.kind, hours)
     return PlannedTrial(
         trial=trial,
         stages=stages,
-        memory_bytes=memory_of(trial, look.resources),
-        disk_bytes=disk_of(trial, hours, look.history, look.resources),
+        memory_bytes=memory_of(trial, context.resources),
+        disk_bytes=disk_of(trial, hours, context.history, context.resources),
         hours=_total(hours),
-        cost=cost_of(trial, hours, look.resources),
-        refusal=refusal(trial, look.resources, look.capacity) if StageName.TRAIN in hours else "",
-        asks_too_much=asked_too_much(works, look.resources, look.machine),
+        cost=cost_of(trial, hours, context.resources),
+        refusal=refusal(trial, context.resources, device_memory(context.resources, context.machine))
+        if StageName.TRAIN in hours
+        else "",
+        asks_too_much=asked_too_much(works, context.resources, context.machine),
     )
 
 
-def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, look: _Look) -> PlannedStage:
+def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, context: _Context) -> PlannedStage:
     action: Action = "run"
-    key, hours = trial.key(stage), look.history.hours(trial, stage)
-    if stage in found.done and (language := judgeable_since(found.done[stage], trial)):
+    key, hours = trial.key(stage), context.history.hours(trial, stage)
+    if stage in found.done and (language := judgeable_since(found.done[stage], trial, context.machine.toolchains)):
         reason = f"could not judge {language} before, and can now"
     elif stage in found.done:
         action, reason = "skip", "done"
         hours = Estimate(value=found.done[stage].seconds / 3600, basis="measured")
-    elif (maker := look.claimed.setdefault(key, trial.label)) != trial.label:
+    elif (maker := context.claimed.setdefault(key, trial.label)) != trial.label:
         # A frozen model is the same for every seed, and two names may mean the same weights.
         action, reason = "skip", f"made by {maker}"
     else:
-        reason = _why(trial, stage, found, look)
+        reason = _why(trial, stage, found, context)
     return PlannedStage(trial=trial.label, stage=stage, key=key, action=action, reason=reason, hours=hours)
 
 
@@ -186,7 +186,7 @@ def _total(hours: Mapping[StageName, Estimate | Unknown]) -> Estimate | Unknown:
     return Estimate(value=total, basis=basis)
 
 
-def _why(trial: TrialSpec, stage: StageName, found: Finding, look: _Look) -> str:
+def _why(trial: TrialSpec, stage: StageName, found: Finding, context: _Context) -> str:
     """Why a stage without a valid record would run."""
     key = trial.key(stage)
     waiting = [upstream for upstream in trial.inputs_of(stage) if upstream not in found.done]
@@ -194,12 +194,12 @@ def _why(trial: TrialSpec, stage: StageName, found: Finding, look: _Look) -> str
         return f"after {waiting[0]}"
     if stage in found.damaged:
         return f"artifact damaged: {found.damaged[stage]}"
-    failure = look.ledger.last_failure(key)
+    failure = context.ledger.last_failure(key)
     if failure is not None:
         return f"failed before: {failure[0].cause}"
-    if any(True for _ in look.ledger.attempts(key)):
+    if any(True for _ in context.ledger.attempts(key)):
         return "begun and not finished"
-    named = look.before.trials.get(trial.label, {}).get(stage) if look.before else None
+    named = context.before.trials.get(trial.label, {}).get(stage) if context.before else None
     if named is not None and named.key != key:
         return what_changed(named.spec, trial.identity(stage), stage=stage)
     return "new"

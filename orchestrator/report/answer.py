@@ -7,6 +7,7 @@ stands in the way of an answer (floors, missing cells, warnings) is said in the 
 from collections import Counter
 from collections.abc import Sequence
 
+from orchestrator.ledger.progress import State
 from orchestrator.report.contrasts import Contrast
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.findings import Findings
@@ -119,7 +120,7 @@ def _say_obstacles(findings: Findings) -> list[str]:
 
 def _say_missing(evidence: Evidence) -> str:
     trials = evidence.results.trials
-    ends = [trial for trial in trials if any(stage.state in ("failed", "not-run") for stage in trial.stages)]
+    ends = [trial for trial in trials if any(stage.state in (State.FAILED, State.NOT_RUN) for stage in trial.stages)]
     stuck = [evidence.names[trial.trial] for trial in ends]
     waiting = sum(not trial.finished for trial in trials) - len(stuck)
     names = f" ({', '.join(stuck)})" if len(stuck) <= _FEW else ""

@@ -9,7 +9,8 @@ from typing import Any
 
 from evaluators.health import Health
 from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, completions_of, curve_of, verdicts_of
-from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
+from orchestrator.ledger.progress import standing_of
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.report.tally import how_it_ran
 from orchestrator.study.schema import Study
@@ -22,7 +23,8 @@ _Records = Mapping[StageName, StageRecord]
 
 def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyResults:
     """All results of a study that the ledger holds now."""
-    records = {trial.label: ledger.records_of(trial) for trial in trials}
+    findings = {trial.label: ledger.find(trial) for trial in trials}
+    records = {label: found.done for label, found in findings.items()}
     frozen = {
         (trial.model.name, trial.seed): _texts(ledger, records[trial.label])
         for trial in trials
@@ -32,7 +34,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     for trial in trials:
         found = records[trial.label]
         base = frozen.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
-        outcomes.append(_outcome(trial, ledger, found, base=base))
+        outcomes.append(_outcome(trial, ledger, findings[trial.label], base=base))
         trial_rows, trial_cells = _scored(trial, ledger, found)
         rows += trial_rows
         cells += trial_cells
@@ -61,21 +63,8 @@ def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
 
 
 def _outcome(
-    trial: TrialSpec, ledger: Ledger, records: _Records, *, base: dict[tuple[str, int], str] | None
+    trial: TrialSpec, ledger: Ledger, found: Finding, *, base: dict[tuple[str, int], str] | None
 ) -> TrialOutcome:
-    stages = []
-    for stage in trial.stages:
-        record = records.get(stage)
-        if record is None:
-            stages.append(_unfinished(trial, stage, ledger))
-            continue
-        facts: dict[str, Any] = dict(record.facts)
-        if stage == StageName.GENERATE and base:
-            texts = _texts(ledger, records)
-            shared = texts.keys() & base.keys()
-            if shared:
-                facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / len(shared)
-        stages.append(StageOutcome(stage=stage, state="done", seconds=record.seconds, facts=facts))
     return TrialOutcome(
         trial=trial.label,
         model=trial.model.name,
@@ -84,18 +73,23 @@ def _outcome(
         grouping=trial.grouping,
         tracks=trial.tracks,
         seed=trial.seed,
-        stages=tuple(stages),
-        curve=curve_of(ledger, records[StageName.TRAIN]) if StageName.TRAIN in records else (),
+        stages=tuple(_stage(stage, trial, ledger, found, base=base) for stage in trial.stages),
+        curve=curve_of(ledger, found.done[StageName.TRAIN]) if StageName.TRAIN in found.done else (),
     )
 
 
-def _unfinished(trial: TrialSpec, stage: StageName, ledger: Ledger) -> StageOutcome:
-    failure = ledger.last_failure(trial.key(stage))
-    if failure is None:
-        return StageOutcome(stage=stage, state="missing")
-    cause = failure[0].cause.removeprefix("StageFailed: ")
-    state = "not-run" if cause.startswith("not run:") else "failed"
-    return StageOutcome(stage=stage, state=state, cause=cause, log_path=str(failure[1]))
+def _stage(
+    stage: StageName, trial: TrialSpec, ledger: Ledger, found: Finding, *, base: dict[tuple[str, int], str] | None
+) -> StageOutcome:
+    standing = standing_of(stage, trial, ledger, found)
+    record = standing.record
+    if record is None:
+        return StageOutcome(stage=stage, state=standing.state, cause=standing.cause, log_path=standing.log_path)
+    facts: dict[str, Any] = dict(record.facts)
+    texts = _texts(ledger, found.done) if stage == StageName.GENERATE and base else {}
+    if base and (shared := texts.keys() & base.keys()):
+        facts["adapter_changes_outputs"] = sum(texts[key] != base[key] for key in shared) / len(shared)
+    return StageOutcome(stage=stage, state=standing.state, seconds=record.seconds, facts=facts)
 
 
 def _scored(trial: TrialSpec, ledger: Ledger, records: _Records) -> tuple[list[InstanceRow], list[CellScores]]:

@@ -3,7 +3,7 @@
 One decision: a fact that a stage did not record is shown as absent, never as zero.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.layout import (
@@ -19,6 +19,7 @@ from orchestrator.report.layout import (
     labels,
 )
 from orchestrator.report.results import TrialOutcome
+from orchestrator.study.stages import StageName
 
 Facts = Mapping[str, object]
 
@@ -58,7 +59,7 @@ def collect_facts(trial: TrialOutcome) -> dict[str, object]:
     return {key: value for stage in trial.stages for key, value in stage.facts.items()}
 
 
-def _show_times(trial: TrialOutcome, stages: list[str]) -> list[Cell]:
+def _show_times(trial: TrialOutcome, stages: Sequence[StageName]) -> list[Cell]:
     taken = {stage.stage: stage.seconds for stage in trial.stages if stage.seconds is not None}
     cells = [_show_time(taken.get(stage)) for stage in stages]
     return [*cells, _show_time(sum(taken.values()) if taken else None)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from orchestrator.ledger.progress import State
 from orchestrator.report.statistics import Interval
 
 ABSENT = "\N{EN DASH}"
@@ -192,3 +193,11 @@ def format_bytes(size: float) -> str:
 def count_nouns(count: int, noun: str) -> str:
     """`1 problem`, `2 problems`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+_UNFINISHED = {State.WAITING: "not run yet", State.NOT_RUN: "not run", State.STOPPED: "not finished"}
+
+
+def say_state(state: State) -> str:
+    """How a stage that is not done stands, as a table says it."""
+    return _UNFINISHED.get(state, str(state))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.ledger.progress import State
 from orchestrator.report.collect import collect
 from orchestrator.report.evidence import Evidence, gather
 from orchestrator.report.scores import Measure, Score, list_metrics, score_trial, title_metric
@@ -114,7 +115,7 @@ def _scores(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) -> 
     yield "## Scores"
     yield ""
     if not results.rows:
-        left = (stage for stage in results.trials[0].stages if stage.state != "done")
+        left = (stage for stage in results.trials[0].stages if stage.state != State.DONE)
         told = [f"{stage.stage} {stage.state}{f' ({stage.cause})' if stage.cause else ''}" for stage in left]
         yield f"None: this trial is trained and not evaluated to the end: {', '.join(told)}."
         return

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evaluators.health import Health
+from orchestrator.ledger.progress import State
+from orchestrator.study.stages import StageName
 from tasks.records import VerdictName
 
 
@@ -58,13 +60,10 @@ class CellScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOutcome:
-    """One stage of one trial: its state and what it took.
+    """One stage of one trial: its state and what it took."""
 
-    `state` is `done`, `failed`, `missing` (not run yet) or `not-run` (cannot run here, by `cause`).
-    """
-
-    stage: str
-    state: str
+    stage: StageName
+    state: State
     seconds: float | None = None
     cause: str = ""
     log_path: str = ""
@@ -92,7 +91,7 @@ class TrialOutcome:
     @property
     def finished(self) -> bool:
         """Whether every stage is done."""
-        return all(stage.state == "done" for stage in self.stages)
+        return all(stage.state == State.DONE for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from evaluators.passk import pass_at_k
+from orchestrator.ledger.progress import State
 from orchestrator.report.evidence import Arm, Evidence, Place
-from orchestrator.report.layout import count_nouns
+from orchestrator.report.layout import count_nouns, say_state
 from orchestrator.report.results import InstanceRow, TrialOutcome
 from orchestrator.report.statistics import Interval, bootstrap_interval, wilson_interval
 from tasks.records import Task
@@ -169,12 +170,10 @@ def _find_interval(values: Sequence[float], *, metric: str) -> Interval | None:
 
 def _explain_unfinished(trial: TrialOutcome) -> str:
     for stage in trial.stages:
-        if stage.state == "failed":
+        if stage.state == State.FAILED:
             return _join(f"{stage.stage} failed", stage.cause)
-        if stage.state == "not-run":
-            return _join("not run", stage.cause)
-        if stage.state != "done":
-            return _join("not run yet", stage.cause)
+        if stage.state != State.DONE:
+            return _join(say_state(stage.state), stage.cause)
     return ""
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from statistics import fmean
 from typing import get_args
 
+from orchestrator.ledger.progress import State
 from orchestrator.report.contrasts import Contrast
 from orchestrator.report.costs import build_cost_table
 from orchestrator.report.evidence import Arm, Evidence, Place
@@ -23,6 +24,7 @@ from orchestrator.report.layout import (
     format_p,
     label,
     labels,
+    say_state,
 )
 from orchestrator.report.quality import build_quality_detail, build_quality_table
 from orchestrator.report.results import TrialOutcome
@@ -280,11 +282,11 @@ def build_trouble_table(evidence: Evidence) -> Table:
 
 
 def _show_trouble(trial: TrialOutcome, *, name: str) -> tuple[Cell, ...]:
-    stage = next(stage for stage in trial.stages if stage.state != "done")
+    stage = next(stage for stage in trial.stages if stage.state != State.DONE)
     return (
         label(name),
         Cell(text=stage.stage),
-        Cell(text={"missing": "not run yet", "not-run": "not run"}.get(stage.state, stage.state)),
+        Cell(text=say_state(stage.state)),
         Cell(text=stage.cause or ABSENT),
         Cell(text=stage.log_path or ABSENT),
     )

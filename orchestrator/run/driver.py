@@ -11,9 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.oldwords import retries_of
+from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan, refuse_what_does_not_fit
 from orchestrator.run.budget import Limits, Meter, leave_stopped
 from orchestrator.run.pipelines import PIPELINES
@@ -28,7 +30,7 @@ from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work.data import check_data
 from orchestrator.work.session import local_ray
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 # How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
 _TICK_S = 1.0
@@ -50,7 +52,7 @@ def run_study(
     """
     study, told = cells.study, listener or Listener()
     planned, notes = plan_study(cells, ledger)
-    tried = plan(under_search(cells, ledger), ledger, resources=study.resources)
+    tried = plan(under_search(cells, ledger), ledger, resources=study.resources, machine=this_machine(study.resources))
     refuse_what_does_not_fit((*planned, *tried), refused_searches(cells))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
@@ -70,8 +72,8 @@ def run_study(
         run.outcome.failed.update({(label, StageName.TRAIN): cause for label, cause in failed.items()})
         _go_on_from(run)
         store_study(cells, ledger)
-        run.look()
-        if any(run.due(stage) for stage in STAGES):
+        run.done.look()
+        if any(run.done.due(stage) for stage in STAGES):
             _run_due(run)
         else:
             run.outcome.stopped = (meter.reached() if unfinished(cells) else "") or meter.left_out()
@@ -134,7 +136,7 @@ def _run_due(run: StudyRun) -> None:
 def _go_on_from(run: StudyRun) -> None:
     """Condemn what is damaged of the study's finished stages, so that it runs again, and say so."""
     seen: dict[str, str] = {}
-    for trial in run.trials:
+    for trial in run.done.trials:
         found = run.ledger.find(trial, hash_up_to=float("inf"), condemn=True)
         for stage, fault in found.damaged.items():
             seen.setdefault(trial.key(stage), f"{trial.label} {stage} runs again, artifact damaged: {fault}")
@@ -142,27 +144,23 @@ def _go_on_from(run: StudyRun) -> None:
         run.listener.note(text)
 
 
-def run_one_here(cells: Cells, ledger: Ledger, label: str) -> Outcome:
+def run_one_in_process(cells: Cells, ledger: Ledger, label: str) -> Outcome:
     """Run one trial's due stages in this process and thread, for a debugger."""
     resources = Resources.model_validate({**cells.study.resources.model_dump(), "full_workers": 1})
     study = cells.study.model_copy(update={"resources": resources})
     cells = cells.of(study)
     with ledger.lease(study.study) as lease:
         run = StudyRun(cells, ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
-        run.trials = tuple(trial for trial in run.trials if trial.label == label)
+        run.done.trials = tuple(trial for trial in run.done.trials if trial.label == label)
         store_study(cells, ledger)
-        run.look()
-        for trial in run.due(StageName.TRAIN):
-            failed = train_trial(
-                trial.model_dump_json(),
-                storage=ledger.address,
-                root=study.data.root,
-                resources_json=resources.model_dump_json(),
-            )
+        run.done.look()
+        for trial in run.done.due(StageName.TRAIN):
+            order = TrainingOrder(trial=trial, resources=resources)
+            failed = train_trial(order, Place(storage=ledger.address, root=study.data.root))
             run.finished(trial, StageName.TRAIN, failed)
         for stage, pipeline in PIPELINES.items():
-            if due := run.due(stage):
-                pipeline(run, due, here=True)
+            if due := run.done.due(stage):
+                pipeline(run, due, in_process=True)
     return run.outcome
 
 
@@ -217,7 +215,7 @@ def _run_threads(run: StudyRun) -> None:
 
 
 def _train(run: StudyRun) -> None:
-    due = run.due(StageName.TRAIN)
+    due = run.done.due(StageName.TRAIN)
     if not due:
         return
     run.listener.stage(StageName.TRAIN, len(due))
@@ -241,16 +239,18 @@ def _train(run: StudyRun) -> None:
     run.queue = queue
     # Tune's own state is of no use afterwards, and must not fail where the ledger's disk is full.
     with TemporaryDirectory(prefix="polytune-tune-", ignore_cleanup_errors=True) as scratch:
-        run_trainings(queue, ledger=run.ledger, root=run.root, scratch=Path(scratch))
+        run_trainings(queue, ledger=run.ledger, root=run.test_data.root, scratch=Path(scratch))
 
 
 def _recall(run: StudyRun, queue: TrainingQueue) -> None:
     """Begin with the micro-batches that earlier runs found to fit."""
-    for trial in run.trials:
-        facts = run.facts(trial, StageName.TRAIN)
-        runtime = facts.get("runtime")
-        if isinstance(runtime, dict) and any(str(why).startswith("memory") for why in facts.get("retried", [])):
-            queue.learn(trial, int(str(runtime["micro_batch"])))
+    for trial in run.done.trials:
+        record = run.done.before(trial, StageName.TRAIN)
+        if record is None or all(retry.kind != Cause.MEMORY for retry in retries_of(record)):
+            continue
+        runtime = record.facts["runtime"]
+        assert isinstance(runtime, dict)
+        queue.learn(trial, int(str(runtime["micro_batch"])))
 
 
 def _whenever_due(run: StudyRun, stage: StageName) -> None:
@@ -259,16 +259,16 @@ def _whenever_due(run: StudyRun, stage: StageName) -> None:
         with run.changed:
             # What comes in after this look wakes the wait below, or is seen in the next round.
             more = STAGES[stage].upstream in run.working
-            due = run.due(stage)
-            ready = [trial for trial in due if not run.waits(trial, stage)]
+            due = run.done.due(stage)
+            ready = [trial for trial in due if not run.done.is_postponed(trial.key(stage))]
             if not ready and (more or due):
                 run.changed.wait(_TICK_S)
                 continue
         allowed = [trial for trial in ready if run.meter.may_start(trial, stage)]
         if not allowed:
             return
-        run.piping[stage] = allowed
+        run.in_pipeline[stage] = allowed
         try:
             PIPELINES[stage](run, allowed)
         finally:
-            del run.piping[stage]
+            del run.in_pipeline[stage]

@@ -5,44 +5,33 @@ One decision: a pipeline serves whatever is due when it starts, and what fails i
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from orchestrator.causes import kind_of
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import completions_of, write_results
 from orchestrator.ledger.attempts import record_failure, record_success
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
+from orchestrator.ledger.rejudging import ABSENT, present_toolchains
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from tasks.readers.source import DataError
-from tasks.records import Language, Problem
+from tasks.records import Language
 
 if TYPE_CHECKING:
-    from evaluators.contamination import Contamination
     from orchestrator.work.pieces import JudgingJob
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
-_Told = Callable[[str, int, int], None]
+_OnPieceDone = Callable[[str, int, int], None]
 
 
-def _problems(run: StudyRun, trial: TrialSpec) -> tuple[Problem, ...]:
-    """A trial's test problems, read once for trials with the same."""
-    from orchestrator.work.data import read_all_problems
-
-    sources = tuple(s.model_dump_json() for s in trial.test)
-    if sources not in run.problems:
-        run.problems[sources] = read_all_problems(trial.test, root=run.root)
-    return run.problems[sources]
-
-
-def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
+def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
     from orchestrator.work.pieces import GenerationJob, Weights, run_generation
 
     def job(trial: TrialSpec) -> GenerationJob:
@@ -52,16 +41,16 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
                 model=trial.model,
                 kind=trial.kind,
                 storage=run.ledger.address,
-                record=None if trial.kind == "frozen" else run.record(trial, StageName.TRAIN),
+                record=None if trial.kind == "frozen" else run.done.record(trial, StageName.TRAIN),
             ),
             settings=trial.generation,
-            problems=_problems(run, trial),
+            problems=run.test_data.problems(trial),
         )
 
-    def stream(jobs: Sequence[GenerationJob], told: _Told) -> _Stream:
-        return run_generation(jobs, resources=run.study.resources, told=told, here=here)
+    def stream(jobs: Sequence[GenerationJob], on_piece_done: _OnPieceDone) -> _Stream:
+        return run_generation(jobs, resources=run.study.resources, on_piece_done=on_piece_done, in_process=in_process)
 
-    pipeline(run, StageName.GENERATE, due, job=job, stream=stream)
+    record_as_they_arrive(run, StageName.GENERATE, due, job=job, stream=stream)
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
@@ -70,51 +59,36 @@ def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJ
     return JudgingJob(
         key=trial.key(stage),
         trial=trial,
-        problems=_problems(run, trial),
-        completions=completions_of(run.ledger, run.record(trial, StageName.GENERATE)),
-        contamination=_contamination(run, trial) if stage == StageName.SCORE else {},
+        problems=run.test_data.problems(trial),
+        completions=completions_of(run.ledger, run.done.record(trial, StageName.GENERATE)),
+        contamination=run.test_data.contamination(trial) if stage == StageName.SCORE else {},
     )
 
 
-def _contamination(run: StudyRun, trial: TrialSpec) -> "Mapping[str, Contamination]":
-    """What a trial's problems share with its training data, looked for once for trials with the same of both."""
-    from orchestrator.work.data import contamination_of
-
-    sources = tuple(s.model_dump_json() for s in (*trial.train, *trial.validation, *trial.test))
-    if sources not in run.contamination:
-        try:
-            run.contamination[sources] = contamination_of(trial, _problems(run, trial), root=run.root)
-        except DataError as error:
-            # Scores do not need the training data; the report shows a dash in place of the share.
-            _LOG.warning("test problems were not looked for in the training data: %s", error)
-            run.contamination[sources] = {}
-    return run.contamination[sources]
-
-
-def _execute(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
-    from evaluators.sandbox import missing_toolchain
+def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
 
-    absent = [language.value for language in Language if missing_toolchain(language)]
-    pipeline(
+    present = present_toolchains()
+    absent = [language.value for language in Language if language not in present]
+    record_as_they_arrive(
         run,
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
-        stream=lambda jobs, told: run_execution(jobs, told=told, here=here),
-        facts={"absent_toolchains": absent} if absent else {},
+        stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
+        facts={ABSENT: absent} if absent else {},
     )
 
 
-def _score(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) -> None:
+def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_scoring
 
-    pipeline(
+    record_as_they_arrive(
         run,
         StageName.SCORE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
-        stream=lambda jobs, told: run_scoring(jobs, told=told, here=here),
+        stream=lambda jobs, on_piece_done: run_scoring(jobs, on_piece_done=on_piece_done, in_process=in_process),
     )
 
 
@@ -139,13 +113,13 @@ class _Begun:
     job: Any
 
 
-def pipeline(
+def record_as_they_arrive(
     run: StudyRun,
     stage: StageName,
     due: Sequence[TrialSpec],
     *,
     job: Callable[[TrialSpec], Any],
-    stream: Callable[[list[Any], _Told], _Stream],
+    stream: Callable[[list[Any], _OnPieceDone], _Stream],
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
@@ -162,13 +136,13 @@ def pipeline(
     begun = _begin(run, stage, due, job)
     started = time.monotonic()
 
-    def told(key: str, done: int, pieces: int) -> None:
+    def on_piece_done(key: str, done: int, pieces: int) -> None:
         now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
         leave_progress(begun[key].attempt.folder, now)
 
     error: Exception
     try:
-        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], told)):
+        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], on_piece_done)):
             _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts or {})
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
@@ -186,7 +160,7 @@ def _begin(
         key, attempt = trial.key(stage), None
         try:
             attempt = run.ledger.begin(key)
-            inputs, before = run.inputs(trial, stage), run.before(trial, stage)
+            inputs, before = run.done.inputs(trial, stage), run.done.before(trial, stage)
             begun[key] = _Begun(trial=trial, attempt=attempt, inputs=inputs, before=before, job=job(trial))
         except Exception as error:
             _failed(run, trial, stage, attempt, error)
@@ -232,7 +206,7 @@ def _failed(run: StudyRun, trial: TrialSpec, stage: StageName, attempt: Attempt 
         run.finished(trial, stage, StageFailed(str(error), kind=kind_of(error)))
         return
     failed = record_failure(run.ledger, attempt, stage, error)
-    if failed.kind == "lost":
+    if failed.kind == Cause.LOST:
         run.lost(trial, stage, failed)
     else:
         run.finished(trial, stage, failed)
@@ -247,4 +221,4 @@ def _timed(stream: _Stream) -> Iterator[tuple[str, tuple[float, Sequence[BaseMod
         since = time.monotonic()
 
 
-__all__ = ["PIPELINES", "pipeline"]
+__all__ = ["PIPELINES", "record_as_they_arrive"]

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.causes import wait_before
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
+from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work.training import largest_micro_batch
+from orchestrator.work.training import TrainingOrder, largest_micro_batch
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
 Ended = Callable[[TrialSpec, StageFailed | None, str], None]
@@ -27,16 +28,7 @@ class _Training:
     lost: int = 0
     not_before: float = 0.0
     micro_batch: int = 0
-    retried: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A training to start, how it is to run, and what ended the tries before it."""
-
-    trial: TrialSpec
-    resources: Resources
-    retried: tuple[str, ...]
+    retried: list[Retry] = field(default_factory=list)
 
 
 class TrainingQueue:
@@ -108,7 +100,7 @@ class TrainingQueue:
         with self._lock:
             self._stopped = True
 
-    def next(self, *, room: int | None = None) -> Order | None:
+    def next(self, *, room: int | None = None) -> TrainingOrder | None:
         """The next training to start, or None if none may start now.
 
         Args:
@@ -126,13 +118,13 @@ class TrainingQueue:
                     return self._start(training)
             return None
 
-    def _start(self, training: _Training) -> Order:
+    def _start(self, training: _Training) -> TrainingOrder:
         trial = training.trial
         learnt = self._learnt.get(_like(trial), self._resources.micro_batch)
         resources = self._resources.model_copy(update={"micro_batch": min(learnt, self._resources.micro_batch)})
         training.micro_batch = largest_micro_batch(trial, resources)
         self._running[trial.key(StageName.TRAIN)] = training
-        return Order(trial=trial, resources=resources, retried=tuple(training.retried))
+        return TrainingOrder(trial=trial, resources=resources, retried=tuple(training.retried))
 
     def _fits(self, trial: TrialSpec, room: int | None) -> bool:
         if room is None or not self._running:
@@ -149,18 +141,18 @@ class TrainingQueue:
             training = self._running.pop(trial.key(StageName.TRAIN))
             again = "" if failed is None or self._stopped else self._again(training, failed)
             if failed is not None and again:
-                training.retried.append(f"{failed.kind}: {failed.cause}")
+                training.retried.append(Retry(kind=failed.kind, cause=failed.cause))
                 self._waiting.insert(0, training)
         self._ended(trial, failed, again)
 
     def _again(self, training: _Training, failed: StageFailed) -> str:
         """What is done differently at the next try; nothing if there is none."""
-        if failed.kind == "lost":
+        if failed.kind == Cause.LOST:
             training.lost += 1
             wait = wait_before(training.lost)
             training.not_before = time.monotonic() + wait
             return f"begins again in {wait:.0f} s"
-        if failed.kind == "memory" and training.micro_batch > 1:
+        if failed.kind == Cause.MEMORY and training.micro_batch > 1:
             half = training.micro_batch // 2
             like = _like(training.trial)
             self._learnt[like] = min(half, self._learnt.get(like, half))
@@ -191,4 +183,4 @@ def _like(trial: TrialSpec) -> tuple[str, str]:
     return trial.model.name, trial.method_name
 
 
-__all__ = ["Ended", "Order", "TrainingQueue"]
+__all__ = ["Ended", "TrainingQueue"]

@@ -12,7 +12,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import curve_of
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import write_named
@@ -27,7 +27,7 @@ from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from tasks.records import Record
 
-_UNTRAINED = StageFailed("it was not trained", kind="settings")
+_UNTRAINED = StageFailed("it was not trained", kind=Cause.SETTINGS)
 _Candidates = tuple[tuple[TrialSpec, ...], ...]
 
 
@@ -206,7 +206,7 @@ class _Running:
             self._train(_all(self.candidates[after:]))
             if self.over.stopping or self.refused:
                 why = self.over.meter.reached() or self.over.meter.left_out() or "the run was stopped"
-                return StageFailed(f"the search is not finished: {why}", kind="settings")
+                return StageFailed(f"the search is not finished: {why}", kind=Cause.SETTINGS)
             decisions = self._decisions()
         return _found(self.name, self.place, self.search, self.tried, decisions)
 
@@ -273,13 +273,13 @@ class _Running:
         return may
 
     def _ended(self, trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
-        if failed is None or (self.over.stopping and failed.kind != "pruned"):
+        if failed is None or (self.over.stopping and failed.kind != Cause.PRUNED):
             return
         if again:
             self.over.note(f"{trial.label} train {again}: {failed.cause}")
             return
         self.causes[trial.key(StageName.TRAIN)] = failed
-        if failed.kind == "pruned":
+        if failed.kind == Cause.PRUNED:
             self.stopped_early[trial.key(StageName.TRAIN)] = self.ledger.create_study_file(
                 self.study.study, self._word_file(trial), failed.cause
             )
@@ -341,7 +341,7 @@ def _found(
     means = _means(tried, decisions)
     if not means:
         causes = "; ".join(dict.fromkeys(decision.cause for decision in decisions if decision.cause))
-        return StageFailed(f"no candidate of the search was trained to its end: {causes}", kind="settings")
+        return StageFailed(f"no candidate of the search was trained to its end: {causes}", kind=Cause.SETTINGS)
     sign = 1 if search.lowest else -1
     number = min(means, key=lambda n: (sign * means[n], n))
     return Found(

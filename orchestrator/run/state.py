@@ -1,30 +1,36 @@
 """A study under way: what is done, what is due, what failed, and what its threads tell each other.
 
 One decision: what is done is kept here and read anew for a trial whenever a stage of it ends, so looking for
-what is due costs no reading of the ledger, however many trials there are.
+what is due costs no reading of the ledger, however many trials there are. Each part that several threads use
+guards itself.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.causes import kind_of, wait_before
 from orchestrator.errors import StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger, StageRecord
-from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since
+from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since, present_toolchains
 from orchestrator.run.budget import Meter
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.study.cells import Cells
-from orchestrator.study.stages import StageName
+from orchestrator.study.stages import STAGES, Holds, StageName
 from orchestrator.study.trial import TrialSpec
+from orchestrator.work.data import contamination_of, read_all_problems
+from tasks.readers.source import DataError
 
 if TYPE_CHECKING:
     from evaluators.contamination import Contamination
     from tasks.records import Problem
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,83 +62,148 @@ class Outcome:
     stopped: str = ""
 
 
-class StudyRun:
-    """A study under way: what is done, what is due, and what the threads tell each other."""
+class Done:
+    """What is done of each trial, and so what is due. Safe to use from several threads."""
 
-    def __init__(self, cells: Cells, ledger: Ledger, *, lease: Lease, listener: Listener, meter: Meter) -> None:
-        self.study, self.ledger, self.lease, self.listener = cells.study, ledger, lease, listener
-        self.trials = cells.trials
-        self.root = Path(self.study.data.root)
-        self.outcome = Outcome()
-        self.meter = meter
-        self.changed = threading.Condition()
-        self.stopping = False
-        self.working: set[StageName] = set()
-        self.piping: dict[StageName, Sequence[TrialSpec]] = {}
-        self.queue: TrainingQueue | None = None
-        # Test problems, and what they share with training data, by their sources.
-        self.problems: dict[tuple[str, ...], tuple[Problem, ...]] = {}
-        self.contamination: dict[tuple[str, ...], Mapping[str, Contamination]] = {}
-        self._done: dict[str, dict[StageName, StageRecord]] = {}
+    def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
+        self.trials = tuple(trials)
+        self._ledger, self._toolchains = ledger, present_toolchains()
+        self._lock = threading.RLock()
+        self._records: dict[str, dict[StageName, StageRecord]] = {}
         self._broken: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._lost: dict[str, int] = {}
 
     def look(self) -> None:
         """Read what is done of every trial."""
-        self._done = {trial.label: self.ledger.records_of(trial) for trial in self.trials}
+        found = {trial.label: self._ledger.records_of(trial) for trial in self.trials}
+        with self._lock:
+            self._records = found
 
     def due(self, stage: StageName) -> list[TrialSpec]:
         """Trials whose `stage` can run now: its inputs are there and its record is not; once by key."""
         found: dict[str, TrialSpec] = {}
-        for trial in self.trials:
-            done = self._done[trial.label]
-            ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
-            if ready and (stage not in done or judgeable_since(done[stage], trial)):
-                found.setdefault(trial.key(stage), trial)
-        return [trial for key, trial in found.items() if key not in self._broken]
+        with self._lock:
+            for trial in self.trials:
+                done = self._records[trial.label]
+                ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
+                if ready and (stage not in done or judgeable_since(done[stage], trial, self._toolchains)):
+                    found.setdefault(trial.key(stage), trial)
+            return [trial for key, trial in found.items() if key not in self._broken]
 
     def record(self, trial: TrialSpec, stage: StageName) -> StageRecord:
         """The record of a stage that is done."""
-        return self._done[trial.label][stage]
+        with self._lock:
+            return self._records[trial.label][stage]
 
     def before(self, trial: TrialSpec, stage: StageName) -> StageRecord | None:
         """The record that a stage has already, where it is made again; None where it is not."""
-        return self._done[trial.label].get(stage)
-
-    def facts(self, trial: TrialSpec, stage: StageName) -> dict[str, Any]:
-        """The facts of a stage's record; none if it is not done."""
-        done = self._done[trial.label]
-        return dict(done[stage].facts) if stage in done else {}
+        with self._lock:
+            return self._records[trial.label].get(stage)
 
     def inputs(self, trial: TrialSpec, stage: StageName) -> dict[str, str]:
         """Digests of what a stage reads, by upstream key."""
-        done = self._done[trial.label]
-        again = JUDGED_AGAIN if stage in done else {}
-        return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)} | again
+        with self._lock:
+            done = self._records[trial.label]
+            again = JUDGED_AGAIN if stage in done else {}
+            return {done[name].key: done[name].output_digest for name in trial.inputs_of(stage)} | again
+
+    def look_again(self, key: str, stage: StageName) -> StageFailed | None:
+        """Read anew what is done of the trials that share a stage; what keeps it from being read is theirs alone."""
+        try:
+            for other in self.trials:
+                if stage in other.stages and other.key(stage) == key:
+                    found = self._ledger.records_of(other)
+                    with self._lock:
+                        self._records[other.label] = found
+        except Exception as error:
+            return StageFailed(f"it ended, and what is done cannot be read: {error}", kind=kind_of(error))
+        return None
+
+    def give_up(self, key: str) -> None:
+        """A stage that failed is due no more in this run."""
+        with self._lock:
+            self._broken.add(key)
+
+    def postpone(self, key: str) -> float:
+        """A stage whose node or process is gone stays due, for later; returns the seconds to wait."""
+        with self._lock:
+            self._lost[key] = self._lost.get(key, 0) + 1
+            wait = wait_before(self._lost[key])
+            self._not_before[key] = time.monotonic() + wait
+            return wait
+
+    def is_postponed(self, key: str) -> bool:
+        """Whether a lost stage is not to begin again yet."""
+        with self._lock:
+            return self._not_before.get(key, 0.0) > time.monotonic()
+
+
+class TestData:
+    """Test problems, and what they share with training data, read once for trials with the same sources."""
+
+    __test__ = False  # pytest would take the name for a test's
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._problems: dict[tuple[str, ...], tuple[Problem, ...]] = {}
+        self._contamination: dict[tuple[str, ...], Mapping[str, Contamination]] = {}
+
+    def problems(self, trial: TrialSpec) -> "tuple[Problem, ...]":
+        """A trial's test problems.
+
+        Raises:
+            DataError: if they cannot be read.
+        """
+        sources = tuple(source.model_dump_json() for source in trial.test)
+        with self._lock:
+            if sources not in self._problems:
+                self._problems[sources] = read_all_problems(trial.test, root=self.root)
+            return self._problems[sources]
+
+    def contamination(self, trial: TrialSpec) -> "Mapping[str, Contamination]":
+        """What a trial's problems share with its training data; nothing where that cannot be read any more."""
+        problems = self.problems(trial)
+        sources = tuple(source.model_dump_json() for source in (*trial.train, *trial.validation, *trial.test))
+        with self._lock:
+            if sources not in self._contamination:
+                try:
+                    self._contamination[sources] = contamination_of(trial, problems, root=self.root)
+                except DataError as error:
+                    # Scores do not need the training data; the report shows a dash in place of the share.
+                    _LOG.warning("test problems were not looked for in the training data: %s", error)
+                    self._contamination[sources] = {}
+            return self._contamination[sources]
+
+
+class StudyRun:
+    """A study under way. `changed` wakes whoever waits for more to become due, or for the end."""
+
+    def __init__(self, cells: Cells, ledger: Ledger, *, lease: Lease, listener: Listener, meter: Meter) -> None:
+        self.study, self.ledger, self.lease, self.listener, self.meter = cells.study, ledger, lease, listener, meter
+        self.done = Done(cells.trials, ledger)
+        self.test_data = TestData(Path(self.study.data.root))
+        self.outcome = Outcome()
+        self.changed = threading.Condition()
+        self.stopping = False
+        # Stages with a thread at work, the trials in each one's pipeline, and the trainings.
+        self.working: set[StageName] = set()
+        self.in_pipeline: dict[StageName, Sequence[TrialSpec]] = {}
+        self.queue: TrainingQueue | None = None
 
     def finished(self, trial: TrialSpec, stage: StageName, failed: StageFailed | None = None) -> None:
         """Take note of a stage's end, for every trial that shares it."""
         key = trial.key(stage)
         with self.changed:
-            failed = failed or self._look_again(key, stage)
+            failed = failed or self.done.look_again(key, stage)
             if failed is not None:
-                self._broken.add(key)
+                self.done.give_up(key)
                 self.outcome.failed[(trial.label, stage)] = failed
             else:
                 self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
             self.changed.notify_all()
         self.listener.done(trial.label, str(failed) if failed else "")
-
-    def _look_again(self, key: str, stage: StageName) -> StageFailed | None:
-        """Read anew what is done of the trials that share a stage; what keeps it from being read is theirs alone."""
-        try:
-            for other in self.trials:
-                if stage in other.stages and other.key(stage) == key:
-                    self._done[other.label] = self.ledger.records_of(other)
-        except Exception as error:
-            return StageFailed(f"it ended, and what is done cannot be read: {error}", kind=kind_of(error))
-        return None
 
     def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
         """Take note of a try that is followed by another."""
@@ -141,23 +212,17 @@ class StudyRun:
         self.listener.note(text)
 
     def lost(self, trial: TrialSpec, stage: StageName, failed: StageFailed) -> None:
-        """A stage whose node or process is gone stays due, for later."""
-        key = trial.key(stage)
-        self._lost[key] = self._lost.get(key, 0) + 1
-        wait = wait_before(self._lost[key])
-        self._not_before[key] = time.monotonic() + wait
+        """Take note of a stage whose node or process is gone."""
+        wait = self.done.postpone(trial.key(stage))
         self.begins_again(trial, stage, failed, f"begins again in {wait:.0f} s")
-
-    def waits(self, trial: TrialSpec, stage: StageName) -> bool:
-        """Whether a lost stage is not to begin again yet."""
-        return self._not_before.get(trial.key(stage), 0.0) > time.monotonic()
 
     def active(self) -> list[tuple[TrialSpec, StageName]]:
         """What holds cores or GPUs now: each training, and each pipeline as often as it runs side by side."""
-        trained = [(trial, StageName.TRAIN) for trial in self.queue.running()] if self.queue else []
-        pools = {StageName.GENERATE: self.study.resources.generators}
-        piped = [(due[0], stage) for stage, due in list(self.piping.items()) for _ in range(pools.get(stage, 1))]
-        return [*trained, *piped]
+        found = [(trial, StageName.TRAIN) for trial in self.queue.running()] if self.queue else []
+        for stage, due in list(self.in_pipeline.items()):
+            side_by_side = self.study.resources.generators if STAGES[stage].holds == Holds.GENERATOR else 1
+            found += [(due[0], stage)] * side_by_side
+        return found
 
     def stop(self, why: str) -> None:
         """Start nothing more and leave what runs."""
@@ -169,4 +234,4 @@ class StudyRun:
             self.changed.notify_all()
 
 
-__all__ = ["Listener", "Outcome", "StudyRun"]
+__all__ = ["Done", "Listener", "Outcome", "StudyRun", "TestData"]

@@ -9,7 +9,6 @@ a coordinator that holds nothing but the custom resource `trial`: Tune refuses a
 resources, and a coordinator that held CPUs would starve its own workers on a small machine.
 """
 
-import json
 import logging
 import pickle
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.causes import kind_of
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.study.resources import Resources
@@ -28,10 +27,13 @@ from orchestrator.study.trial import TrialSpec
 from orchestrator.work import credentials
 from orchestrator.work.processes import crash_of
 from orchestrator.work.session import TRIAL_RESOURCE
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 if TYPE_CHECKING:
     pass
+
+# Under this name a Tune trial's configuration holds its order, as JSON: Tune copies and prints what it is given.
+_ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +72,14 @@ def run_trainings(
             return queue.stopped
 
     _keep_keys_from_tune()
-    fixed = {"storage": ledger.address, "root": str(root.resolve())}
-    trainable = tune.with_resources(tune.with_parameters(_tune_trial, fixed=fixed, body=body), _placement)
+    place = Place(storage=ledger.address, root=str(root.resolve()))
+    metric = pruning.metric if pruning else ""
+    trial_body = tune.with_parameters(_tune_trial, place=place, body=body, metric=metric)
+    trainable = tune.with_resources(trial_body, _placement)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(queue, metric=pruning.metric if pruning else ""),
+            search_alg=_searcher(queue),
             scheduler=_asha(pruning) if pruning else None,
             num_samples=-1,
             reuse_actors=True,
@@ -87,7 +91,7 @@ def run_trainings(
             name=f"tune-{time.time_ns()}",
             verbose=0,
             stop=Stopped(),
-            callbacks=[_ends(queue, ledger)],
+            callbacks=[_end_callback(queue, ledger, metric=metric)],
         ),
     ).fit()
 
@@ -119,7 +123,7 @@ def _asha(pruning: Pruning) -> Any:
     )
 
 
-def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
+def _searcher(queue: TrainingQueue) -> Any:
     """The queue in the form in which Tune asks for trials."""
     from ray.tune.search import Searcher
     from ray.tune.search.search_generator import SearchGenerator
@@ -127,14 +131,7 @@ def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
     class Asked(_Here, Searcher):
         def suggest(self, trial_id: str) -> Any:
             order = queue.next(room=_room(queue.resources) if queue.has_full else None)
-            if order is None:
-                return None
-            return {
-                "trial": order.trial.model_dump_json(),
-                "resources": order.resources.model_dump_json(),
-                "retried": json.dumps(order.retried),
-                "metric": metric,
-            }
+            return None if order is None else {_ORDER: order.model_dump_json()}
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
             """Told to the queue by a callback, which knows the error."""
@@ -154,7 +151,7 @@ def _searcher(queue: TrainingQueue, *, metric: str) -> Any:
     return Asking(Asked())
 
 
-def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
+def _end_callback(queue: TrainingQueue, ledger: Ledger, *, metric: str) -> Any:
     """Tells the queue how each Tune trial ended."""
     from ray import tune
 
@@ -163,19 +160,19 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
             result = trial.last_result or {}
             failed: StageFailed | None
             if "cause" not in result and "value" in result:
-                words = f"stopped at step {result['step']} with {trial.config['metric']} {abs(result['value']):.4f}"
-                failed = StageFailed(words, kind="pruned")
+                words = f"stopped at step {result['step']} with {metric} {abs(result['value']):.4f}"
+                failed = StageFailed(words, kind=Cause.PRUNED)
             elif "cause" not in result:
-                failed = StageFailed("the training ended without a word", kind="lost")
+                failed = StageFailed("the training process ended and left no result", kind=Cause.LOST)
             else:
-                failed = StageFailed(result["cause"], result["log"], result["kind"]) if result["cause"] else None
+                failed = StageFailed(result["cause"], result["log"], Cause(result["kind"])) if result["cause"] else None
             self._tell(trial, failed)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self._tell(trial, _died(_error_of(trial), ledger, _trial_of(trial)))
+            self._tell(trial, _died(_error_of(trial), ledger, _order_of(trial.config).trial))
 
         def _tell(self, trial: Any, failed: StageFailed | None) -> None:
-            spec = _trial_of(trial)
+            spec = _order_of(trial.config).trial
             # The ledger decides, whatever Tune says: a training may have been recorded before its actor died.
             done = failed is None or StageName.TRAIN in ledger.records_of(spec)
             queue.end(spec, None if done else failed)
@@ -183,8 +180,8 @@ def _ends(queue: TrainingQueue, ledger: Ledger) -> Any:
     return Ends()
 
 
-def _trial_of(trial: Any) -> TrialSpec:
-    return TrialSpec.model_validate_json(trial.config["trial"])
+def _order_of(config: dict[str, str]) -> TrainingOrder:
+    return TrainingOrder.model_validate_json(config[_ORDER])
 
 
 def _error_of(trial: Any) -> BaseException:
@@ -202,21 +199,21 @@ def _error_of(trial: Any) -> BaseException:
 def _died(error: BaseException, ledger: Ledger, trial: TrialSpec) -> StageFailed:
     """How a training failed that could not tell itself."""
     kind = kind_of(error)
-    crash = crash_of(ledger, trial.key(StageName.TRAIN)) if kind == "lost" else ""
+    crash = crash_of(ledger, trial.key(StageName.TRAIN)) if kind == Cause.LOST else ""
     if crash:
-        return StageFailed(crash, kind="code")
+        return StageFailed(crash, kind=Cause.CODE)
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return StageFailed(lines[0] if kind == "lost" else lines[-1], kind=kind)
+    return StageFailed(lines[0] if kind == Cause.LOST else lines[-1], kind=kind)
 
 
 def _placement(config: dict[str, Any]) -> Any:
     """What a trial's actor holds."""
     from ray import tune
 
-    resources = Resources.model_validate_json(config["resources"])
-    if json.loads(config["trial"])["kind"] == "full":
+    order = _order_of(config)
+    if order.trial.kind == "full":
         return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
-    return tune.PlacementGroupFactory([{"CPU": resources.trial_cpus, "GPU": resources.trial_gpus}])
+    return tune.PlacementGroupFactory([{"CPU": order.resources.trial_cpus, "GPU": order.resources.trial_gpus}])
 
 
 def _room(resources: Resources) -> int:
@@ -232,12 +229,11 @@ def _room(resources: Resources) -> int:
     return min(int(have.get(name, 0.0) / amount) for name, amount in wanted.items() if amount > 0)
 
 
-def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..., StageFailed | None]) -> None:
+def _tune_trial(config: dict[str, Any], place: Place, body: Callable[..., StageFailed | None], metric: str) -> None:
     """A Tune trial: whatever becomes of the training is data."""
     from ray import tune
 
     credentials.take()
-    metric = config["metric"]
 
     def listen(row: dict[str, float]) -> None:
         if metric in row:
@@ -245,16 +241,8 @@ def _tune_trial(config: dict[str, Any], fixed: dict[str, str], body: Callable[..
             value = row[metric] if metric == "validation/loss" else -row[metric]
             tune.report({"value": value, "step": int(row["step"])})
 
-    failed = body(
-        config["trial"],
-        storage=fixed["storage"],
-        root=fixed["root"],
-        resources_json=config["resources"],
-        retried=json.loads(config["retried"]),
-        **({"listen": listen} if metric else {}),
-    )
-    told = {"cause": failed.cause, "log": failed.log_path, "kind": failed.kind} if failed else {"cause": ""}
-    tune.report(told)
+    failed = body(_order_of(config), place, **({"listen": listen} if metric else {}))
+    tune.report({"cause": failed.cause, "log": failed.log_path, "kind": failed.kind.value} if failed else {"cause": ""})
 
 
 __all__ = ["Pruning", "run_trainings"]

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import PolytuneError
+from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
-from orchestrator.tracking.runview import Picture, Point, State, Upload
+from orchestrator.tracking.runview import Point, RunView, Upload
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,11 +39,12 @@ QUIET = {
 # MLflow takes at most 1000 entities in a batch, params and tags among them.
 _POINTS_PER_BATCH = 900
 _STATUSES: dict[State, str] = {
-    "done": "FINISHED",
-    "failed": "FAILED",
-    "running": "RUNNING",
-    "interrupted": "KILLED",
-    "waiting": "SCHEDULED",
+    State.DONE: "FINISHED",
+    State.FAILED: "FAILED",
+    State.RUNNING: "RUNNING",
+    State.STOPPED: "KILLED",
+    State.NOT_RUN: "FAILED",
+    State.WAITING: "SCHEDULED",
 }
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -81,7 +83,7 @@ def _quieten() -> None:
         logging.getLogger(logger).setLevel(logging.ERROR)
 
 
-class Store:
+class MlflowRuns:
     """A study's experiment, and the runs that one ledger has in it, by the name that each goes by there."""
 
     def __init__(self, uri: str, *, study: str, ledger_id: str, artifacts: Path | None) -> None:
@@ -151,22 +153,22 @@ class Store:
                 self._client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
 
-    def write(self, name: str, picture: Picture) -> int:
-        """Bring a run up to its picture; returns how many rows of its curve were new."""
+    def write(self, name: str, view: RunView) -> int:
+        """Bring a run up to its view; returns how many rows of its curve were new."""
         run = self._current(name)
-        if run is not None and _is_outdated(run, picture):
+        if run is not None and _is_outdated(run, view):
             # MLflow keeps every value that it was ever given, so other numbers need another run.
             self._client.delete_run(run.info.run_id)
             run = None
         links = {} if name == STUDY_RUN else {"polytune.trial": name, "mlflow.parentRunId": self.run_id(STUDY_RUN)}
         if run is None:
-            run = self._create(picture, links=links)
+            run = self._create(view, links=links)
             self._ids[name] = run.info.run_id
-        rows, count = self._due_rows(run, picture)
-        figures = [point for point in picture.figures if point.key not in run.data.metrics]
-        self._log(run, [*chain.from_iterable(rows), *figures], facts=_facts(run, picture, links), count=count)
-        self._send(run, picture.uploads)
-        self._close(run, status=_STATUSES[picture.state], end_ms=picture.end_ms)
+        rows, count = self._due_rows(run, view)
+        figures = [point for point in view.figures if point.key not in run.data.metrics]
+        self._log(run, [*chain.from_iterable(rows), *figures], facts=_facts(run, view, links), count=count)
+        self._send(run, view.uploads)
+        self._close(run, status=_STATUSES[view.state], end_ms=view.end_ms)
         return sum(1 for row in rows if row)
 
     def _current(self, name: str) -> "Run | None":
@@ -176,7 +178,7 @@ class Store:
             run = self._client.get_run(self._ids[name])
         return run if run is not None and run.info.lifecycle_stage == "active" else None
 
-    def _create(self, picture: Picture, *, links: dict[str, str]) -> "Run":
+    def _create(self, view: RunView, *, links: dict[str, str]) -> "Run":
         try:
             user = {"mlflow.user": getpass.getuser()}
         except (KeyError, OSError):  # A container may run under a number without a name.
@@ -184,12 +186,12 @@ class Store:
         source = {"mlflow.source.name": "polytune", "mlflow.source.type": "LOCAL"}
         return self._client.create_run(
             self.experiment_id,
-            start_time=picture.start_ms,
+            start_time=view.start_ms,
             tags={"polytune.ledger": self._ledger_id, **links, **user, **source},
-            run_name=without_secrets(picture.name),
+            run_name=without_secrets(view.name),
         )
 
-    def _due_rows(self, run: "Run", picture: Picture) -> tuple[Sequence[tuple[Point, ...]], dict[str, str]]:
+    def _due_rows(self, run: "Run", view: RunView) -> tuple[Sequence[tuple[Point, ...]], dict[str, str]]:
         """Rows of the curve that MLflow lacks, and the tag that counts all rows once these are written.
 
         A training that was begun again repeats its first attempt's steps: the same spec, data and seed
@@ -197,14 +199,14 @@ class Store:
         """
         before, _, counted = run.data.tags.get("polytune.curve", "").partition(":")
         attempts = [attempt for attempt in before.split(",") if attempt]
-        start = int(counted) if picture.curve_attempt in attempts[-1:] else 0
-        due: Sequence[tuple[Point, ...]] = picture.curve[start:]
+        start = int(counted) if view.curve_attempt in attempts[-1:] else 0
+        due: Sequence[tuple[Point, ...]] = view.curve[start:]
         if not due:
             return (), {}
-        attempts = [*(a for a in attempts if a != picture.curve_attempt), picture.curve_attempt]
+        attempts = [*(a for a in attempts if a != view.curve_attempt), view.curve_attempt]
         if len(attempts) > 1:
             due = self._without_shown(run, due)
-        return due, {"polytune.curve": f"{','.join(attempts)}:{len(picture.curve)}"}
+        return due, {"polytune.curve": f"{','.join(attempts)}:{len(view.curve)}"}
 
     def _without_shown(self, run: "Run", rows: Sequence[tuple[Point, ...]]) -> tuple[tuple[Point, ...], ...]:
         """The rows without the points whose step MLflow has; asked of it only where a training was begun again."""
@@ -267,18 +269,18 @@ class Store:
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _is_outdated(run: "Run", picture: Picture) -> bool:
+def _is_outdated(run: "Run", view: RunView) -> bool:
     """Whether a run shows an attempt at a stage that is no longer the stage's result."""
     shown: dict[str, str] = json.loads(run.data.tags.get("polytune.attempts", "{}"))
-    return any(picture.attempts.get(stage) != attempt for stage, attempt in shown.items())
+    return any(view.attempts.get(stage) != attempt for stage, attempt in shown.items())
 
 
 _Facts = tuple[dict[str, str], dict[str, str]]
 
 
-def _facts(run: "Run", picture: Picture, links: dict[str, str]) -> _Facts:
+def _facts(run: "Run", view: RunView, links: dict[str, str]) -> _Facts:
     """Params that a run lacks, and tags that differ."""
-    wanted = {name: without_secrets(value) for name, value in picture.tags.items()} | links
-    wanted |= {"polytune.attempts": json.dumps(picture.attempts, sort_keys=True), "polytune.current": "true"}
-    params = {key: without_secrets(value) for key, value in picture.params.items() if key not in run.data.params}
+    wanted = {name: without_secrets(value) for name, value in view.tags.items()} | links
+    wanted |= {"polytune.attempts": json.dumps(view.attempts, sort_keys=True), "polytune.current": "true"}
+    params = {key: without_secrets(value) for key, value in view.params.items() if key not in run.data.params}
     return params, {key: value for key, value in wanted.items() if run.data.tags.get(key, "") != value}

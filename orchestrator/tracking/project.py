@@ -19,11 +19,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, VIEW, Store, TrackingUnavailable, one_message
-from orchestrator.tracking.runview import Glance, Picture, glance, headlines, study_picture, trial_digest, trial_picture
+from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, VIEW, MlflowRuns, TrackingUnavailable, one_message
+from orchestrator.tracking.runview import Glance, RunView, glance, headlines, study_view, trial_digest, trial_view
 
 __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
 
@@ -88,10 +89,10 @@ class Projector:
         self._study, self._ledger, self._uri = study, ledger, uri
         self._trials = {trial_digest(trial): trial for trial in trials}
         self._bases = {(t.model.name, t.seed): t for t in trials if t.kind == "frozen"}
-        self._store: Store | None = None
+        self._store: MlflowRuns | None = None
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
-        self._parent: Picture | None = None
+        self._parent: RunView | None = None
         self._figures: set[str] = set()
 
     def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
@@ -114,7 +115,7 @@ class Projector:
     def _look(self, live_since: float | None) -> None:
         for name, trial in self._trials.items():
             shown = self._shown.get(name)
-            if shown is not None and shown.state == "done":
+            if shown is not None and shown.state == State.DONE:
                 continue
             seen = glance(trial, self._base(trial), self._ledger, live_since=live_since)
             if seen is not None:
@@ -126,7 +127,7 @@ class Projector:
     def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
         rows, store = 0, self._store or self._open()
         unbegun = len(self._trials) - len(self._seen)
-        parent = study_picture(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
+        parent = study_view(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
         due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
         if due or parent != self._parent:
             store.write(STUDY_RUN, parent)
@@ -135,17 +136,17 @@ class Projector:
             if not wanted():
                 break
             trial, seen = self._trials[name], self._seen[name]
-            picture = trial_picture(self._study, trial, self._base(trial), self._ledger, seen=seen)
-            rows += store.write(name, picture)
+            view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen)
+            rows += store.write(name, view)
             self._shown[name] = seen
-            self._figures |= {point.key for point in picture.figures}
+            self._figures |= {point.key for point in view.figures}
         store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
         return rows
 
-    def _open(self) -> Store:
-        artifacts = None if _is_server(self._uri) else self._ledger.storage / "mlartifacts"
+    def _open(self) -> MlflowRuns:
+        artifacts = None if _is_server(self._uri) else self._ledger.mlflow_artifacts
         ledger_id = _ledger_id(self._study, self._ledger)
-        self._store = Store(self._uri, study=self._study.study, ledger_id=ledger_id, artifacts=artifacts)
+        self._store = MlflowRuns(self._uri, study=self._study.study, ledger_id=ledger_id, artifacts=artifacts)
         self._store.retire(keep={STUDY_RUN, *self._seen})
         return self._store
 

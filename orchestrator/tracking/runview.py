@@ -1,6 +1,6 @@
 """What MLflow should show of a study, worked out from the ledger alone.
 
-One decision: this half knows no MLflow. A run's whole content is one value, a `Picture`, so that
+One decision: this half knows no MLflow. A run's whole content is one value, a `RunView`, so that
 `tracking.py` has only to compare it with what MLflow holds and write the difference.
 """
 
@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.ledger.artifacts import SUMMARY, curve_in, weights_of
-from orchestrator.ledger.ledger import Ledger, StageRecord
+from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
+from orchestrator.ledger.progress import State, standing_of, state_of
 from orchestrator.report.collect import collect
 from orchestrator.report.layout import format_count
 from orchestrator.report.quality import HEADLINES, read_three_ways
@@ -25,7 +26,6 @@ from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from trainers.memory import Unknown, shape_of
 
-State = Literal["done", "failed", "running", "interrupted", "waiting"]
 _FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
 _LONGEST_CAUSE = 2000
 _COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes")
@@ -56,7 +56,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class RunView:
     """What a run should show.
 
     `attempts` says which attempt of each finished stage its numbers come from, `curve_attempt` which
@@ -83,7 +83,7 @@ def trial_digest(trial: TrialSpec) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """A cheap look at a trial: how it stands, and a `mark` that changes whenever its picture may."""
+    """A cheap look at a trial: how it stands, and a `mark` that changes whenever its view may."""
 
     state: State
     start_ms: int
@@ -96,7 +96,7 @@ def glance(trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, live_sin
 
     Args:
         trial: The trial.
-        base: The frozen trial of the same model, if the study has one, see `trial_picture`.
+        base: The frozen trial of the same model, if the study has one, see `trial_view`.
         ledger: What has been done.
         live_since: When the driver that is at work now began; None if there is none. A ledger cannot
             tell a live attempt from one whose process died: those begun before were cut off.
@@ -113,15 +113,17 @@ def glance(trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, live_sin
             seen.append([newest.name, *([file.name, file.stat().st_size] for file in telling)])
     written = ledger.records_of(base).get(StageName.GENERATE) if base else None
     end = max(end for _, end in spans)
+    found = Finding(done=records, damaged={})
+    stages = [standing_of(stage, trial, ledger, found, live_since=live_since).state for stage in trial.stages]
     return Glance(
-        state=_state(trial, ledger, records, live=live_since is not None and end >= live_since),
+        state=state_of(stages, live=live_since is not None and end >= live_since),
         start_ms=_ms(min(start for start, _ in spans)),
         end_ms=_ms(end),
         mark=json.dumps([seen, written.attempt if written else None]),
     )
 
 
-def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, seen: Glance) -> Picture:
+def trial_view(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, seen: Glance) -> RunView:
     """What the run of a trial should show.
 
     Args:
@@ -153,7 +155,7 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
     tags["mlflow.note.content"] = _note(trial, seen, cause, figures)
     commit = {"mlflow.source.git.commit": git.partition("+")[0]} if git not in ("", "none") else {}
     attempt = _curve_attempt(trial, ledger, records)
-    return Picture(
+    return RunView(
         name=trial.label,
         state=seen.state,
         start_ms=seen.start_ms,
@@ -168,15 +170,15 @@ def trial_picture(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger
     )
 
 
-def study_picture(study: Study, ledger: Ledger, trials: Sequence[Glance], *, unbegun: int, live: bool) -> Picture:
+def study_view(study: Study, ledger: Ledger, trials: Sequence[Glance], *, unbegun: int, live: bool) -> RunView:
     """What the study's own run should show, given its trials that were begun, and whether a driver is at work."""
     folder, states = ledger.study_folder(study.study), {trial.state for trial in trials}
-    state: State = "done"
-    if unbegun or states != {"done"}:
+    state = State.DONE
+    if unbegun or states != {State.DONE}:
         # A trial that waits for its next stage waits in vain where nobody is at work.
-        state = "running" if live else "failed" if "failed" in states else "interrupted"
+        state = State.RUNNING if live else State.FAILED if State.FAILED in states else State.STOPPED
     files = [path for name in ("study.json", "report.html") if (path := folder / name).is_file()]
-    return Picture(
+    return RunView(
         name=study.study,
         state=state,
         start_ms=min(trial.start_ms for trial in trials),
@@ -207,21 +209,6 @@ def _spans(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[tupl
         for folder in ledger.attempts(trial.key(stage)):
             times = [path.stat().st_mtime for path in (folder, *folder.glob("[!.]*"))]
             yield min(times), max(times)
-
-
-def _state(trial: TrialSpec, ledger: Ledger, records: _Records, *, live: bool) -> State:
-    missing = [trial.key(stage) for stage in trial.stages if stage not in records]
-    if not missing:
-        return "done"
-    newest = {key: next(ledger.attempts(key), None) for key in missing}
-    failures = {key: ledger.last_failure(key) for key in missing}
-    # An attempt that left no word of a failure was cut off.
-    failed = [key for key, failure in failures.items() if failure and failure[1].parent == newest[key]]
-    if failed:
-        return "failed"
-    if live:
-        return "running"
-    return "interrupted" if any(newest.values()) else "waiting"
 
 
 def _params(trial: TrialSpec) -> dict[str, str]:
@@ -294,7 +281,7 @@ def _note(trial: TrialSpec, seen: Glance, cause: str, figures: Sequence[Point]) 
     """A run's description, in MLflow's Markdown: what was done, how it stands, and its scores."""
     place = "one model for all tasks" if trial.grouping == "together" else f"a model for {trial.group} alone"
     lines = [f"**{trial.method_name}** on {trial.model.name}, {place}, seed {trial.seed}: {seen.state}."]
-    if cause and seen.state != "done":
+    if cause and seen.state != State.DONE:
         lines += ["", "> " + cause[:300].replace("\n", " ")]
     values = {point.key: point.value for point in figures}
     names = {

@@ -19,7 +19,7 @@ from typing import Any
 from evaluators.contamination import Contamination
 from evaluators.generation import GenerationSettings
 from orchestrator.causes import kind_of
-from orchestrator.errors import PolytuneError, StageFailed
+from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.study.resources import Resources
@@ -32,13 +32,13 @@ from trainers.spec import MethodKind, ModelSpec, Runtime
 
 _PROGRAMS_PER_TASK = 50
 
-# Is told a job's key, how many of its pieces are done, and how many there are.
-Told = Callable[[str, int, int], None]
+# Is on_piece_done a job's key, how many of its pieces are done, and how many there are.
+OnPieceDone = Callable[[str, int, int], None]
 Piece = dict[str, str]
 
 
-def _untold(key: str, done: int, due: int) -> None:
-    """Nobody listens."""
+def _ignore(key: str, done: int, due: int) -> None:
+    """For a caller that does not follow the progress."""
 
 
 class Weights(Record):
@@ -84,7 +84,7 @@ class _Order(Record):
 class JudgingJob:
     """What one trial's execution or scoring needs; `key` is its stage's.
 
-    `contamination` is what scoring is told of the problems, by id.
+    `contamination` is what scoring is on_piece_done of the problems, by id.
     """
 
     key: str
@@ -96,26 +96,26 @@ class JudgingJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Where pieces run: so many at once (None: as many as fit), each on so much. `here`: in this process."""
+    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one."""
 
     size: int | None = None
     cpus: float = 1
     gpus: float = 0
-    here: bool = False
+    in_process: bool = False
 
 
 class _Failure(Record):
     """What a piece raised."""
 
     cause: str
-    kind: str
+    kind: Cause
     traceback: str
 
 
 class PieceFailed(StageFailed):
     """A piece of a job raised; holds the traceback of the process that it ran in."""
 
-    def __init__(self, cause: str, kind: str, trace: str) -> None:
+    def __init__(self, cause: str, kind: Cause, trace: str) -> None:
         super().__init__(cause, kind=kind)
         self.trace = trace
 
@@ -144,7 +144,7 @@ def generate_piece(piece: Piece) -> str:
             return _json(done)
         except Exception as error:
             # Prompts of a batch do not see each other, so a smaller one says the same.
-            if kind_of(error) != "memory" or size == 1:
+            if kind_of(error) != Cause.MEMORY or size == 1:
                 raise
         size = max(1, size // 2)
         torch.cuda.empty_cache()
@@ -181,11 +181,17 @@ def score_piece(piece: Piece) -> str:
 
 
 def run_generation(
-    jobs: Sequence[GenerationJob], *, resources: Resources, told: Told = _untold, here: bool = False
+    jobs: Sequence[GenerationJob],
+    *,
+    resources: Resources,
+    on_piece_done: OnPieceDone = _ignore,
+    in_process: bool = False,
 ) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
     """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
     runtime = Runtime(threads=resources.generator_cpus, device="auto")
-    pool = Pool(size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, here=here)
+    pool = Pool(
+        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
+    )
     pieces = []
     for job in jobs:
         order = _Order(
@@ -199,7 +205,7 @@ def run_generation(
             for start in range(0, len(ordered), size)
         ]
     places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
-    for key, found in _results(generate_piece, pieces, pool=pool, told=told):
+    for key, found in _results(generate_piece, pieces, pool=pool, on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
@@ -216,7 +222,7 @@ def _problems_per_piece(problems: int, resources: Resources) -> int:
 
 
 def run_execution(
-    jobs: Sequence[JudgingJob], *, told: Told = _untold, here: bool = False
+    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = _ignore, in_process: bool = False
 ) -> Iterator[tuple[str, tuple[Verdict, ...] | StageFailed]]:
     """Execute for all jobs; yields each job's key and verdicts when done.
 
@@ -229,7 +235,7 @@ def run_execution(
     ]
     testable = {piece["key"] for piece in pieces}
     yield from ((job.key, ()) for job in jobs if job.key not in testable)
-    for key, found in _results(execute_piece, pieces, pool=Pool(here=here), told=told):
+    for key, found in _results(execute_piece, pieces, pool=Pool(in_process=in_process), on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
@@ -238,7 +244,7 @@ def run_execution(
 
 
 def run_scoring(
-    jobs: Sequence[JudgingJob], *, told: Told = _untold, here: bool = False
+    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = _ignore, in_process: bool = False
 ) -> Iterator[tuple[str, tuple[ScoredCell, ...] | StageFailed]]:
     """Score all jobs; yields each job's key and cells when done."""
     pieces = [
@@ -253,7 +259,7 @@ def run_scoring(
         for job in jobs
         for problems, completions in cells_of(job.problems, job.completions)
     ]
-    for key, found in _results(score_piece, pieces, pool=Pool(here=here), told=told):
+    for key, found in _results(score_piece, pieces, pool=Pool(in_process=in_process), on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
@@ -262,7 +268,7 @@ def run_scoring(
 
 
 def _results(
-    body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool, told: Told
+    body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool, on_piece_done: OnPieceDone
 ) -> Iterator[tuple[str, list[Any] | StageFailed]]:
     """Run pieces; yields a job's key and rows when its last piece is in, or what its first bad piece raised."""
     due: dict[str, int] = {}
@@ -280,14 +286,14 @@ def _results(
             continue
         found.setdefault(key, []).extend(json.loads(row["result"]))
         waiting[key] -= 1
-        told(key, due[key] - waiting[key], due[key])
+        on_piece_done(key, due[key] - waiting[key], due[key])
         if not waiting[key]:
             del waiting[key]
             yield key, found.pop(key)
 
 
 def _rows(body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool) -> Iterator[dict[str, str]]:
-    if pool.here:
+    if pool.in_process:
         yield from (guarded(body, piece) for piece in pieces)
         return
     if not pieces:

@@ -6,20 +6,22 @@ same function serves a cluster, a test and a debugger.
 A single-process training runs where `train_trial` is called. A full fine-tuning is run by Ray Train.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import FULL, LedgerError, StageFailed
+from orchestrator.errors import FULL, Cause, LedgerError, StageFailed
 from orchestrator.ledger.artifacts import summary_in
 from orchestrator.ledger.attempts import run_stage
 from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.ledger.progress import leave_progress
+from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work import credentials
 from orchestrator.work.processes import crashes_told, memory_limit
+from tasks.records import Record
 from trainers.spec import Runtime
 
 if TYPE_CHECKING:
@@ -43,50 +45,80 @@ def largest_micro_batch(trial: TrialSpec, resources: Resources) -> int:
     return max(1, min(resources.micro_batch, share))
 
 
+class TrainingOrder(Record):
+    """A training to run: of which trial, with what, and why it was begun again if it was."""
+
+    trial: TrialSpec
+    resources: Resources
+    retried: tuple[Retry, ...] = ()
+
+
+class Place(Record):
+    """Where a training finds its data and leaves its result: the ledger's address and the root of local data."""
+
+    storage: str
+    root: str
+
+
+class _WorkerOrder(Record):
+    """What each process of a training by several is told: the order, its place, and the attempt to write into."""
+
+    order: TrainingOrder
+    place: Place
+    key: str
+    attempt: str
+
+
 def train_trial(
-    trial_json: str,
-    *,
-    storage: str,
-    root: str,
-    resources_json: str,
-    retried: Sequence[str] = (),
-    listen: "Callable[[Row], None]" = lambda row: None,
+    order: TrainingOrder, place: Place, *, listen: "Callable[[Row], None]" = lambda row: None
 ) -> StageFailed | None:
     """Train one trial and record it; returns how it failed, if it did. Runs anywhere.
 
-    `retried` says what ended the tries before this one, for the record; `listen` is told each logged row.
+    `listen` is told each logged row of a training in one process.
     """
-    trial = TrialSpec.model_validate_json(trial_json)
-    resources = Resources.model_validate_json(resources_json)
-    runtime = runtime_of(trial, resources)
+    trial, resources = order.trial, order.resources
 
     def body(attempt: Attempt) -> dict[str, Any]:
         with crashes_told(attempt.folder):
             if trial.kind == "full":
-                facts = _train_full(trial, attempt, storage=storage, root=root, resources=resources)
+                facts = _train_full(order, place, attempt)
             else:
-                from orchestrator.work.train import train
-
-                told = _progress(attempt.folder)
-
-                def report(row: "Row") -> None:
-                    told(row)
-                    listen(row)
-
-                with memory_limit(resources.trial_memory_mb):
-                    summary = train(trial, attempt.folder, root=Path(root), runtime=runtime, report=report)
-                facts = summary.model_dump(mode="json")
+                facts = _train_here(order, place, attempt, listen=listen)
         processes = resources.full_workers if trial.kind == "full" else 1
-        how = {**runtime.model_dump(mode="json"), "processes": processes}
-        return {**facts, "runtime": how, **({"retried": list(retried)} if retried else {})}
+        how = {**runtime_of(trial, resources).model_dump(mode="json"), "processes": processes}
+        retried = [retry.model_dump(mode="json") for retry in order.retried]
+        return {**facts, "runtime": how, **({"retried": retried} if retried else {})}
 
     try:
-        run_stage(Ledger(storage), trial, StageName.TRAIN, inputs={}, body=body)
+        run_stage(Ledger(place.storage), trial, StageName.TRAIN, inputs={}, body=body)
     except StageFailed as failed:
         return failed
     except LedgerError as unwritable:
-        return StageFailed(str(unwritable), kind="disk" if unwritable.errno in FULL else "code")
+        return StageFailed(str(unwritable), kind=Cause.DISK if unwritable.errno in FULL else Cause.CODE)
     return None
+
+
+def _train_here(
+    order: TrainingOrder, place: Place, attempt: Attempt, *, listen: "Callable[[Row], None]"
+) -> dict[str, Any]:
+    """A training in this process."""
+    from orchestrator.work.train import train
+
+    leave = _progress(attempt.folder)
+
+    def report(row: "Row") -> None:
+        leave(row)
+        listen(row)
+
+    with memory_limit(order.resources.trial_memory_mb):
+        summary = train(
+            order.trial,
+            attempt.folder,
+            root=Path(place.root),
+            runtime=runtime_of(order.trial, order.resources),
+            report=report,
+        )
+    return summary.model_dump(mode="json")
 
 
 def _progress(folder: Path) -> "Callable[[Row], None]":
@@ -101,7 +133,7 @@ def _progress(folder: Path) -> "Callable[[Row], None]":
     return report
 
 
-def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, resources: Resources) -> dict[str, Any]:
+def _train_full(order: TrainingOrder, place: Place, attempt: Attempt) -> dict[str, Any]:
     """Full fine-tuning by Ray Train, from the trial's coordinator, which may run on another node than its workers."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -110,20 +142,14 @@ def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, 
 
     missing = missing_for_full()
     if missing:
-        raise StageFailed(missing, kind="missing")
+        raise StageFailed(missing, kind=Cause.MISSING)
+    resources = order.resources
     on_gpu = resources.trial_gpus > 0
-    ledger = Ledger(storage)
+    ledger = Ledger(place.storage)
+    worker = _WorkerOrder(order=order, place=place, key=attempt.key, attempt=attempt.id)
     trainer = TorchTrainer(
         _full_worker,
-        train_loop_config={
-            "trial": trial.model_dump_json(),
-            "key": attempt.key,
-            "attempt": attempt.id,
-            "storage": storage,
-            "root": root,
-            "runtime": runtime_of(trial, resources).model_dump_json(),
-            "memory_mb": str(resources.trial_memory_mb or ""),
-        },
+        train_loop_config={"order": worker.model_dump_json()},
         torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=resources.full_workers,
@@ -133,7 +159,7 @@ def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, 
         # Train restores any snapshot under a run's name, so the name is the attempt's alone.
         run_config=ray.train.RunConfig(
             name=f"{attempt.key[:16]}-{attempt.id}",
-            storage_path=str(ledger.storage / ".ray-train"),
+            storage_path=str(ledger.ray_train_folder),
         ),
     )
     trainer.fit()
@@ -146,19 +172,19 @@ def _full_worker(config: dict[str, str]) -> None:
     from orchestrator.work.train import train
 
     credentials.take()
-    ledger = Ledger(config["storage"])
-    attempt = ledger.attempt(config["key"], config["attempt"])
-    trial = TrialSpec.model_validate_json(config["trial"])
-    limit = config["memory_mb"]
-    with memory_limit(int(limit) if limit else None):
+    told = _WorkerOrder.model_validate_json(config["order"])
+    ledger = Ledger(told.place.storage)
+    attempt = ledger.attempt(told.key, told.attempt)
+    trial, resources = told.order.trial, told.order.resources
+    with memory_limit(resources.trial_memory_mb):
         train(
             trial,
             attempt.folder,
-            root=Path(config["root"]),
-            runtime=Runtime.model_validate_json(config["runtime"]),
+            root=Path(told.place.root),
+            runtime=runtime_of(trial, resources),
             report=_progress(attempt.folder),
         )
     ledger.upload(attempt)
 
 
-__all__ = ["largest_micro_batch", "runtime_of", "train_trial"]
+__all__ = ["Place", "TrainingOrder", "largest_micro_batch", "runtime_of", "train_trial"]

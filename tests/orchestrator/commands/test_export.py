@@ -18,7 +18,7 @@ from orchestrator.study.trial import TrialSpec
 from orchestrator.work.data import read_all_problems
 from orchestrator.work.judge import execute
 from orchestrator.work.score import cells_of, score_cell
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 METHODS = {
     "frozen": {"kind": "frozen"},
@@ -40,12 +40,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Study:
         evaluation={"generation": {"max_new_tokens": 16, "max_summary_tokens": 8}, "quality": False},
     )
     for name in ("lora", "qlora"):
-        failed = train_trial(
-            trial_of(study, name).model_dump_json(),
-            storage=study.storage,
-            root=study.data.root,
-            resources_json=study.resources.model_dump_json(),
-        )
+        order = TrainingOrder(trial=trial_of(study, name), resources=study.resources)
+        failed = train_trial(order, Place(storage=study.storage, root=study.data.root))
         assert failed is None
     _evaluate(study, trial_of(study, "lora"))
     return study

@@ -8,7 +8,7 @@ from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
 from orchestrator.ledger.rejudging import JUDGED_AGAIN
 from orchestrator.plan.plan import plan
 from orchestrator.run.budget import Limits, Meter
-from orchestrator.run.pipelines import pipeline
+from orchestrator.run.pipelines import record_as_they_arrive
 from orchestrator.run.state import Listener, StudyRun
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
@@ -88,16 +88,16 @@ def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that
     second = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN, absent_toolchains=["python"])
     with ledger.lease("java") as lease:
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
-        run.look()
-        assert run.due("execute") == [trial]
-        pipeline(
+        run.done.look()
+        assert run.done.due("execute") == [trial]
+        record_as_they_arrive(
             run,
             "execute",
             [trial],
             job=lambda trial: trial.key("execute"),
             stream=lambda jobs, told: ((key, []) for key in jobs),
         )
-        assert run.due("execute") == []
+        assert run.done.due("execute") == []
     third = Ledger(tmp_path / "runs").records_of(trial)["execute"]
     assert (third.inputs, third.facts) == (second.inputs, {})
     assert third.attempt != second.attempt

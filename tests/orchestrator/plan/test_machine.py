@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.commands.plan import plan_as_json, print_plan
 from small_studies import commit, finish_training, make_study, opened
 
+from orchestrator.commands.plan import plan_as_json, print_plan
 from orchestrator.ledger.studies import ledger_of
-from orchestrator.plan.machine import Machine, Work, asked_too_much, this_machine
+from orchestrator.plan.machine import UNSEEN, Machine, Work, asked_too_much, this_machine
 from orchestrator.plan.plan import DoesNotFit, plan, refuse_what_does_not_fit
 from orchestrator.run.driver import run_study
 from orchestrator.run.planning import plan_study
 from orchestrator.study.cells import expand
 from orchestrator.study.resources import Resources
+from tasks.records import Language
+from trainers.memory import Estimate, Unknown
 
-TWO_CORES = Machine(cores=2, gpus=0)
-TWO_GPUS = Machine(cores=16, gpus=2)
+
+def machine_of(cores: int, gpus: int) -> Machine:
+    return Machine(cores=cores, gpus=gpus, memory=Unknown(reason="not asked"))
+
+
+TWO_CORES, TWO_GPUS = machine_of(2, 0), machine_of(16, 2)
 ALL: tuple[Work, ...] = ("train", "train full", "generate")
 CORES = len(os.sched_getaffinity(0))
 OR = "or resources.address to a cluster that has more"
@@ -46,10 +52,10 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
             {"trial_gpus": 0.5},
             [f"resources.trial_gpus is 0.5, and this machine has no GPU; set it to 0, {OR}"],
         ),
-        (["train"], Machine(cores=2, gpus=1), {"trial_gpus": 0.5}, []),
+        (["train"], machine_of(2, 1), {"trial_gpus": 0.5}, []),
         (
             ["train"],
-            Machine(cores=2, gpus=1),
+            machine_of(2, 1),
             {"trial_gpus": 2},
             [f"resources.trial_gpus is 2, and this machine has 1 GPU; set it to 1 at most, {OR}"],
         ),
@@ -83,7 +89,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
                 f"resources.generator_gpus is 1, and this machine has no GPU; set it to 0, {OR}",
             ],
         ),
-        (ALL, None, {"trial_cpus": 99, "trial_gpus": 9, "generator_cpus": 99}, []),
+        (ALL, UNSEEN, {"trial_cpus": 99, "trial_gpus": 9, "generator_cpus": 99}, []),
     ],
 )
 def test_what_is_due_and_asks_for_more_is_named_with_what_there_is(
@@ -92,7 +98,7 @@ def test_what_is_due_and_asks_for_more_is_named_with_what_there_is(
     assert list(asked_too_much(works, Resources(**asked), machine)) == said
 
 
-@pytest.mark.parametrize("machine", [TWO_CORES, TWO_GPUS, Machine(cores=1, gpus=1)])
+@pytest.mark.parametrize("machine", [TWO_CORES, TWO_GPUS, machine_of(1, 1)])
 def test_following_all_remedies_at_once_is_enough(machine: Machine) -> None:
     settings: dict[str, Any] = {
         "trial_cpus": 32, "trial_gpus": 4, "full_workers": 20, "generator_cpus": 32, "generator_gpus": 3
@@ -109,16 +115,21 @@ def test_following_all_remedies_at_once_is_enough(machine: Machine) -> None:
 def test_machine_is_what_this_process_may_use_and_unknown_where_a_cluster_is_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert this_machine(Resources()) == Machine(cores=CORES, gpus=0)
-    assert this_machine(Resources(address="auto", trial_gpus=1)) is None
+    here = this_machine(Resources())
+    assert (here.cores, here.gpus) == (CORES, 0)
+    assert Language.PYTHON in here.toolchains
+    assert isinstance(here.memory, Estimate) and here.memory.value > 2**30
+    joined = this_machine(Resources(address="auto", trial_gpus=1))
+    assert (joined.cores, joined.gpus) == (None, None)
+    assert isinstance(joined.memory, Unknown) and "set resources.device_memory_gib" in joined.memory.reason
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    assert this_machine(Resources()) is None
+    assert this_machine(Resources()) == this_machine(Resources(address="auto"))
 
 
 def test_hidden_gpus_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     found = this_machine(Resources(generator_gpus=1))
-    assert found is not None and found.gpus == 0
+    assert found.gpus == 0
 
 
 def test_run_refuses_all_at_once_and_starts_nothing(tmp_path: Path) -> None:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.commands.plan import plan_as_json, print_plan
 from rich.console import Console
 from small_studies import commit, finish_training, make_study, trial_of
 
+from orchestrator.commands.plan import plan_as_json, print_plan
 from orchestrator.commands.watch import picture
 from orchestrator.ledger.ledger import Failure, Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.ledger.progress import progress_of
-from orchestrator.plan.estimates import device_memory
 from orchestrator.plan.plan import DoesNotFit, PlannedTrial, plan, refuse_what_does_not_fit, version_notes
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
@@ -181,14 +180,9 @@ def test_training_that_fits_no_device_is_refused_with_the_numbers_and_what_would
     assert re.fullmatch(said, str(caught.value)), caught.value
 
 
-def test_nothing_is_refused_where_the_device_or_the_model_is_unknown(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_refused_where_the_device_or_the_model_is_unknown(ledger: Ledger, tmp_path: Path) -> None:
     trials = expand(make_study(tmp_path, **SEVEN)).trials
     refuse_what_does_not_fit(plan(trials, ledger, resources=Resources(address="auto", trial_gpus=1)))
-    with monkeypatch.context() as joined:
-        joined.setenv("RAY_ADDRESS", "auto")
-        assert device_memory(Resources()) == device_memory(Resources(address="auto"))
     unknown = expand(make_study(tmp_path, models=["org/base"])).trials
     refuse_what_does_not_fit(plan(unknown, ledger, resources=Resources(device_memory_gib=0.001)))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from small_studies import CODE, PROSE, commit, complete, finish_training, lines, make_study, reference, trial_of
 
+from orchestrator.errors import Cause
 from orchestrator.ledger.artifacts import completions_of, curve_of, verdicts_of
 from orchestrator.ledger.ledger import Failure, Ledger
 from orchestrator.report.collect import collect
@@ -67,8 +68,8 @@ class Room:
         self.execute(method, [Verdict.model_validate({"task_id": i, "verdict": v}) for i, v in VERDICTS.items()])
         self.score(method, written)
 
-    def fail(self, method: str, stage: StageName, cause: str) -> Path:
-        failure = Failure(stage=stage, cause=cause, kind="code", traceback="Traceback ...", failed_at=1.0)
+    def fail(self, method: str, stage: StageName, cause: str, kind: Cause = Cause.CODE) -> Path:
+        failure = Failure(stage=stage, cause=cause, kind=kind, traceback="Traceback ...", failed_at=1.0)
         return self.ledger.fail(self.ledger.begin(self.trial(method).key(stage)), failure)
 
 
@@ -87,7 +88,7 @@ def test_empty_ledger_gives_every_trial_with_what_it_lacks(room: Room) -> None:
         ("micro/frozen/seed0", False),
         ("micro/qlora/seed0", False),
     ]
-    assert {stage.state for trial in results.trials for stage in trial.stages} == {"missing"}
+    assert {stage.state for trial in results.trials for stage in trial.stages} == {"waiting"}
     assert not room.ledger.storage.exists()
 
 
@@ -145,7 +146,7 @@ def test_curve_is_the_training_s_rows_in_order(room: Room) -> None:
     assert [row["step"] for row in curve_of(room.ledger, record)] == [1, 2, 3, 4]
     found = room.outcome("qlora")
     assert [row["loss"] for row in found.curve] == [4.0, 2.0, 4 / 3, 1.0]
-    assert [stage.state for stage in found.stages] == ["done", "missing", "missing", "missing"]
+    assert [stage.state for stage in found.stages] == ["done", "waiting", "waiting", "waiting"]
 
 
 def test_adapter_is_proven_by_outputs_that_differ_from_the_base_s(room: Room) -> None:
@@ -169,11 +170,11 @@ def test_failed_stage_stands_with_its_cause_and_log(room: Room) -> None:
     path = room.fail("qlora", "train", "RuntimeError: the loss is not finite")
     first, *others = room.outcome("qlora").stages
     assert (first.state, first.cause, first.log_path) == ("failed", "RuntimeError: the loss is not finite", str(path))
-    assert {stage.state for stage in others} == {"missing"}
+    assert {stage.state for stage in others} == {"waiting"}
 
 
 def test_stage_that_cannot_run_here_is_told_apart_from_one_that_failed(room: Room) -> None:
-    room.fail("qlora", "train", "StageFailed: not run: no g++; install g++")
+    room.fail("qlora", "train", "not run: no g++; install g++", Cause.MISSING)
     first = room.outcome("qlora").stages[0]
     assert (first.state, first.cause) == ("not-run", "not run: no g++; install g++")
 
@@ -181,7 +182,7 @@ def test_stage_that_cannot_run_here_is_told_apart_from_one_that_failed(room: Roo
 def test_scores_do_not_wait_for_verdicts(room: Room) -> None:
     room.score("frozen", room.generate("frozen", WRITTEN))
     assert {row.verdict for row in room.rows("frozen").values()} == {None}
-    assert [stage.state for stage in room.outcome("frozen").stages] == ["done", "missing", "done"]
+    assert [stage.state for stage in room.outcome("frozen").stages] == ["done", "waiting", "done"]
 
 
 def test_unjudged_samples_are_noted_a_missing_tool_once_and_in_its_own_words(room: Room) -> None:
@@ -217,7 +218,7 @@ def test_what_other_weights_wrote_is_not_in_the_results(room: Room) -> None:
     path.unlink()
     finish_training(room.ledger, room.trial("qlora"), weights="second")
     assert not room.rows("qlora")
-    assert [stage.state for stage in room.outcome("qlora").stages] == ["done", "missing", "missing", "missing"]
+    assert [stage.state for stage in room.outcome("qlora").stages] == ["done", "waiting", "waiting", "waiting"]
 
 
 def test_texts_are_read_back_as_they_were_written(room: Room) -> None:

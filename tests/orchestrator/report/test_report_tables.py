@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from report_samples import NO_COMPILER, NO_MEMORY, TRACKS, make_study, make_trial
 
+from orchestrator.ledger.progress import State
 from orchestrator.report import Cell, Column, Table, build_tables, find
 from orchestrator.report.layout import (
     ABSENT,
@@ -65,7 +66,7 @@ def test_failed_trial_reads_its_cause(tables: dict[str, Table]) -> None:
 
 
 def test_trial_that_cannot_run_here_does_not_say_so_twice() -> None:
-    stage = StageOutcome(stage="train", state="not-run", cause="not run: no g++; install g++")
+    stage = StageOutcome(stage="train", state=State.NOT_RUN, cause="not run: no g++; install g++")
     stuck = replace(make_trial("full", kind="full", tracks=TRACKS[:1]), stages=(stage,))
     found = find(StudyResults(study="s", question="q", trials=(stuck,), rows=(), cells=()))
     main = next(table for table in build_tables(found) if table.name == "main")
@@ -236,7 +237,7 @@ def test_one_frozen_trial_serves_every_seed() -> None:
 
 def test_study_that_has_not_run_has_tables_that_say_so() -> None:
     waiting = tuple(
-        replace(t, stages=tuple(StageOutcome(stage=s.stage, state="missing") for s in t.stages), curve=())
+        replace(t, stages=tuple(StageOutcome(stage=s.stage, state=State.WAITING) for s in t.stages), curve=())
         for t in make_study(problems=1).trials
     )
     found = find(StudyResults(study="s", question="q", trials=waiting, rows=(), cells=()))

@@ -18,7 +18,7 @@ from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, train_trial
 
 # On the built-in model a pass over 64 rows takes 1,900 MB more than the imports, one over 16 takes 750 MB.
 _ROOM_MB = 1000
@@ -41,13 +41,7 @@ def main() -> None:
 
     queue = TrainingQueue(expand(study).trials, resources=resources, ended=ended)
     while (order := queue.next()) is not None:
-        failed = train_trial(
-            order.trial.model_dump_json(),
-            storage=study.storage,
-            root=study.data.root,
-            resources_json=order.resources.model_dump_json(),
-            retried=order.retried,
-        )
+        failed = train_trial(order, Place(storage=study.storage, root=study.data.root))
         queue.end(order.trial, failed)
     sys.stdout.write(json.dumps(said))
 

@@ -10,7 +10,7 @@ from small_studies import commit, finish_training, make_study
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run import driver
 from orchestrator.run.budget import Limits, Meter
-from orchestrator.run.pipelines import pipeline
+from orchestrator.run.pipelines import record_as_they_arrive
 from orchestrator.run.state import Listener, StudyRun
 from orchestrator.study.cells import expand
 from orchestrator.study.trial import TrialSpec
@@ -37,13 +37,13 @@ def test_thread_that_breaks_off_stops_the_run_and_fails_no_trial_of_the_others(
             raise RuntimeError("Ray was shut down")
             yield
 
-        pipeline(run, "score", due, job=lambda trial: trial.key("score"), stream=stream)
+        record_as_they_arrive(run, "score", due, job=lambda trial: trial.key("score"), stream=stream)
 
     monkeypatch.setitem(driver.PIPELINES, "score", scoring)
     with ledger.lease(study.study) as lease:
         meter = Meter(study, ledger, Limits())
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(stage=stage), meter=meter)
-        run.look()
+        run.done.look()
         with meter, pytest.raises(KeyError, match="a fault of ours"):
             driver._run_threads(run)
     assert run.outcome.failed == {}

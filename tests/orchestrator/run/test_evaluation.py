@@ -24,14 +24,14 @@ from small_studies import (
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run.budget import Limits, Meter
-from orchestrator.run.pipelines import PIPELINES, pipeline
+from orchestrator.run.pipelines import PIPELINES, record_as_they_arrive
 from orchestrator.run.state import Listener, StudyRun
 from orchestrator.study.cells import expand
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 COMPLETIONS = lines([complete(make(n), "def solve(x): ...") for make in (problem, prose_problem) for n in (1, 2, 3)])
 
@@ -46,7 +46,7 @@ def begin() -> Iterator[Callable[[Study], StudyRun]]:
         leases.append(ledger.lease(study.study))
         lease = leases[-1].__enter__()
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
-        run.look()
+        run.done.look()
         return run
 
     yield make
@@ -66,7 +66,7 @@ def seeds(folder: Path) -> tuple[Study, tuple[TrialSpec, ...]]:
 
 def causes(run: StudyRun, stage: StageName) -> dict[str, str]:
     """What failed of a stage, by trial; each must have left word with its attempt."""
-    for trial in run.trials:
+    for trial in run.done.trials:
         if (trial.label, stage) in run.outcome.failed:
             failure = run.ledger.last_failure(trial.key(stage))
             assert failure is not None and failure[0].cause == run.outcome.failed[trial.label, stage].cause
@@ -88,17 +88,16 @@ def test_test_data_that_cannot_be_read_fail_generation_of_their_trial_alone(
     (prose,) = (trial for trial in expand(study).trials if trial.tracks == (PROSE,))
     (code,) = (trial for trial in expand(study).trials if trial.tracks == (CODE,))
     finish_training(Ledger(study.storage), prose)
-    resources = Resources(micro_batch=2).model_dump_json()
-    text = code.model_dump_json()
-    assert train_trial(text, storage=study.storage, root=study.data.root, resources_json=resources) is None
+    order = TrainingOrder(trial=code, resources=Resources(micro_batch=2))
+    assert train_trial(order, Place(storage=study.storage, root=study.data.root)) is None
     run = begin(study)
     (tmp_path / "data" / "unplugged" / "test.jsonl").unlink()
-    PIPELINES["generate"](run, run.due("generate"), here=True)
+    PIPELINES["generate"](run, run.done.due("generate"), in_process=True)
     assert run.outcome.ran == {"generate": 1}
     assert "generate" in run.ledger.records_of(code)
     assert list(causes(run, "generate")) == [prose.label]
     assert causes(run, "generate")[prose.label].startswith("DataError: ")
-    assert run.due("generate") == [], "it is not tried again in this run"
+    assert run.done.due("generate") == [], "it is not tried again in this run"
 
 
 def test_flipped_byte_in_one_trial_s_completions_fails_that_trial_alone(
@@ -106,9 +105,9 @@ def test_flipped_byte_in_one_trial_s_completions_fails_that_trial_alone(
 ) -> None:
     study, trials = seeds(tmp_path)
     run = begin(study)
-    path = run.ledger.folder(run.record(trials[1], "generate")) / "completions.jsonl"
+    path = run.ledger.folder(run.done.record(trials[1], "generate")) / "completions.jsonl"
     path.write_bytes(path.read_bytes().replace(b"solve", b"salve", 1))
-    PIPELINES["score"](run, run.due("score"), here=True)
+    PIPELINES["score"](run, run.done.due("score"), in_process=True)
     assert run.outcome.ran == {"score": 2}
     assert list(causes(run, "score")) == [trials[1].label]
     assert "completions.jsonl was changed" in causes(run, "score")[trials[1].label]
@@ -126,9 +125,9 @@ def test_record_that_somebody_edits_meanwhile_fails_its_trial_alone(
         record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": "a while"}))
         yield from ((trial.key("score"), []) for trial in jobs)
 
-    pipeline(run, "score", run.due("score"), job=lambda trial: trial, stream=stream)
+    record_as_they_arrive(run, "score", run.done.due("score"), job=lambda trial: trial, stream=stream)
     assert run.outcome.ran == {"score": 2}
     ((where, failed),) = run.outcome.failed.items()
     assert where == (trials[0].label, "score")
     assert "is not a record that this version can read" in failed.cause
-    assert run.due("score") == []
+    assert run.done.due("score") == []

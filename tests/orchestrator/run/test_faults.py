@@ -15,7 +15,7 @@ from orchestrator.ledger.attempts import run_stage
 from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.redaction import without_secrets
 from orchestrator.run.budget import Limits, Meter
-from orchestrator.run.pipelines import pipeline
+from orchestrator.run.pipelines import record_as_they_arrive
 from orchestrator.run.planning import store_study
 from orchestrator.run.state import Listener, StudyRun
 from orchestrator.study.cells import expand
@@ -23,7 +23,7 @@ from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 from tasks.records import Record
 
 _MAIN = "import sys; from orchestrator.cli import main; sys.argv[0] = 'polytune'; main()"
@@ -75,8 +75,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def train(trial: TrialSpec, storage: str, study: Study) -> str:
-    resources = Resources(micro_batch=2).model_dump_json()
-    failed = train_trial(trial.model_dump_json(), storage=storage, root=study.data.root, resources_json=resources)
+    order = TrainingOrder(trial=trial, resources=Resources(micro_batch=2))
+    failed = train_trial(order, Place(storage=storage, root=study.data.root))
     return str(failed or "")
 
 
@@ -103,12 +103,12 @@ def test_disk_that_fills_up_in_a_pipeline_fails_only_what_has_no_room(disk: Path
         finish_training(ledger, trial)
     with ledger.lease("small") as lease:
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(), meter=Meter(study, ledger, Limits()))
-        run.look()
+        run.done.look()
 
         def stream(jobs: list[str], told: object) -> Iterator[tuple[str, list[Any]]]:
             yield from zip(jobs, ([], [_Wide(text="x" * 600_000)], []), strict=True)
 
-        pipeline(run, "generate", trials, job=lambda trial: trial.key("generate"), stream=stream)
+        record_as_they_arrive(run, "generate", trials, job=lambda trial: trial.key("generate"), stream=stream)
     assert run.outcome.ran == {"generate": 2}
     ((where, failed),) = run.outcome.failed.items()
     assert (where, failed.kind) == ((trials[1].label, "generate"), "disk")
@@ -259,12 +259,14 @@ def test_secret_in_a_hub_s_address_is_not_in_the_cause_of_a_training_that_cannot
     study = make_study(tmp_path, models=["org/base"], methods={"lora": {"kind": "lora"}})
     store_study(expand(study), Ledger(study.storage))
     code = (
-        "import sys; from orchestrator.work.training import train_trial; "
-        "print(train_trial(sys.argv[1], storage=sys.argv[2], root=sys.argv[3], resources_json='{}'))"
+        "import sys; from orchestrator.work.training import Place, TrainingOrder, train_trial; "
+        "order = TrainingOrder.model_validate_json(sys.argv[1]); "
+        "print(train_trial(order, Place(storage=sys.argv[2], root=sys.argv[3])))"
     )
+    order = TrainingOrder(trial=trial_of(study, "lora"), resources=Resources())
     endpoint = f"http://me:{SECRETS['HF_TOKEN']}@127.0.0.1:9"
     done = subprocess.run(
-        [sys.executable, "-c", code, trial_of(study, "lora").model_dump_json(), study.storage, study.data.root],
+        [sys.executable, "-c", code, order.model_dump_json(), study.storage, study.data.root],
         capture_output=True,
         text=True,
         check=True,

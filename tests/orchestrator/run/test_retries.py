@@ -20,7 +20,7 @@ from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.work.processes import crash_of
 from orchestrator.work.session import local_ray
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 LARGE = """
 study: large
@@ -66,12 +66,8 @@ def test_a_loss_that_is_not_finite_leaves_its_last_steps_and_examples(tmp_path: 
         training={"max_steps": 8, "learning_rate": 1e30, "batch_size": 2, "precision": "fp32"},
     )
     trial, ledger = trial_of(study, "wild"), ledger_of(study)
-    failed = train_trial(
-        trial.model_dump_json(),
-        storage=study.storage,
-        root=study.data.root,
-        resources_json=Resources().model_dump_json(),
-    )
+    order = TrainingOrder(trial=trial, resources=Resources())
+    failed = train_trial(order, Place(storage=study.storage, root=study.data.root))
     assert failed is not None and failed.kind == "diverged"
     failure = ledger.last_failure(trial.key("train"))
     assert failure is not None

@@ -23,7 +23,7 @@ from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.work.session import local_ray
-from orchestrator.work.training import train_trial
+from orchestrator.work.training import Place, TrainingOrder, train_trial
 
 STUDY = """
 study: small
@@ -171,9 +171,7 @@ def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
     study = load_study(write_study(tmp_path, "{full: {kind: full, training: {learning_rate: 1.0e-3}}}"))
     (trial,) = expand(study).trials
     monkeypatch.setenv("PATH", str(tmp_path))
-    failed = train_trial(
-        trial.model_dump_json(), storage=study.storage, root=".", resources_json=Resources().model_dump_json()
-    )
+    failed = train_trial(TrainingOrder(trial=trial, resources=Resources()), Place(storage=study.storage, root="."))
     assert failed is not None and failed.kind == "missing"
     assert "not run: no g++" in failed.cause
     assert "apt-get install g++" in failed.cause

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import StageFailed
-from orchestrator.run.queue import Order, TrainingQueue
+from orchestrator.run.queue import TrainingQueue
 from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
+from orchestrator.work.training import TrainingOrder
 from tests.orchestrator.small_studies import make_study
 
 METHODS = {
@@ -33,7 +34,7 @@ def queue_of(study: Study, told: list[Any] | None = None, **options: Any) -> Tra
     )
 
 
-def take(queue: TrainingQueue, **options: Any) -> Order:
+def take(queue: TrainingQueue, **options: Any) -> TrainingOrder:
     order = queue.next(**options)
     assert order is not None
     return order
@@ -95,7 +96,7 @@ def test_what_runs_out_of_memory_gets_half_the_micro_batch_and_so_do_its_sibling
     assert told[0][2] == "begins again with a micro-batch of 4 instead of 8"
     again, sibling, other = take(queue), take(queue), take(queue)
     assert (again.trial, again.resources.micro_batch) == (order.trial, 4)
-    assert again.retried == ("memory: CUDA out of memory",)
+    assert [(retry.kind, retry.cause) for retry in again.retried] == [("memory", "CUDA out of memory")]
     assert (sibling.trial.label, sibling.resources.micro_batch) == ("micro/full/seed1", 4)
     assert (other.trial.label, other.resources.micro_batch) == ("micro/lora/seed0", 8)
     # The global batch is identity and stays.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from evaluators.health import Health, warnings
+from orchestrator.ledger.progress import State
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from tasks.records import Track, VerdictName
 
@@ -76,7 +77,7 @@ def make_trial(
 
 def _fail(stages: tuple[str, ...]) -> tuple[StageOutcome, ...]:
     failed = StageOutcome(stage=stages[0], state="failed", seconds=8.5, cause=NO_MEMORY, log_path="runs/x/train.log")
-    return (failed, *(StageOutcome(stage=stage, state="missing") for stage in stages[1:]))
+    return (failed, *(StageOutcome(stage=stage, state=State.WAITING) for stage in stages[1:]))
 
 
 def _finish(stage: str, *, kind: str) -> StageOutcome:
