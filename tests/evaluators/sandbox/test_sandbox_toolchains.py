@@ -21,7 +21,10 @@ def test_what_is_absent_is_looked_up_anew(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert python.available
     assert java == Toolchain(
         language=Language.JAVA,
+        title="JDK",
         available=False,
+        absent="no JDK",
+        remedy="apt-get install default-jdk-headless",
         reason="no JDK; install one with: apt-get install default-jdk-headless",
     )
     assert not csharp.available
