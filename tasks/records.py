@@ -7,9 +7,9 @@ set gives nothing else. Plain data can be judged outside the process that runs g
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 
 class Record(BaseModel):
@@ -278,6 +278,12 @@ class Verdict(Record):
     isolation: Literal["strict", "landlock", "none"] | None = None
     cpu_s: float = 0.0
     wall_s: float = 0.0
+
+    @model_validator(mode="after")
+    def _reason_is_of_what_is_unjudged(self) -> Self:
+        if self.reason is not None and self.verdict != "unjudged":
+            raise ValueError(f"reason {self.reason} is for unjudged verdicts alone, got verdict {self.verdict}")
+        return self
 
 
 # In the order in which they are looked for; each is all or the beginning of what one place once worded.
