@@ -6,7 +6,7 @@ is what a run started now would find.
 
 from dataclasses import dataclass
 
-from evaluators.languages import LANGUAGES
+from evaluators.languages import LANGUAGES, support
 from tasks.records import Language, UnjudgedReason
 
 
@@ -15,7 +15,7 @@ class Toolchain:
     """Whether programs in a language can be run here, with which version.
 
     `title` is what a list calls its tools. Where they are `available` no more is said; else `absent` says what
-    is not there, `remedy` is the command that installs it, empty if none does, and `reason` says both.
+    is not there, `remedy` is the command that installs it, and `reason` says both.
     """
 
     language: Language
@@ -37,24 +37,17 @@ def unrunnable(language: Language) -> tuple[UnjudgedReason, str] | None:
     """As `missing_toolchain`, with the kind of the reason."""
     tools = LANGUAGES[language].toolchain
     if tools is None:
-        return UnjudgedReason.LANGUAGE_NOT_RUN, f"not judged: {_not_run(language)}"
+        return UnjudgedReason.LANGUAGE_NOT_RUN, f"not judged: Polytune runs no programs in {language.title}"
     return None if tools.is_present() else (UnjudgedReason.TOOLCHAIN_MISSING, f"not judged: {tools.reason}")
 
 
-def _not_run(language: Language) -> str:
-    return f"Polytune runs no programs in {language.title}"
-
-
 def toolchains() -> tuple[Toolchain, ...]:
-    """The state of every language, for `polytune doctor`. Asks each tool for its version."""
-    return tuple(map(_look, LANGUAGES))
+    """The state of every language that is run, for `polytune doctor`. Asks each tool for its version."""
+    known = ((language, found.toolchain) for language, found in LANGUAGES.items())
+    return tuple(_look(language, tools) for language, tools in known if tools is not None)
 
 
-def _look(language: Language) -> Toolchain:
-    tools = LANGUAGES[language].toolchain
-    if tools is None:
-        absent = _not_run(language)
-        return Toolchain(language=language, title=language.title, available=False, absent=absent, reason=absent)
+def _look(language: Language, tools: support.Toolchain) -> Toolchain:
     if tools.is_present():
         return Toolchain(language=language, title=tools.title, available=True, version=tools.version())
     return Toolchain(

@@ -134,7 +134,7 @@ def test_remarks_are_not_of_the_tree_and_values_flow(language: Language) -> None
     )
     assert bare.shapes == remarked.shapes
     assert {"solve", "n", "m"} <= set(bare.names)
-    assert extract_flows(bare, language=language)
+    assert bool(extract_flows(bare, language=language)) is (LANGUAGES[language].flows is not None)
 
 
 def test_a_literal_is_one_value(language: Language) -> None:
@@ -143,14 +143,15 @@ def test_a_literal_is_one_value(language: Language) -> None:
 
 
 def test_keywords_weigh_more_than_names(language: Language) -> None:
-    assert {"return", "if", "while"} <= LANGUAGES[language].keywords
+    assert {"return", "if"} <= LANGUAGES[language].keywords
     assert "solve" not in LANGUAGES[language].keywords
 
 
 def test_codebleu_of_a_program_with_itself_is_full_and_names_the_grammar(language: Language) -> None:
     program = SAMPLES[language].program
     scores = score_pairs([program], [program], metrics=["codebleu", "codebleu_dataflow"], language=language)
-    assert set(scores.corpus.values()) == {100.0}
+    dataflow = None if LANGUAGES[language].flows is None else 100.0
+    assert scores.corpus == {"codebleu": 100.0, "codebleu_dataflow": dataflow}
     assert f"|{LANGUAGES[language].grammar.package}:" in scores.signatures["codebleu"]
 
 
@@ -197,14 +198,13 @@ def test_ints_are_as_wide_as_the_language_has_them(language: Language) -> None:
 
 def test_tools_have_titles_of_their_own_and_remedies() -> None:
     found = toolchains()
-    assert [tool.language for tool in found] == list(Language)
+    assert [tool.language for tool in found] == [key for key, known in LANGUAGES.items() if known.toolchain is not None]
     assert len({tool.title for tool in found}) == len(found)
     assert all(tools.remedy for support in LANGUAGES.values() if (tools := support.toolchain) is not None)
 
 
 def test_analyzers_are_tools_that_there_are(language: Language) -> None:
     report = analyze([SAMPLES[language].program], language=language)
-    assert (*report.tools, *report.missing) == LANGUAGES[language].analyzers or set(report.missing)
     assert {*report.tools, *report.missing} == set(LANGUAGES[language].analyzers) <= TOOLS.keys()
     assert report.files[0].counts["lizard.nloc"] >= 3
 
@@ -222,7 +222,7 @@ def test_language_that_is_not_run_leaves_its_programs_unjudged_and_is_scored_all
     (found,) = execute([problem_of(Language.JAVA)], [Program(problem_id="p", source=program)], limits=Limits())
     assert (found.verdict, found.reason) == ("unjudged", UnjudgedReason.LANGUAGE_NOT_RUN)
     assert found.detail == missing_toolchain(Language.JAVA) == "not judged: Polytune runs no programs in Java"
-    assert [tool.available for tool in toolchains() if tool.language is Language.JAVA] == [False]
+    assert Language.JAVA not in [tool.language for tool in toolchains()]  # there is nothing to install
     scores = score_pairs([program], [program], metrics=["codebleu", "codebleu_dataflow"], language=Language.JAVA)
     assert scores.corpus == {"codebleu": 100.0, "codebleu_dataflow": None}
     assert analyze([program], language=Language.JAVA).files[0].counts == {}
