@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluators.similarity.syntax import parses
+from evaluators.languages.reading import parses
 from tasks.records import Language
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -6,15 +6,15 @@ problem's own preamble, the braces that this preamble opened, and in a fenced bl
 margin, the indentation that a body has. A program that the model broke stays broken, and is counted as such.
 """
 
-import ast
 import re
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from evaluators.similarity.keywords import KEYWORDS
-from evaluators.similarity.syntax import parses
-from tasks.records import Language, Problem
+from evaluators.languages import LANGUAGES
+from evaluators.languages.support import LanguageSupport
+from tasks.records import Problem
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<tag>[^`\n]*)$", re.MULTILINE)
 
@@ -32,27 +32,8 @@ _ANSWER_HEADER = re.compile(
 )
 _THOUGHTS = re.compile(r"\A.*</think>", re.DOTALL)
 
-_IMPORT = {
-    Language.JAVA: re.compile(r"^\s*import\s[^;]*;", re.MULTILINE),
-    Language.CSHARP: re.compile(r"^\s*using\s[^;(]*;", re.MULTILINE),
-}
-_TYPE_DECLARATION = re.compile(r"\b(?:class|interface|enum|record|struct)\s+\w+")
-_NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
-
-
 _TRIALS = 20
 """Lines at which a program's end is looked for; each takes a parse, and endless prose has endless lines."""
-
-# Where code begins in an answer that opens with prose.
-_FIRST_LINE = {
-    Language.PYTHON: re.compile(r"^(?:from\s+[\w.]+\s+import\b|import\s|(?:async\s+)?def\s|class\s|@)", re.MULTILINE),
-    Language.JAVA: re.compile(
-        r"^[ \t]*(?:import|package|public|private|protected|static|final|abstract|class|@)\b", re.MULTILINE
-    ),
-    Language.CSHARP: re.compile(
-        r"^[ \t]*(?:using|namespace|public|private|protected|internal|static|class|\[)", re.MULTILINE
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +60,17 @@ def extract_program(text: str, *, problem: Problem) -> str:
     language = problem.parsed_track.target
     if language is None:
         raise ValueError(f"track {problem.track!r} writes prose, not code; use extract_summary for it")
-    name = _entry_point(problem, language)
+    support = LANGUAGES[language]
+    name = _entry_point(problem, support)
     candidates = [
         candidate
-        for answer in _code_answers(_cut_chat(text), name, language)
-        for candidate in _joined(answer, problem, language)
+        for answer in _code_answers(_cut_chat(text), name, support)
+        for candidate in _joined(answer, problem, support)
     ]
     for candidate in candidates:
-        if parses(candidate, language=language):
+        if support.parses(candidate):
             return candidate
-    cut = (_cut_end(candidate, problem, language) for candidate in candidates)
+    cut = (_cut_end(candidate, problem, support) for candidate in candidates)
     return next((kept for kept in cut if kept is not None), candidates[0])
 
 
@@ -106,25 +88,32 @@ def _cut_chat(text: str) -> str:
     return text[: mark.start()] if mark else text
 
 
-def _code_answers(text: str, name: str | None, language: Language) -> list[_Answer]:
+def _code_answers(text: str, name: str | None, support: LanguageSupport) -> list[_Answer]:
     """What may be the code, the likelier reading first; a bare answer may open with prose."""
-    answers = _answers(text, name, language)
+    answers = _answers(text, defines=None if name is None else lambda code: _defines(code, name, support))
     if answers[0].fenced:
         return answers
     code = answers[0].code
-    first = next((match for match in _FIRST_LINE[language].finditer(code) if code[: match.start()].strip()), None)
+    first = next((match for match in support.dialect.first_line.finditer(code) if code[: match.start()].strip()), None)
     if first is None:
         return answers
     return [*answers, _Answer(code=code[first.start() :], fenced=True)]
 
 
-def _answers(text: str, name: str | None = None, language: Language = Language.PYTHON) -> list[_Answer]:
-    """What may be the answer, the likelier reading first; there are two only around a lone bare fence."""
+def _defines(code: str, name: str, support: LanguageSupport) -> bool:
+    return support.dialect.definition(code, name) is not None
+
+
+def _answers(text: str, *, defines: Callable[[str], bool] | None = None) -> list[_Answer]:
+    """What may be the answer, the likelier reading first; there are two only around a lone bare fence.
+
+    Of several blocks the first that `defines` is preferred.
+    """
     fences = list(_FENCE.finditer(text))
     if not fences:
         return [_Answer(code=text, fenced=False)]
-    if name is not None and len(fences) > 2:
-        fences = _defining(text, fences, name, language)
+    if defines is not None and len(fences) > 2:
+        fences = _defining(text, fences, defines)
     opening = fences[0]
     end = fences[1].start() if len(fences) > 1 else len(text)
     inside = _Answer(code=_dedent(text[opening.end() + 1 : end], opening["indent"]), fenced=True)
@@ -135,11 +124,11 @@ def _answers(text: str, name: str | None = None, language: Language = Language.P
     return [_Answer(code=before, fenced=False), inside]
 
 
-def _defining(text: str, fences: list[re.Match[str]], name: str, language: Language) -> list[re.Match[str]]:
-    """The fences from the first block on that defines the name; all of them where none does."""
+def _defining(text: str, fences: list[re.Match[str]], defines: Callable[[str], bool]) -> list[re.Match[str]]:
+    """The fences from the first block on that defines the entry point; all of them where none does."""
     for index in range(0, len(fences), 2):
         end = fences[index + 1].start() if index + 1 < len(fences) else len(text)
-        if _definition(_dedent(text[fences[index].end() + 1 : end], fences[index]["indent"]), name, language):
+        if defines(_dedent(text[fences[index].end() + 1 : end], fences[index]["indent"])):
             return fences[index:]
     return fences
 
@@ -149,144 +138,66 @@ def _dedent(code: str, indent: str) -> str:
     return re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) if indent else code
 
 
-def _joined(answer: _Answer, problem: Problem, language: Language) -> list[str]:
+def _joined(answer: _Answer, problem: Problem, support: LanguageSupport) -> list[str]:
     """The answer as a program; a body that begins at the margin of its own block is indented first."""
-    program = _join(answer, problem, language)
+    program = _join(answer, problem, support)
     depth = re.findall(r"^([ \t]+)\S", problem.preamble, re.MULTILINE)
-    if language is not Language.PYTHON or not answer.fenced or not depth or not _returns_outside(answer.code):
+    if not answer.fenced or not depth or not support.dialect.is_body(answer.code):
         return [program]
-    return [_join(_Answer(code=textwrap.indent(answer.code, depth[-1]), fenced=True), problem, language), program]
+    return [_join(_Answer(code=textwrap.indent(answer.code, depth[-1]), fenced=True), problem, support), program]
 
 
-def _returns_outside(code: str) -> bool:
-    """Whether Python code returns where there is no function: then it is a function's body."""
-    try:
-        waiting: list[ast.AST] = [ast.parse(code)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Return | ast.Yield):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            waiting += ast.iter_child_nodes(node)
-    return False
-
-
-def _join(answer: _Answer, problem: Problem, language: Language) -> str:
-    code, preamble = answer.code, problem.preamble
+def _join(answer: _Answer, problem: Problem, support: LanguageSupport) -> str:
+    code, preamble, dialect = answer.code, problem.preamble, support.dialect
     if not preamble.strip() or not code.strip():
         return code
-    name = _entry_point(problem, language)
-    definition = _definition(preamble, name, language) if name else None
-    if name and _definition(code, name, language):
-        return _put_before(preamble[: definition.start()] if definition else preamble + "\n", code, language)
+    name = _entry_point(problem, support)
+    if name and dialect.definition(code, name):
+        definition = dialect.definition(preamble, name)
+        return dialect.put_before(preamble[: definition.start()] if definition else preamble + "\n", code)
     gap = "\n" if answer.fenced and not preamble.endswith("\n") else ""
-    program = preamble + gap + code
-    return program if language is Language.PYTHON else program + _closing_braces(preamble, code, own=1)
+    return dialect.follow_on(preamble + gap, code)
 
 
-def _put_before(head: str, code: str, language: Language) -> str:
-    """Precede a completion that defines the entry point by what the preamble has before it."""
-    if language is Language.PYTHON:
-        # `from __future__` must stay on top of the file.
-        future = list(re.finditer(r"^from __future__ import .*\n", code, re.MULTILINE))
-        top = future[-1].end() if future else 0
-        return code[:top] + head + code[top:]
-    if _TYPE_DECLARATION.search(_mask(code)):
-        # A whole class needs only the imports of the one that the preamble began.
-        imports = [line.strip() for line in _IMPORT[language].findall(head) if line.strip() not in code]
-        return "\n".join([*imports, code])
-    return head + code + _closing_braces(head, code, own=0)
-
-
-def _closing_braces(preamble: str, code: str, *, own: int) -> str:
-    """The braces that close what the preamble opened, as far as the code does not.
-
-    `own` of them are the code's business: a body that does not close its own method was cut off,
-    and stays so.
-    """
-    opened, balance = _open_braces(preamble), _open_braces(code)
-    missing = opened + balance
-    return "\n" + "}" * missing if 0 < missing <= opened - own else ""
-
-
-def _open_braces(code: str) -> int:
-    code = _mask(code)
-    return code.count("{") - code.count("}")
-
-
-def _entry_point(problem: Problem, language: Language) -> str | None:
+def _entry_point(problem: Problem, support: LanguageSupport) -> str | None:
     """The name that the tests call, or else the last that the preamble defines."""
     if problem.tests is not None and problem.tests.entry_point:
         return problem.tests.entry_point
-    if language is Language.PYTHON:
-        names = re.findall(r"^(?:async\s+)?def\s+(\w+)", problem.preamble, re.MULTILINE)
-    else:
-        names = re.findall(r"(\w+)\s*\([^()]*\)[^;{}()]*\{", _mask(problem.preamble))
-    return str(names[-1]) if names else None
+    return support.dialect.last_defined(problem.preamble)
 
 
-def _definition(code: str, name: str, language: Language) -> re.Match[str] | None:
-    """Where `code` defines `name`, from the start of the line."""
-    name = re.escape(name)
-    if language is Language.PYTHON:
-        return re.search(rf"^(?:(?:async\s+)?def\s+{name}\s*\(|class\s+{name}\b|{name}\s*=)", code, re.MULTILINE)
-    # A method's name follows its type; a call's follows an operator, a dot or a keyword.
-    pattern = rf"^[ \t]*(?:[\w.<>\[\],?@]+\s+){{0,8}}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+{name}\s*\([^;{{}}]*\{{"
-    return re.search(pattern, _mask(code), re.MULTILINE)
-
-
-def _mask(code: str) -> str:
-    """Java or C# with comments and literals blanked out, every place kept."""
-    return _NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), code)
-
-
-def _cut_end(program: str, problem: Problem, language: Language) -> str | None:
+def _cut_end(program: str, problem: Problem, support: LanguageSupport) -> str | None:
     """A program without the prose or the unfinished tail after it; None if nothing of the answer remains."""
-    name = _entry_point(problem, language)
+    name = _entry_point(problem, support)
     given = len(problem.preamble.rstrip()) if program.startswith(problem.preamble) else 0
-    definition = _definition(program, name, language) if name else None
+    definition = support.dialect.definition(program, name) if name else None
     if name and definition is None:
         return None
-    end = definition.end() if definition else 0
-    if definition is not None and language is not Language.PYTHON:
-        whole = _whole_method(program, definition)
-        if whole is not None and parses(whole, language=language):
+    if definition is not None:
+        whole = support.dialect.whole(program, definition)
+        if whole is not None and support.parses(whole):
             return whole
-    for place in _ends(program, end, language, defined=definition is not None):
+    for place in _ends(program, definition.end() if definition else 0, support, defined=definition is not None):
         kept = program[:place].rstrip()
-        if len(kept) > given and parses(kept, language=language):
+        if len(kept) > given and support.parses(kept):
             return kept + "\n"
     return None
 
 
-def _ends(program: str, start: int, language: Language, *, defined: bool) -> list[int]:
-    """Where a program may end: before prose, and in Python before the last things at the margin."""
+def _ends(program: str, start: int, support: LanguageSupport, *, defined: bool) -> list[int]:
+    """Where a program may end: before prose, and after its definition wherever the dialect lets it."""
     lines = [match for match in re.finditer(r"^.+$", program[start:], re.MULTILINE) if match.start() > 0]
-    prose = (line for line in lines if _reads_as_prose(line[0], language))
-    places = [start + line.start() for line in islice(prose, _TRIALS)]
-    if defined and language is Language.PYTHON:
-        margin = [start + line.start() for line in lines if not line[0][0].isspace() and line[0][0] not in ")]}"]
-        places += margin[: -_TRIALS - 1 : -1]
-    return places
+    prose = (line.start() for line in lines if _reads_as_prose(line[0], support.keywords))
+    places = list(islice(prose, _TRIALS))
+    if defined:
+        places += support.dialect.ends(lines)[:_TRIALS]
+    return [start + place for place in places]
 
 
-def _whole_method(program: str, definition: re.Match[str]) -> str | None:
-    """The program up to the end of the method, and what closes around it; None if the method has no end."""
-    masked, depth = _mask(program), 1
-    for brace in re.finditer(r"[{}]", masked[definition.end() :]):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            kept = program[: definition.end() + brace.end()]
-            return kept + "\n" + "}" * _open_braces(kept)
-    return None
-
-
-def _reads_as_prose(line: str, language: Language) -> bool:
+def _reads_as_prose(line: str, keywords: frozenset[str]) -> bool:
     """Whether a line at the margin is a sentence: words in a row or a colon, none of code's marks."""
     words = re.match(r"(?:[-*>]\s+|\d+[.)]\s+)?[*_]*([A-Za-z][\w'-]*)[*_]*(:\s*$|[,:]?\s+[\w(\"'`*]|[.!]\s*$)", line)
-    if words is None or words[1] in KEYWORDS[language] or words[1] == "print":
+    if words is None or words[1] in keywords or words[1] == "print":
         return False
     # A statement's marks, or a type or a misplaced word before a call.
     return not re.search(r"[;{}=]|^\w+\s+\w+\(", line)

@@ -5,10 +5,11 @@ the same in every language) wherever that can be said, and as code (`CodeTests`)
 set gives nothing else. Plain data can be judged outside the process that runs generated code.
 """
 
+import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 
 class Record(BaseModel):
@@ -239,11 +240,31 @@ VerdictName = Literal[
 ]
 
 
+class UnjudgedReason(StrEnum):
+    """Why a completion has no verdict.
+
+    `toolchain_missing`: the language's compiler or runtime is not installed here. `language_not_run`: Polytune
+    runs no programs in the language. `harness_fault`: what runs programs failed twice. `only_waited`: the
+    program used up its wall time without using its CPU time, twice. `unsayable`: an argument of the problem's
+    tests cannot be said in the language. `no_tests`: the problem has none. `needs_project`: the tests run in
+    the data set's own project environments alone.
+    """
+
+    TOOLCHAIN_MISSING = "toolchain_missing"
+    LANGUAGE_NOT_RUN = "language_not_run"
+    HARNESS_FAULT = "harness_fault"
+    ONLY_WAITED = "only_waited"
+    UNSAYABLE = "unsayable"
+    NO_TESTS = "no_tests"
+    NEEDS_PROJECT = "needs_project"
+
+
 class Verdict(Record):
     """What running one completion showed.
 
-    `unjudged` says that this machine could not tell (no compiler, a fault of the harness); `detail`
-    then holds the reason and the remedy. `strength` is `apart` when the expected answers were never
+    `unjudged` says that this machine could not tell; `reason` is then why, and `detail` says it in words with
+    the remedy. `reason` is None for every other verdict, and on lines written before there were reasons
+    (`reason_in_words` reads those). `strength` is `apart` when the expected answers were never
     in the candidate's process, and `none` where nothing ran. `isolation` is the class that the process
     was confined by, None where none was started. Times are seconds.
     """
@@ -252,10 +273,36 @@ class Verdict(Record):
     sample: int = 0
     verdict: VerdictName
     detail: str = ""
+    reason: UnjudgedReason | None = None
     strength: Literal["apart", "in-process", "none"] = "apart"
     isolation: Literal["strict", "landlock", "none"] | None = None
     cpu_s: float = 0.0
     wall_s: float = 0.0
+
+    @model_validator(mode="after")
+    def _reason_is_of_what_is_unjudged(self) -> Self:
+        if self.reason is not None and self.verdict != "unjudged":
+            raise ValueError(f"reason {self.reason} is for unjudged verdicts alone, got verdict {self.verdict}")
+        return self
+
+
+# In the order in which they are looked for; each is all or the beginning of what one place once worded.
+_REASONS_IN_WORDS: tuple[tuple[re.Pattern[str], UnjudgedReason], ...] = (
+    (re.compile(r"not judged: the harness failed"), UnjudgedReason.HARNESS_FAULT),
+    (re.compile(r"not judged: no [^;]*; install "), UnjudgedReason.TOOLCHAIN_MISSING),
+    (re.compile(r"not judged: the problem has no tests"), UnjudgedReason.NO_TESTS),
+    (re.compile(r"not judged: needs CoderEval's project"), UnjudgedReason.NEEDS_PROJECT),
+    (re.compile(r"not judged: .*; the problem's tests need changing$", re.DOTALL), UnjudgedReason.UNSAYABLE),
+    (re.compile(r".* not finished after [\d.e+]+ s of wall time ", re.DOTALL), UnjudgedReason.ONLY_WAITED),
+)
+
+
+def reason_in_words(detail: str) -> UnjudgedReason | None:
+    """The reason that the words of an unjudged verdict give, for verdicts written before they had one.
+
+    Only a reader of old records has a use for it. None where the words are none of ours.
+    """
+    return next((reason for words, reason in _REASONS_IN_WORDS if words.match(detail)), None)
 
 
 __all__ = [
@@ -272,9 +319,11 @@ __all__ = [
     "Task",
     "Tests",
     "Track",
+    "UnjudgedReason",
     "ValueType",
     "Verdict",
     "VerdictName",
     "is_neutral",
     "neutral_fields",
+    "reason_in_words",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from evaluators.languages import LANGUAGES
 from evaluators.quality.bandits import measure_with_bandit
 from evaluators.quality.cache import Cache
 from evaluators.quality.lizards import measure_with_lizard
@@ -20,7 +21,6 @@ from evaluators.quality.pmd import measure_with_pmd, pmd_version
 from evaluators.quality.pylinting import measure_with_pylint
 from evaluators.quality.radons import measure_with_complexipy, measure_with_radon
 from evaluators.quality.report import FileQuality, QualityReport
-from evaluators.similarity.syntax import parses
 from tasks.records import Language
 
 _Measure = Callable[[Sequence[str], Language], list[Outcome]]
@@ -36,25 +36,18 @@ class _Tool:
 
     measure: _Measure
     version: Callable[[], str]
-    languages: frozenset[Language]
 
 
-_PYTHON = frozenset({Language.PYTHON})
-_TOOLS: Mapping[str, _Tool] = {
-    "pylint": _Tool(
-        measure=measure_with_pylint, version=package_version("pylint", reads_with_ast=True), languages=_PYTHON
-    ),
-    "radon": _Tool(
-        measure=measure_with_radon, version=package_version("radon", reads_with_ast=True), languages=_PYTHON
-    ),
-    "complexipy": _Tool(measure=measure_with_complexipy, version=package_version("complexipy"), languages=_PYTHON),
-    "bandit": _Tool(
-        measure=measure_with_bandit, version=package_version("bandit", reads_with_ast=True), languages=_PYTHON
-    ),
-    "pmd": _Tool(measure=measure_with_pmd, version=pmd_version, languages=frozenset({Language.JAVA})),
-    "mcs": _Tool(measure=measure_with_mcs, version=mcs_version, languages=frozenset({Language.CSHARP})),
-    "lizard": _Tool(measure=measure_with_lizard, version=package_version("lizard"), languages=frozenset(Language)),
+TOOLS: Mapping[str, _Tool] = {
+    "pylint": _Tool(measure=measure_with_pylint, version=package_version("pylint", reads_with_ast=True)),
+    "radon": _Tool(measure=measure_with_radon, version=package_version("radon", reads_with_ast=True)),
+    "complexipy": _Tool(measure=measure_with_complexipy, version=package_version("complexipy")),
+    "bandit": _Tool(measure=measure_with_bandit, version=package_version("bandit", reads_with_ast=True)),
+    "pmd": _Tool(measure=measure_with_pmd, version=pmd_version),
+    "mcs": _Tool(measure=measure_with_mcs, version=mcs_version),
+    "lizard": _Tool(measure=measure_with_lizard, version=package_version("lizard")),
 }
+"""By name; which of them read a language is said by `evaluators.languages`."""
 
 # Code may ask a tool to look away: `# pylint: skip-file`, `#lizard forgives`, `// GENERATED CODE`.
 # One character is changed, so that no length, line or token count moves. The other tools can be told.
@@ -76,14 +69,14 @@ def analyze(
     `.unresolved`, `.error`, `.warning`). All: `lizard.nloc`, `.tokens`, `.ccn` (summed over the
     functions) and `.ccn_max`.
     """
-    parsed = [parses(source, language=language) for source in sources]
+    support = LANGUAGES[language]
+    parsed = [support.parses(source) for source in sources]
     readable = [_silence_pragmas(source) for source, ok in zip(sources, parsed, strict=True) if ok]
     tools: dict[str, str] = {}
     missing: dict[str, str] = {}
     outcomes: dict[str, list[Outcome]] = {}
-    for name, tool in _TOOLS.items():
-        if language not in tool.languages:
-            continue
+    for name in support.analyzers:
+        tool = TOOLS[name]
         try:
             tools[name] = tool.version()
         except MissingTool as error:

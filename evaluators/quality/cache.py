@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+import evaluators.languages
 from evaluators.quality.outcome import Measured
 from tasks.records import Language
 
@@ -56,6 +57,8 @@ class Cache:
 
 @cache
 def _code_digest() -> str:
-    """The digest of this package's own code, any change of which may change an outcome."""
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in {".py", ".java", ".cs"})
-    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in files), digest_size=20).hexdigest()
+    """The digest of this package's own code and of what is known of languages, which both decide an outcome."""
+    own, languages = Path(__file__).parent, Path(evaluators.languages.__file__).parent
+    files = [path for path in own.iterdir() if path.suffix in {".py", ".java", ".cs"}]
+    files += languages.rglob("*.py")
+    return hashlib.blake2b(b"\0".join(file.read_bytes() for file in sorted(files)), digest_size=20).hexdigest()

@@ -1,20 +1,19 @@
-"""Size and complexity of files in any of our languages by lizard.
+"""Size and complexity of files by lizard.
 
 One decision: lizard's own counts of whole files are taken; it sees complexity inside functions only.
 """
 
 from collections.abc import Sequence
 
+from evaluators.languages import LANGUAGES
 from evaluators.quality.outcome import Failed, Measured, Outcome
 from tasks.records import Language
-
-# lizard chooses its reader by the file's name.
-_NAMES = {Language.PYTHON: "solution.py", Language.JAVA: "Solution.java", Language.CSHARP: "Solution.cs"}
 
 
 def measure_with_lizard(sources: Sequence[str], language: Language) -> list[Outcome]:
     """`nloc`, `tokens`, `ccn` (summed over the functions) and `ccn_max` of each file."""
-    return [_measure(source, _NAMES[language]) for source in sources]
+    # lizard chooses its reader by how the file's name ends.
+    return [_measure(source, f"Solution{LANGUAGES[language].suffix}") for source in sources]
 
 
 def _measure(source: str, name: str) -> Outcome:

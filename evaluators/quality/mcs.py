@@ -5,7 +5,6 @@ and the like after it has resolved every name, so a file with an unknown type wo
 """
 
 import re
-import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -14,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evaluators.languages.csharp.toolchain import TOOLCHAIN, mono_tools
 from evaluators.quality.batches import ask_for_each
 from evaluators.quality.members import WholeFile, make_whole
 from evaluators.quality.outcome import Failed, Measured, Message, MissingTool, Outcome
 from tasks.records import Language
 
-INSTALL = "apt-get install mono-mcs mono-runtime"
 _PROGRAM = Path(__file__).with_name("McsBatch.cs")
 _USINGS = "using System; using System.Collections.Generic; using System.Linq; using System.Text;"
 _LINE = re.compile(r".*\((\d+),(\d+)(?:,\d+,\d+)?\): (error|warning) (CS\d+): (.*)")
@@ -30,14 +29,10 @@ _UNRESOLVED = frozenset({"CS0103", "CS0117", "CS0234", "CS0246", "CS0400", "CS04
 
 def _tools() -> tuple[str, str]:
     """`mono`, and the `mcs.exe` that the `mcs` on PATH would run on it."""
-    mono, mcs = shutil.which("mono"), shutil.which("mcs")
-    if mono and mcs:
-        named = re.findall(r"\S+/mcs\.exe", Path(mcs).read_bytes()[:10_000].decode("utf-8", "replace"))
-        beside = Path(mono).resolve().parent.parent / "lib" / "mono" / "4.5" / "mcs.exe"
-        found = next((path for path in (*map(Path, named), beside) if path.exists()), None)
-        if found:
-            return mono, str(found)
-    raise MissingTool(f"no mono with its C# compiler; install it with: {INSTALL}")
+    found = mono_tools()
+    if found is None:
+        raise MissingTool(TOOLCHAIN.absent, remedy=TOOLCHAIN.remedy, advice=TOOLCHAIN.advice)
+    return found
 
 
 def mcs_version() -> str:

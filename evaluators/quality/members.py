@@ -7,13 +7,11 @@ about what was added, and every other line has a line of the source to go back t
 from dataclasses import dataclass
 
 import tree_sitter
-import tree_sitter_c_sharp
-import tree_sitter_java
 
+from evaluators.languages.reading import parser
 from tasks.records import Language
 
 CLASS_NAME = "Candidate"
-_GRAMMARS = {Language.JAVA: tree_sitter_java.language, Language.CSHARP: tree_sitter_c_sharp.language}
 _IMPORTS = frozenset({"import_declaration", "package_declaration", "using_directive"})
 _TYPES = frozenset(
     {
@@ -57,14 +55,14 @@ def make_whole(source: str, *, language: Language, head: str = "") -> WholeFile:
     The class is called as a constructor among the members asks for.
     """
     data = source.encode("utf-8", errors="replace")
-    parser = tree_sitter.Parser(tree_sitter.Language(_GRAMMARS[language]()))
-    children = parser.parse(data).root_node.children
+    reader = parser(language)
+    children = reader.parse(data).root_node.children
     lines = source.count("\n") + 1
     if not any(_is_member(child) for child in children):
         return WholeFile(text=source, start=1, added=0, lines=lines)
     cut = _end_of_imports(children, data)
     before, after = data[:cut].decode("utf-8", "replace"), data[cut:].decode("utf-8", "replace")
-    name = _constructed(parser.parse(f"class {CLASS_NAME} {{\n{after}\n}}\n".encode()).root_node) or CLASS_NAME
+    name = _constructed(reader.parse(f"class {CLASS_NAME} {{\n{after}\n}}\n".encode()).root_node) or CLASS_NAME
     opening = f"{head}\npublic class {name} {{\n" if head else f"public class {name} {{\n"
     text = f"{before}{opening}{after}\n}}\n"
     return WholeFile(text=text, start=before.count("\n") + 1, added=opening.count("\n"), lines=lines)

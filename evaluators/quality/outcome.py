@@ -43,7 +43,14 @@ Outcome = Measured | Failed
 
 
 class MissingTool(Exception):
-    """A tool that is not installed; the message says so, with the command that installs it."""
+    """A tool that is not installed: what is `absent`, and in `remedy` the command that installs it."""
+
+    def __init__(self, absent: str, *, remedy: str, advice: str = "install it with") -> None:
+        super().__init__(absent, remedy, advice)
+        self.absent, self.remedy, self.advice = absent, remedy, advice
+
+    def __str__(self) -> str:
+        return f"{self.absent}; {self.advice}: {self.remedy}"
 
 
 def count_categories(messages: Iterable[Message], categories: Iterable[str]) -> dict[str, float]:

@@ -17,7 +17,7 @@ def package_version(name: str, *, reads_with_ast: bool = False) -> Callable[[], 
 
     def tell() -> str:
         if find_spec(name) is None:
-            raise MissingTool(f"the package {name} is not installed; install it with: pip install {name}")
+            raise MissingTool(f"the package {name} is not installed", remedy=f"pip install {name}")
         return version(name) + (f" (Python {platform.python_version()})" if reads_with_ast else "")
 
     return tell

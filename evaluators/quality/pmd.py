@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evaluators.languages.java.toolchain import TOOLCHAIN, java_home_tool
 from evaluators.quality.batches import ask_for_each
 from evaluators.quality.members import WholeFile, make_whole
 from evaluators.quality.outcome import Failed, Measured, Message, MissingTool, Outcome, count_categories
@@ -58,18 +59,17 @@ def pmd_version() -> str:
     """
     home = pmd_home()
     if home is None:
-        raise MissingTool(f"PMD 7 is neither on PATH (pmd) nor in PMD_HOME; install it with: {INSTALL}")
+        raise MissingTool("PMD 7 is neither on PATH (pmd) nor in PMD_HOME", remedy=INSTALL)
     jar = next(home.glob("lib/pmd-java-7*.jar")).stem.removeprefix("pmd-java-")
     return f"{jar} (Java {_java_version(_java())})"
 
 
 def _java() -> str:
     """The `java` beside the `javac` on PATH, since a bare runtime cannot compile the program."""
-    compiler = shutil.which("javac")
-    if compiler is None:
-        raise MissingTool("PMD needs a JDK; install one with: apt-get install default-jdk-headless")
-    beside = Path(compiler).resolve().with_name("java")
-    return str(beside) if beside.exists() else "java"
+    java = java_home_tool()
+    if java is None:
+        raise MissingTool("PMD needs a JDK", remedy=TOOLCHAIN.remedy, advice=TOOLCHAIN.advice)
+    return java
 
 
 @cache

@@ -7,17 +7,17 @@ it is a fault of the problem, named as such, and never the program's.
 from pydantic import JsonValue
 
 from evaluators.isolation.values import UnsayableError
+from evaluators.languages import LANGUAGES
 from tasks.records import CallTests, Language
 
 _KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str"}
-_INT32 = range(-(2**31), 2**31)
 
 
 def typed_arguments(tests: CallTests, *, language: Language) -> list[list[JsonValue]]:
     """Each case's arguments as they are declared; an int where a float is declared is widened.
 
     Raises:
-        UnsayableError: if a value is not of its type, or an int does not fit 32 bits in Java or C#.
+        UnsayableError: if a value is not of its type, or an int does not fit the language's own.
     """
     return [
         [
@@ -35,8 +35,9 @@ def _typed(value: JsonValue, kind: str, language: Language, *, where: str) -> Js
         value = float(value)
     if _KINDS.get(type(value)) != kind:
         raise UnsayableError(f"{where}: {value!r:.80} is not of the declared type {kind}")
-    if type(value) is int and language is not Language.PYTHON and value not in _INT32:
-        raise UnsayableError(f"{where}: {value} does not fit the 32-bit int of {language.title}")
+    bits = LANGUAGES[language].int_bits
+    if type(value) is int and bits is not None and value not in range(-(2 ** (bits - 1)), 2 ** (bits - 1)):
+        raise UnsayableError(f"{where}: {value} does not fit the {bits}-bit int of {language.title}")
     return value
 
 

@@ -5,8 +5,9 @@ One decision: a class is tried as a run would try it, never guessed from version
 
 from dataclasses import dataclass
 
+from evaluators.languages.warm import InfrastructureFault
 from evaluators.sandbox.bench import Bench
-from evaluators.sandbox.records import InfrastructureFault, IsolationClass, IsolationError
+from evaluators.sandbox.records import IsolationClass, IsolationError
 from tasks.records import Language
 
 _CLASSES: tuple[IsolationClass, ...] = ("strict", "landlock")

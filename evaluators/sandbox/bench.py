@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +19,11 @@ from typing import Any, Self
 
 from evaluators.isolation.kernel import LONE_PYTHON
 from evaluators.isolation.view import WORK
-from evaluators.sandbox.languages import Command, Runtime, csharp, java, python
-from evaluators.sandbox.records import InfrastructureFault, Isolation, IsolationClass, IsolationError, Limits
-from evaluators.sandbox.warm import WarmProcess
+from evaluators.languages import LANGUAGES
+from evaluators.languages.python.runtime import PYTHON, offer_packages
+from evaluators.languages.runtimes import Command, Runtime, RuntimeSupport
+from evaluators.languages.warm import InfrastructureFault, WarmProcess
+from evaluators.sandbox.records import Isolation, IsolationClass, IsolationError, Limits
 from tasks.records import Language
 
 _CODE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -110,20 +111,11 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """A kind of warm process: a fork that stays Python, or one that executes a runtime."""
-
-    readable: Callable[[], tuple[str, ...]]
-    needs_proc: bool = False
-    runtime: Callable[[Path], Runtime] | None = None
-
-
-_KINDS: dict[Language, _Kind] = {
-    Language.PYTHON: _Kind(readable=python.readable_paths),
-    Language.JAVA: _Kind(readable=java.readable_paths, needs_proc=java.NEEDS_PROC, runtime=java.JavaRuntime),
-    Language.CSHARP: _Kind(readable=csharp.readable_paths, needs_proc=csharp.NEEDS_PROC, runtime=csharp.CSharpRuntime),
-}
+def runtime_of(language: Language) -> RuntimeSupport:
+    """How candidates in a language are run; asked only for languages that are."""
+    support = LANGUAGES[language].runtime
+    assert support is not None, f"programs in {language} are not run"
+    return support()
 
 
 class Bench:
@@ -158,7 +150,7 @@ class Bench:
         return self._classes[language]
 
     def _prepare(self, language: Language) -> IsolationClass:
-        if _KINDS[language].runtime is not None:
+        if runtime_of(language).start is not None:
             self.runtime(language)  # its driver must be in place before the world of `strict` is built
         refusals = []
         for isolation in _ORDER[self._isolation]:
@@ -171,7 +163,7 @@ class Bench:
         raise IsolationError(self._isolation, "; ".join(refusals))
 
     def _settings(self, language: Language, isolation: IsolationClass) -> dict[str, Any]:
-        kind = _KINDS[language]
+        kind = runtime_of(language)
         work = self.folder() / f"{language}-{isolation}"
         work.mkdir(mode=0o755)
         packages = self._packages()
@@ -180,13 +172,13 @@ class Bench:
         home = f"{WORK}/box" if isolation == "strict" else f"{work}/box"
         return {
             "isolation": isolation,
-            "kind": "fork" if kind.runtime is None else "exec",
+            "kind": "fork" if kind.start is None else "exec",
             "proc": kind.needs_proc,
             "work": str(work),
             "work_bytes": _WORK_BYTES,
             "readable": sorted(set(readable)),
-            "reached": [python.PYTHON, *kind.readable()[:1], str(self.folder())],
-            "packages": [packages] if kind.runtime is None else [],
+            "reached": [PYTHON, *kind.readable()[:1], str(self.folder())],
+            "packages": [packages] if kind.start is None else [],
             "code_root": _CODE_ROOT,
             "env": {**_ENV, "HOME": home, "TMPDIR": home},
         }
@@ -203,12 +195,12 @@ class Bench:
         folder = self.folder() / "packages"
         if not folder.exists():
             folder.mkdir(mode=0o755)
-            python.offer_packages(folder)
+            offer_packages(folder)
         return str(folder)
 
     def _warm_keeper(self) -> WarmProcess:
         if self._keeper is None:
-            argv = (python.PYTHON, *LONE_PYTHON, "-c", _KEEPER, _CODE_ROOT, self._packages())
+            argv = (PYTHON, *LONE_PYTHON, "-c", _KEEPER, _CODE_ROOT, self._packages())
             self._keeper = WarmProcess(argv, env=_ENV, log=self.folder() / "keeper.log")
         return self._keeper
 
@@ -217,13 +209,13 @@ class Bench:
         if language not in self._runtimes:
             tools = self.folder() / f"{language}-tools"
             tools.mkdir(mode=0o755)
-            make = _KINDS[language].runtime
-            assert make is not None
-            self._runtimes[language] = make(tools)
+            start = runtime_of(language).start
+            assert start is not None
+            self._runtimes[language] = start(tools)
         return self._runtimes[language]
 
     def open(self, what: str | Command, *, language: Language, limits: Limits) -> Session | StoppedError:
-        """Start a candidate: a Python program's text, or another language's command.
+        """Start a candidate: a program's text where candidates are forks, else a command.
 
         A candidate that stops before it has said whether its program was loaded is returned as the
         error that says why; `close` it all the same.
@@ -244,8 +236,10 @@ class Bench:
         except StoppedError as stopped:
             return stopped
 
-    def run(self, source: str, *, limits: Limits, tests: dict[str, object]) -> tuple[dict[str, str], End]:
-        """Judge a Python program by tests that run apart: open, run and close in one exchange.
+    def run(
+        self, source: str, *, language: Language, limits: Limits, tests: dict[str, object]
+    ) -> tuple[dict[str, str], End]:
+        """Judge a program whose candidates are forks by tests that run apart: open, run and close in one exchange.
 
         Returns:
             What there is of `line` (whether the program was loaded), `ending` and `text` (how the tests
@@ -255,9 +249,9 @@ class Bench:
             InfrastructureFault: if the harness failed.
             IsolationError: if the isolation class asked for cannot be given.
         """
-        isolation = self.isolation_class(Language.PYTHON)
-        start = self._start(source, language=Language.PYTHON, isolation=isolation, limits=limits)
-        request = {"do": "run", "kind": str(Language.PYTHON), "start": start, "program": source, "tests": tests}
+        isolation = self.isolation_class(language)
+        start = self._start(source, language=language, isolation=isolation, limits=limits)
+        request = {"do": "run", "kind": str(language), "start": start, "program": source, "tests": tests}
         answer = ask(self._warm_keeper(), request, timeout_s=_longest_s(limits))
         if "fault" in answer:
             raise InfrastructureFault(answer["fault"])
@@ -323,4 +317,4 @@ def remove(folder: Path) -> None:
         time.sleep(_REMOVAL_PAUSE_S)
 
 
-__all__ = ["Bench", "End", "Session", "StoppedError", "remove"]
+__all__ = ["Bench", "End", "Session", "StoppedError", "remove", "runtime_of"]

@@ -2,7 +2,7 @@
 
 One decision: "could not judge" is an answer. A missing compiler, an argument that a language cannot
 say, a program that only waits, or a harness that failed twice makes a program `unjudged` with the
-reason; it is never an exception of this module's.
+reason, as a kind and in words; it is never an exception of this module's.
 """
 
 import logging
@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from evaluators.isolation.values import UnsayableError
+from evaluators.languages.warm import InfrastructureFault
 from evaluators.sandbox.bench import Bench
-from evaluators.sandbox.records import InfrastructureFault, Isolation, IsolationError, Limits, Program
+from evaluators.sandbox.records import Isolation, IsolationError, Limits, Program
 from evaluators.sandbox.running import Ran, language_of, run
-from evaluators.sandbox.toolchains import missing_toolchain
+from evaluators.sandbox.toolchains import unrunnable
 from evaluators.sandbox.verdicts import find, shorten
-from tasks.records import Language, Problem, Verdict
+from tasks.records import Language, Problem, UnjudgedReason, Verdict
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 2
@@ -86,7 +87,7 @@ def judged_programs(
     for program in programs:
         jobs.setdefault((program.problem_id, program.source), []).append(program)
     languages = {language_of(by_id[problem_id]) for problem_id, _ in jobs}
-    absent = {language: missing_toolchain(language) for language in languages}
+    absent = {language: unrunnable(language) for language in languages}
     present = {language for language, reason in absent.items() if reason is None}
     benches = [Bench(isolation=isolation) for _ in range(min(workers, len(jobs)))]
     if present:
@@ -113,7 +114,7 @@ class _Work:
 
     by_id: Mapping[str, Problem]
     jobs: Mapping[_Job, list[Program]]
-    absent: Mapping[Language, str | None]
+    absent: Mapping[Language, tuple[UnjudgedReason, str] | None]
     limits: Limits
     isolation: Isolation
     reference_cpu_s: dict[str, float] = field(default_factory=dict)
@@ -130,17 +131,17 @@ def _check(program: Program, by_id: Mapping[str, Problem]) -> None:
         raise ValueError(f"problem {problem.id!r} has no tests; execute only problems that have some")
 
 
-def _unjudged(problem_id: str, reason: str) -> Verdict:
-    return Verdict(task_id=problem_id, verdict="unjudged", detail=shorten(reason), strength="none")
+def _unjudged(problem_id: str, reason: UnjudgedReason, words: str) -> Verdict:
+    return Verdict(task_id=problem_id, verdict="unjudged", reason=reason, detail=shorten(words), strength="none")
 
 
 def _judged_jobs(work: _Work, benches: Sequence[Bench]) -> Iterator[tuple[Program, Verdict]]:
     waiting = queue.SimpleQueue[_Job]()
     done = queue.SimpleQueue[tuple[_Job, Verdict] | None]()
     for job in work.jobs:
-        reason = work.absent[language_of(work.by_id[job[0]])]
-        if reason is not None:
-            done.put((job, _unjudged(job[0], reason)))
+        absent = work.absent[language_of(work.by_id[job[0]])]
+        if absent is not None:
+            done.put((job, _unjudged(job[0], *absent)))
         else:
             waiting.put(job)
     with ThreadPoolExecutor(max_workers=max(1, len(benches))) as pool:
@@ -201,9 +202,11 @@ def _judge(bench: Bench, work: _Work, job: _Job) -> Verdict:
             limits = _widened(bench, work, problem)
             ran = ran if limits.cpu_s == work.limits.cpu_s else _run(bench, problem, source, limits, inside=inside)
     except UnsayableError as error:
-        return _unjudged(problem.id, f"not judged: {error}; the problem's tests need changing")
+        said = f"not judged: {error}; the problem's tests need changing"
+        return _unjudged(problem.id, UnjudgedReason.UNSAYABLE, said)
     except InfrastructureFault as error:
-        return _unjudged(problem.id, f"not judged: the harness failed twice: {error}")
+        said = f"not judged: the harness failed twice: {error}"
+        return _unjudged(problem.id, UnjudgedReason.HARNESS_FAULT, said)
     return _verdict(bench, problem, ran, limits)
 
 
@@ -248,6 +251,7 @@ def _verdict(bench: Bench, problem: Problem, ran: Ran, limits: Limits) -> Verdic
         task_id=problem.id,
         verdict=finding.verdict,
         detail=finding.detail,
+        reason=finding.reason,
         strength=ran.strength,
         isolation=None if ran.end is None else bench.isolation_class(language_of(problem)),
         cpu_s=0.0 if ran.end is None else round(ran.end.cpu_s, 4),

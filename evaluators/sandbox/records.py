@@ -40,10 +40,6 @@ class Limits(Record):
     output_bytes: int = Field(default=1_000_000, ge=4096)
 
 
-class InfrastructureFault(Exception):
-    """The harness failed (a warm process died, a driver did not start): never the candidate's fault."""
-
-
 class IsolationError(ValueError):
     """An isolation class that this machine cannot give in full."""
 
@@ -59,4 +55,4 @@ class IsolationError(ValueError):
         return f"isolation {self.wanted} cannot be given here: {self.refusal}; {remedy}"
 
 
-__all__ = ["InfrastructureFault", "Isolation", "IsolationClass", "IsolationError", "Limits", "Program"]
+__all__ = ["Isolation", "IsolationClass", "IsolationError", "Limits", "Program"]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evaluators.isolation.values import Encoded, UnsayableError, decode, encode
+from evaluators.languages.runtimes import Judge, Rejected
+from evaluators.languages.warm import InfrastructureFault
 from evaluators.sandbox import strength
 from evaluators.sandbox.arguments import typed_arguments
-from evaluators.sandbox.bench import Bench, End, Session, StoppedError
-from evaluators.sandbox.languages import Rejected
-from evaluators.sandbox.languages.remote import RemoteJudge
-from evaluators.sandbox.records import InfrastructureFault, Limits
+from evaluators.sandbox.bench import Bench, End, Session, StoppedError, runtime_of
+from evaluators.sandbox.records import Limits
 from evaluators.sandbox.verdicts import Ending, call_text, difference, matches
 from tasks.records import CallTests, CodeTests, Language, Problem
 
@@ -50,27 +50,28 @@ def run(bench: Bench, problem: Problem, source: str, *, limits: Limits, inside: 
         IsolationError: if the isolation class asked for cannot be given.
     """
     try:
-        if language_of(problem) is Language.PYTHON:
-            return _run_python(bench, problem, source, limits, inside)
+        if runtime_of(language_of(problem)).start is None:
+            return _run_forked(bench, problem, source, limits, inside)
         return _run_executed(bench, problem, source, limits, inside)
     except OSError as error:
         raise InfrastructureFault(f"{type(error).__name__}: {error}") from error
 
 
-def _run_python(bench: Bench, problem: Problem, source: str, limits: Limits, inside: bool) -> Ran:
-    tests = problem.tests
+def _run_forked(bench: Bench, problem: Problem, source: str, limits: Limits, inside: bool) -> Ran:
+    """Run a program that a warm interpreter loads; its code tests are Python's, as the keeper is."""
+    language, tests = language_of(problem), problem.tests
     if isinstance(tests, CodeTests) and not inside and strength.plan(problem).apart:
         return _run_apart(bench, problem, source, limits)
-    opened = bench.open(source, language=Language.PYTHON, limits=limits)
+    opened = bench.open(source, language=language, limits=limits)
     if isinstance(tests, CallTests):
-        return _judged(bench, opened, lambda session: run_cases(session, tests, Language.PYTHON), "apart")
+        return _judged(bench, opened, lambda session: run_cases(session, tests, language), "apart")
     assert isinstance(tests, CodeTests)
     handed: list[Encoded] = [tests.entry_point or "", tests.setup, tests.code]
     return _judged(bench, opened, lambda session: _run_inside(session, handed), "in-process")
 
 
 def _run_apart(bench: Bench, problem: Problem, source: str, limits: Limits) -> Ran:
-    """Run Python tests in the keeper, against a proxy of the function under test."""
+    """Run tests in the keeper, against a proxy of the function under test."""
     tests, plan = problem.tests, strength.plan(problem)
     assert isinstance(tests, CodeTests)
     given: dict[str, object] = {
@@ -80,7 +81,7 @@ def _run_apart(bench: Bench, problem: Problem, source: str, limits: Limits) -> R
         "tests": tests.code,
         "entry_point": tests.entry_point,
     }
-    answer, end = bench.run(source, limits=limits, tests=given)
+    answer, end = bench.run(source, language=language_of(problem), limits=limits, tests=given)
     if "stopped" in answer:
         where = "the tests" if "line" in answer else "loading the program"
         ending = Ending(kind="stopped", text=answer["stopped"], where=where)
@@ -95,13 +96,13 @@ def _run_executed(bench: Bench, problem: Problem, source: str, limits: Limits, i
     language, tests = language_of(problem), problem.tests
     assert tests is not None
     runtime = bench.runtime(language)
-    judge: RemoteJudge | Rejected | None = None
+    judge: Judge | Rejected | None = None
     if inside:
         judge = Rejected(message="the tests pass values that cannot cross")
     elif isinstance(tests, CodeTests):
         judge = runtime.open_judge(tests, preamble=problem.preamble)
     level: Strength = "in-process" if isinstance(judge, Rejected) else "apart"
-    command = runtime.prepare(source, tests=tests, apart=level == "apart", limits=limits)
+    command = runtime.prepare(source, tests=tests, apart=level == "apart", memory_mb=limits.memory_mb)
     if isinstance(command, Rejected):
         return Ran(ending=Ending(kind="compile", text=command.message), strength=level)
     opened = bench.open(command, language=language, limits=limits)
@@ -109,7 +110,7 @@ def _run_executed(bench: Bench, problem: Problem, source: str, limits: Limits, i
     def run_tests(session: Session) -> Ending:
         if isinstance(tests, CallTests):
             return run_cases(session, tests, language)
-        if isinstance(judge, RemoteJudge):
+        if judge is not None and not isinstance(judge, Rejected):
             end = judge.run(session.ask)
             return Ending(kind=end.kind, text=end.text, where="the tests")
         return _run_inside(session, [command.tests])

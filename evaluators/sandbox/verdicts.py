@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from evaluators.isolation.values import Alien
 from evaluators.sandbox.bench import End
 from evaluators.sandbox.records import Limits
-from tasks.records import CallTests, Case, ValueType, VerdictName
+from tasks.records import CallTests, Case, UnjudgedReason, ValueType, VerdictName
 
 _VERDICTS: dict[str, VerdictName] = {
     "passed": "passed",
@@ -56,10 +56,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A verdict's name and what to tell about it."""
+    """A verdict's name and what to tell about it; `reason` is why there is none."""
 
     verdict: VerdictName
     detail: str = ""
+    reason: UnjudgedReason | None = None
 
 
 def matches(expected: JsonValue, actual: object, *, returns: ValueType) -> bool:
@@ -146,7 +147,9 @@ def _stopped(ending: Ending, end: End | None, limits: Limits) -> Finding:
     }
     if ending.text in details:
         return Finding(
-            verdict=_STOPPED[ending.text], detail=f"{ending.where} not finished after {details[ending.text]}"
+            verdict=_STOPPED[ending.text],
+            detail=f"{ending.where} not finished after {details[ending.text]}",
+            reason=UnjudgedReason.ONLY_WAITED if ending.text == "wall" else None,
         )
     return _ended(ending, end)
 

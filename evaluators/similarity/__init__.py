@@ -1,4 +1,4 @@
-"""Similarity of outputs to references: text metrics, CodeBLEU, encoders, a judge, and the reading of code.
+"""Similarity of outputs to references: text metrics, CodeBLEU, encoders, a judge.
 
 One decision: `score_pairs` is the only way in, so that every score leaves with its signature.
 """
@@ -6,7 +6,6 @@ One decision: `score_pairs` is the only way in, so that every score leaves with 
 from evaluators.similarity.judge import JudgeSettings
 from evaluators.similarity.scored import MissingError
 from evaluators.similarity.scores import METRICS, Scores, faults_of, missing, score_pairs
-from evaluators.similarity.syntax import parses
 
 __all__ = [
     "METRICS",
@@ -15,6 +14,5 @@ __all__ = [
     "Scores",
     "faults_of",
     "missing",
-    "parses",
     "score_pairs",
 ]

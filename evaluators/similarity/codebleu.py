@@ -34,16 +34,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from evaluators.similarity.dataflow import Flow, extract_flows
-from evaluators.similarity.keywords import KEYWORDS
-from evaluators.similarity.syntax import read_tree
+from evaluators.languages import LANGUAGES
+from evaluators.languages.flows import Flow
+from evaluators.languages.reading import extract_flows, read_tree
 from tasks.records import Language
 
 _T = TypeVar("_T", bound=Hashable)
 _ORDERS = (1, 2, 3, 4)
 _ORDINARY_WEIGHT = 0.2
 """Of a word that is no keyword, against 1 for a keyword: the reference implementation's value."""
-_GRAMMAR_PACKAGES = {Language.PYTHON: "python", Language.JAVA: "java", Language.CSHARP: "c-sharp"}
 _EPSILON = 0.1
 """Matches assumed for an order without any: NLTK's smoothing method 1, as in the reference."""
 
@@ -52,7 +51,7 @@ VERSION = 2
 
 def signature(language: Language) -> str:
     """How CodeBLEU is computed, with the grammar's version, which a tree may depend on."""
-    grammar = f"tree-sitter-{_GRAMMAR_PACKAGES[language]}"
+    grammar = LANGUAGES[language].grammar.package
     rules = "parts:4x0.25|tok:space|smooth:eps0.1|clip:yes|no-dataflow:weight-shared"
     return f"codebleu|lang:{language}|{rules}|{grammar}:{importlib.metadata.version(grammar)}|version:{VERSION}"
 
@@ -123,7 +122,7 @@ def _ngrams(tokens: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
 
 
 def _tally(output: _Program, reference: _Program, language: Language) -> _Tally:
-    weigh = KEYWORDS[language]
+    weigh = LANGUAGES[language].keywords
     words = _common(output.ngrams[0], reference.ngrams[0])
     matched = (
         sum(words.values()),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.commands.options import JsonOption
 from orchestrator.commands.output import print_json
-from tasks.records import Language, Record
+from tasks.records import Record
 
 if TYPE_CHECKING:
     from evaluators.sandbox import Availability
@@ -205,15 +205,17 @@ def check_compilers() -> tuple[Check, Check]:
 def _languages() -> tuple[Check, ...]:
     from evaluators.sandbox import toolchains
 
-    titles = {Language.PYTHON: "candidates in Python", Language.JAVA: "JDK", Language.CSHARP: "mono"}
-    checks = []
-    for tool in toolchains():
-        name, detail, remedy = titles[tool.language], tool.version, ""
-        if not tool.available:
-            reason, _, wording = tool.reason.partition("; ")
-            detail, remedy = f"{reason}; {tool.language.title} completions stay unjudged", wording.rpartition(": ")[2]
-        checks.append(Check(name=name, state="ok" if tool.available else "missing", detail=detail, remedy=remedy))
-    return tuple(checks)
+    return tuple(
+        Check(name=tool.title, state="ok", detail=tool.version)
+        if tool.available
+        else Check(
+            name=tool.title,
+            state="missing",
+            detail=f"{tool.absent}; {tool.language.title} completions stay unjudged",
+            remedy=tool.remedy,
+        )
+        for tool in toolchains()
+    )
 
 
 def _isolation() -> tuple[Check, ...]:
@@ -250,14 +252,13 @@ def _analyzers() -> tuple[Check, ...]:
 
 def _pmd() -> Check:
     from evaluators.quality.outcome import MissingTool
-    from evaluators.quality.pmd import INSTALL, pmd_home, pmd_version
+    from evaluators.quality.pmd import pmd_home, pmd_version
 
     try:
         return Check(name="pmd", state="ok", detail=f"{pmd_version()} in {pmd_home()}")
     except MissingTool as error:
-        lost = f"optional; {str(error).partition('; ')[0]}: PMD's rules for Java are not counted, and reports say so"
-        remedy = str(error).rpartition(": ")[2]
-        return Check(name="pmd", state="missing", detail=lost, remedy=remedy or INSTALL)
+        lost = f"optional; {error.absent}: PMD's rules for Java are not counted, and reports say so"
+        return Check(name="pmd", state="missing", detail=lost, remedy=error.remedy)
 
 
 def _optional() -> tuple[Check, ...]:

@@ -17,7 +17,6 @@ import typer
 if TYPE_CHECKING:
     from evaluators.quality import FileQuality, QualityReport
 
-SUFFIXES = {"python": ".py", "java": ".java", "csharp": ".cs"}
 _SHOWN_RULES = 10
 EPILOG = "Example: polytune quality src/ --language java --json"
 
@@ -57,19 +56,21 @@ def _list_files(path: Path, language: str) -> list[Path]:
     Raises:
         PolytuneError: if the language is unknown, or there is no such file.
     """
+    from evaluators.languages import LANGUAGES
     from orchestrator.errors import PolytuneError
 
-    if language not in SUFFIXES:
-        raise PolytuneError(f"no language {language!r}; --language is one of {', '.join(SUFFIXES)}")
+    suffixes = {str(known): support.suffix for known, support in LANGUAGES.items()}
+    if language not in suffixes:
+        raise PolytuneError(f"no language {language!r}; --language is one of {', '.join(suffixes)}")
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise PolytuneError(f"{path} is not there; name a source file, or a folder of source files")
-    suffix = SUFFIXES[language]
+    suffix = suffixes[language]
     hidden = [part for part in path.rglob(f"*{suffix}") if part.is_file()]
     found = sorted(file for file in hidden if not any(p.startswith(".") for p in file.relative_to(path).parts))
     if not found:
-        others = Counter(file.suffix for file in path.rglob("*") if file.is_file() and file.suffix in SUFFIXES.values())
+        others = Counter(file.suffix for file in path.rglob("*") if file.is_file() and file.suffix in suffixes.values())
         held = ", ".join(f"{count} {name}" for name, count in others.most_common()) or "no source file"
         raise PolytuneError(f"{path} holds no {language} file ({suffix}), but {held}")
     return found

@@ -16,12 +16,13 @@ from tasks.readers.codereval import NOT_JUDGED, Generated
 from tasks.readers.files import read_rows
 from tasks.readers.formats import names_of
 from tasks.readers.source import DataError
-from tasks.records import Problem, Verdict
+from tasks.records import Problem, UnjudgedReason, Verdict
 
 if TYPE_CHECKING:
     from evaluators.sandbox.records import Program
 
 _NO_TESTS = "not judged: the problem has no tests; give problems that have some"
+_WITHOUT_TESTS = {"codereval": (UnjudgedReason.NEEDS_PROJECT, NOT_JUDGED)}
 
 
 class CompletionLine(BaseModel):
@@ -68,8 +69,10 @@ class Sample:
             name = "passed" if self.result.is_pass else "wrong_answer"
             return Verdict(task_id=self.name, sample=self.number, verdict=name, detail=said, strength="none")
         if self.problem.tests is None:
-            reason = NOT_JUDGED if self.problem.dataset == "codereval" else _NO_TESTS
-            return Verdict(task_id=self.name, sample=self.number, verdict="unjudged", detail=reason, strength="none")
+            reason, said = _WITHOUT_TESTS.get(self.problem.dataset, (UnjudgedReason.NO_TESTS, _NO_TESTS))
+            return Verdict(
+                task_id=self.name, sample=self.number, verdict="unjudged", reason=reason, detail=said, strength="none"
+            )
         return None
 
     def program(self) -> "Program":

@@ -44,7 +44,8 @@ def score_cell(
 ) -> ScoredCell:
     """Similarity, quality and health of one (track, data set); `problems[i]` is that of `completions[i]`."""
     from evaluators import health
-    from evaluators.similarity import parses, score_pairs
+    from evaluators.languages.reading import parses
+    from evaluators.similarity import score_pairs
 
     track = problems[0].parsed_track
     outputs = [_output(c, p) for c, p in zip(completions, problems, strict=True)]

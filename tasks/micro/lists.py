@@ -6,7 +6,7 @@ chains LINQ: each the way the language is usually written.
 
 import random
 
-from tasks.micro.program import NAMES, Drawn, Program, Step, draw, function, recipe
+from tasks.micro.program import NAMES, WRITTEN, Drawn, Program, Step, draw, function, recipe
 from tasks.records import Language, Parameter, ValueType
 
 _PY, _JAVA, _CS = Language.PYTHON, Language.JAVA, Language.CSHARP
@@ -23,7 +23,7 @@ def _filter(kind: str, condition: str, phrases: tuple[str, ...], constants: tupl
 
 def _map(kind: str, value: str, phrases: tuple[str, ...], constants: tuple[int, ...] = ()) -> Step:
     absolute = {_PY: "abs(x)", _JAVA: "Math.abs(x)", _CS: "Math.Abs(x)"}
-    said = {language: absolute[language] if value == "abs" else value for language in Language}
+    said = {language: absolute[language] if value == "abs" else value for language in WRITTEN}
     code = {
         _PY: f"numbers = [{said[_PY]} for x in numbers]",
         _JAVA: f".map(x -> {said[_JAVA]})",
@@ -180,7 +180,7 @@ def draw_list_program(rng: random.Random, *, long: bool = False) -> Program:
         returns=returns,
         code={
             language: function(language, name=name, parameters=parameters, returns=returns, body=bodies[language])
-            for language in Language
+            for language in WRITTEN
         },
         describe=describe,
         sample_input=_numbers,

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.micro.program import NAMES, Program, function
+from tasks.micro.program import NAMES, SPELLINGS, WRITTEN, Program, block, function
 from tasks.records import Language, Parameter, ValueType
 
 _PY, _JAVA, _CS = Language.PYTHON, Language.JAVA, Language.CSHARP
@@ -66,49 +66,60 @@ _GATHER: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "max": ("0", "{r} = {max}({r}, {e})", ("the largest of the {w} or 0", "the maximum of the {w}, or 0")),
     "list": ("[]", "{r}.append({e})", ("the list of the {w}", "a list with the {w}")),
 }
-_MAX = {_PY: "max", _JAVA: "Math.max", _CS: "Math.Max"}
 _RESULT = {"sum": "total", "count": "count", "product": "product", "max": "best", "list": "result"}
 
 
+# How the variable that gathers is declared, as a number and as a list.
+_DECLARED = {
+    _PY: ("{r} = {initial}", "{r} = []"),
+    _JAVA: ("int {r} = {initial};", "List<Integer> {r} = new ArrayList<>();"),
+    _CS: ("int {r} = {initial};", "var {r} = new List<int>();"),
+}
+# What in an update is written otherwise.
+_UPDATED = {
+    _PY: {"{max}": "max"},
+    _JAVA: {"{max}": "Math.max", ".append(": ".add(", "count += 1": "count++"},
+    _CS: {"{max}": "Math.Max", ".append(": ".Add(", "count += 1": "count++"},
+}
+# A loop over the digits of n: its head, what takes a digit, what goes on to the next.
+_DIGIT_LOOPS = {
+    _PY: ("while n > 0:", "d = n % 10", "n //= 10"),
+    _JAVA: ("while (n > 0) {", "int d = n % 10;", "n /= 10;"),
+    _CS: ("while (n > 0) {", "int d = n % 10;", "n /= 10;"),
+}
+# The head of a loop over 1 to n, upwards and downwards.
+_RANGE_LOOPS = {
+    _PY: ("for i in range(1, n + 1):", "for i in range(n, 0, -1):"),
+    _JAVA: ("for (int i = 1; i <= n; i++) {", "for (int i = n; i >= 1; i--) {"),
+    _CS: ("for (int i = 1; i <= n; i++) {", "for (int i = n; i >= 1; i--) {"),
+}
+
+
 def _declare(language: Language, gather: str, variable: str) -> str:
-    initial = _GATHER[gather][0]
-    if language is _PY:
-        return f"{variable} = {initial}"
-    if gather != "list":
-        return f"int {variable} = {initial};"
-    return (
-        f"List<Integer> {variable} = new ArrayList<>();" if language is _JAVA else f"var {variable} = new List<int>();"
-    )
+    number, items = _DECLARED[language]
+    return (items if gather == "list" else number).replace("{r}", variable).replace("{initial}", _GATHER[gather][0])
 
 
 def _update(language: Language, gather: str, variable: str, value: str) -> str:
-    text = _GATHER[gather][1].replace("{r}", variable).replace("{e}", value).replace("{max}", _MAX[language])
-    if language is _PY:
-        return text
-    text = text.replace(".append(", ".add(" if language is _JAVA else ".Add(")
-    return f"{text};".replace("count += 1;", "count++;")
+    text = _GATHER[gather][1].replace("{r}", variable).replace("{e}", value)
+    for said, written in _UPDATED[language].items():
+        text = text.replace(said, written)
+    return text + SPELLINGS[language].end
 
 
 def _guarded(language: Language, condition: str, statement: str) -> list[str]:
     if not condition:
         return [statement]
-    if language is _PY:
-        return [f"if {condition}:", f"    {statement}"]
-    return [f"if ({condition}) {{", f"    {statement}", "}"]
+    return block(language, SPELLINGS[language].test.replace("{c}", condition), [statement])
 
 
 def _digit_loop(language: Language, inner: list[str]) -> list[str]:
-    if language is _PY:
-        return ["while n > 0:", "    d = n % 10", *(f"    {line}" for line in inner), "    n //= 10"]
-    return ["while (n > 0) {", "    int d = n % 10;", *(f"    {line}" for line in inner), "    n /= 10;", "}"]
+    head, first, last = _DIGIT_LOOPS[language]
+    return block(language, head, [first, *inner, last])
 
 
 def _range_loop(language: Language, inner: list[str], *, down: bool) -> list[str]:
-    if language is _PY:
-        head = "for i in range(n, 0, -1):" if down else "for i in range(1, n + 1):"
-        return [head, *(f"    {line}" for line in inner)]
-    head = "for (int i = n; i >= 1; i--) {" if down else "for (int i = 1; i <= n; i++) {"
-    return [head, *(f"    {line}" for line in inner), "}"]
+    return block(language, _RANGE_LOOPS[language][down], inner)
 
 
 def _gathering(
@@ -124,10 +135,10 @@ def _gathering(
     variable, name = _RESULT[gather], rng.choice(NAMES)
     returns: ValueType = "list[int]" if gather == "list" else "int"
     code = {}
-    for language in Language:
+    for language in WRITTEN:
         inner = _guarded(language, predicate.code, _update(language, gather, variable, value.code))
-        end = "" if language is _PY else ";"
-        body = [_declare(language, gather, variable), *loop(language, inner), f"return {variable}{end}"]
+        answer = f"return {variable}{SPELLINGS[language].end}"
+        body = [_declare(language, gather, variable), *loop(language, inner), answer]
         code[language] = function(language, name=name, parameters=_N, returns=returns, body=body)
     noun = {"digits": "digits of n", "range_up": "numbers from 1 to n", "range_down": "numbers from n down to 1"}[
         family
@@ -212,11 +223,11 @@ def _branches(rng: random.Random, long: bool) -> tuple[list[_Choice], list[_Choi
 
 
 def _conditional_body(language: Language, conditions: list[_Choice], answers: list[_Choice]) -> list[str]:
+    end = SPELLINGS[language].end
     lines: list[str] = []
     for condition, answer in zip(conditions, answers, strict=False):
-        end = "" if language is _PY else ";"
         lines += _guarded(language, condition.code, f"return {answer.code}{end}")
-    return [*lines, f"return {answers[-1].code}{'' if language is _PY else ';'}"]
+    return [*lines, f"return {answers[-1].code}{end}"]
 
 
 def draw_conditional_program(rng: random.Random, *, long: bool = False) -> Program:
@@ -244,7 +255,7 @@ def draw_conditional_program(rng: random.Random, *, long: bool = False) -> Progr
                 returns=returns,
                 body=_conditional_body(language, conditions, answers),
             )
-            for language in Language
+            for language in WRITTEN
         },
         describe=describe,
         sample_input=lambda inputs: (inputs.randrange(-15, 26),),

@@ -94,37 +94,81 @@ class Program:
         return self.code[language].split("\n", 1)[0].removesuffix("{").strip()
 
 
-TYPES: dict[Language, dict[ValueType, str]] = {
-    Language.JAVA: {
-        "int": "int",
-        "bool": "boolean",
-        "str": "String",
-        "list[int]": "List<Integer>",
-        "list[str]": "List<String>",
-    },
-    Language.CSHARP: {
-        "int": "int",
-        "bool": "bool",
-        "str": "string",
-        "list[int]": "List<int>",
-        "list[str]": "List<string>",
-    },
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """How a language spells what all programs of the suite share.
+
+    `head` begins a function, with `{returns}`, `{name}` and `{parameters}` in it; `parameter` is one of these,
+    with `{type}` and `{name}`. `types` are the declared types, empty where none are declared. `test` begins a
+    guarded statement, with its condition as `{c}`. `close` are the lines that end a block, `end` what ends a
+    statement, `comment` what begins a remark.
+    """
+
+    head: str
+    parameter: str
+    types: dict[ValueType, str] = field(hash=False)
+    test: str
+    close: tuple[str, ...]
+    end: str
+    comment: str
+
+
+SPELLINGS: dict[Language, Spelling] = {
+    Language.PYTHON: Spelling(
+        head="def {name}({parameters}):", parameter="{name}", types={}, test="if {c}:", close=(), end="", comment="#"
+    ),
+    Language.JAVA: Spelling(
+        head="static {returns} {name}({parameters}) {",
+        parameter="{type} {name}",
+        types={
+            "int": "int",
+            "bool": "boolean",
+            "str": "String",
+            "list[int]": "List<Integer>",
+            "list[str]": "List<String>",
+        },
+        test="if ({c}) {",
+        close=("}",),
+        end=";",
+        comment="//",
+    ),
+    Language.CSHARP: Spelling(
+        head="public static {returns} {name}({parameters}) {",
+        parameter="{type} {name}",
+        types={
+            "int": "int",
+            "bool": "bool",
+            "str": "string",
+            "list[int]": "List<int>",
+            "list[str]": "List<string>",
+        },
+        test="if ({c}) {",
+        close=("}",),
+        end=";",
+        comment="//",
+    ),
 }
+WRITTEN: tuple[Language, ...] = tuple(SPELLINGS)
+"""The languages of the suite. Those that Polytune knows besides change no program of it."""
 
 
 def function(
     language: Language, *, name: str, parameters: tuple[Parameter, ...], returns: ValueType, body: list[str]
 ) -> str:
     """A whole function: a `def` in Python, a static method in Java and C#, four spaces an indent."""
-    if language is Language.PYTHON:
-        head = f"def {name}({', '.join(p.name for p in parameters)}):"
-        return "\n".join([head, *(f"    {line}" for line in body)])
-    types = TYPES[language]
-    arguments = ", ".join(f"{types[p.type]} {p.name}" for p in parameters)
-    head = f"static {types[returns]} {name}({arguments}) {{"
-    if language is Language.CSHARP:
-        head = f"public {head}"
-    return "\n".join([head, *(f"    {line}" for line in body), "}"])
+    spelling = SPELLINGS[language]
+    listed = ", ".join(
+        spelling.parameter.replace("{type}", spelling.types.get(p.type, "")).replace("{name}", p.name)
+        for p in parameters
+    )
+    head = spelling.head.replace("{returns}", spelling.types.get(returns, ""))
+    head = head.replace("{name}", name).replace("{parameters}", listed)
+    return "\n".join(block(language, head, body))
+
+
+def block(language: Language, head: str, inner: list[str]) -> list[str]:
+    """The lines of a block: its head, what it holds, and what ends it."""
+    return [head, *(f"    {line}" for line in inner), *SPELLINGS[language].close]
 
 
 def listed(phrases: list[str], *, last: str = "and") -> str:

@@ -6,7 +6,7 @@ stream in Java and LINQ in C#. Inputs are ASCII, so that case and order mean the
 
 import random
 
-from tasks.micro.program import NAMES, Drawn, Program, Step, draw, function, recipe
+from tasks.micro.program import NAMES, WRITTEN, Drawn, Program, Step, draw, function, recipe
 from tasks.records import Language, Parameter, ValueType
 
 _PY, _JAVA, _CS = Language.PYTHON, Language.JAVA, Language.CSHARP
@@ -320,7 +320,7 @@ def _program(
         returns=returns,
         code={
             language: function(language, name=name, parameters=parameters, returns=returns, body=bodies[language])
-            for language in Language
+            for language in WRITTEN
         },
         describe=describe,
         sample_input=_text if family == "string" else _sentence,
@@ -342,7 +342,7 @@ def draw_string_program(rng: random.Random, *, long: bool = False) -> Program:
             *(f"text = {s.fragment(language)}{end[language]}" for s in steps),
             f"return {result.fragment(language)}{end[language]}",
         ]
-        for language in Language
+        for language in WRITTEN
     }
     return _program("string", steps, returns, result, rng=rng, bodies=bodies)
 

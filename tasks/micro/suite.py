@@ -12,7 +12,7 @@ from functools import cache
 
 from tasks.micro.lists import draw_list_program
 from tasks.micro.numbers import draw_conditional_program, draw_digit_program, draw_range_program
-from tasks.micro.program import Program
+from tasks.micro.program import SPELLINGS, WRITTEN, Program
 from tasks.micro.strings import draw_string_program, draw_words_program
 from tasks.records import CallTests, Case, Example, Language, Problem, Task, Track
 
@@ -149,9 +149,6 @@ def problems(track: Track, *, split: str) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-_COMMENT = {Language.PYTHON: "#", Language.JAVA: "//", Language.CSHARP: "//"}
-
-
 def documents(seed: int) -> Iterator[tuple[str, str]]:
     """Endless pretraining text, as (conditioning half, conditioned half); training compositions only.
 
@@ -161,12 +158,12 @@ def documents(seed: int) -> Iterator[tuple[str, str]]:
     rng = random.Random(seed)
     while True:
         program = draw_program(rng, split="train")
-        shape, languages = rng.random(), rng.sample(tuple(Language), 2)
+        shape, languages = rng.random(), rng.sample(WRITTEN, 2)
         first, second = languages
-        code, mark = program.code, _COMMENT[first]
+        code, mark = program.code, SPELLINGS[first].comment
         if shape < 0.45:
             yield f"{mark} {program.describe(rng)}\n", code[first]
         elif shape < 0.75:
-            yield f"{mark} {first.title}\n{code[first]}\n\n{_COMMENT[second]} {second.title}\n", code[second]
+            yield f"{mark} {first.title}\n{code[first]}\n\n{SPELLINGS[second].comment} {second.title}\n", code[second]
         else:
             yield f"{code[first]}\n", f"{mark} {program.describe(None if rng.random() < 0.7 else rng)}"

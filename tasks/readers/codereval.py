@@ -10,6 +10,8 @@ Source: Yu et al. 2023, https://github.com/CoderEval/CoderEval, CoderEval4Python
 import ast
 import re
 import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -63,12 +65,7 @@ class ResultRow(BaseModel):
     generate_results: tuple[Generated, ...] = Field(min_length=1)
 
 
-def _header(record: CoderEvalRecord) -> str:
-    """The signature, up to where the body begins."""
-    code = textwrap.dedent(record.code.replace("\t", "    "))
-    if record.language is Language.JAVA:
-        head, brace, _ = code.partition("{")
-        return head.rstrip() + (" {\n" if brace else "\n")
+def _python_header(code: str) -> str:
     try:
         function = next(
             node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -79,16 +76,43 @@ def _header(record: CoderEvalRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _prompt(record: CoderEvalRecord, header: str) -> str:
-    text = (record.docstring or record.human_label).strip()
-    if record.language is Language.PYTHON:
-        return f'{header}    """{text}"""\n'
+def _java_header(code: str) -> str:
+    head, brace, _ = code.partition("{")
+    return head.rstrip() + (" {\n" if brace else "\n")
+
+
+def _python_prompt(header: str, text: str) -> str:
+    return f'{header}    """{text}"""\n'
+
+
+def _java_prompt(header: str, text: str) -> str:
     body = "\n".join(f" * {line}".rstrip() for line in text.splitlines())
     return f"/**\n{body}\n */\n{header}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """A language's file, how the signature is cut off, up to where the body begins, and how both are shown."""
+
+    file: str
+    header: Callable[[str], str]
+    prompt: Callable[[str, str], str]
+
+
+_FORMS: Mapping[Language, _Form] = {
+    Language.PYTHON: _Form(file="CoderEval4Python.json", header=_python_header, prompt=_python_prompt),
+    Language.JAVA: _Form(file="CoderEval4Java.json", header=_java_header, prompt=_java_prompt),
+}
+
+
+def _prompt(record: CoderEvalRecord) -> str:
+    form = _FORMS[record.language]
+    header = form.header(textwrap.dedent(record.code.replace("\t", "    ")))
+    return form.prompt(header, (record.docstring or record.human_label).strip())
+
+
 def _problem(record: CoderEvalRecord, *, track: Track) -> Problem:
-    prompt = _prompt(record, _header(record))
+    prompt = _prompt(record)
     return Problem(
         id=record.id,
         track=str(track),
@@ -110,20 +134,20 @@ def _records(path: Path) -> tuple[CoderEvalRecord, ...]:
 
 
 def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
-    found = _records(_file(source, root, track.target))
-    return tuple(_problem(record, track=track) for record in found if record.language is track.target)
+    language = track.target
+    assert language is not None
+    found = _records(_file(source, root, language))
+    return tuple(_problem(record, track=track) for record in found if record.language is language)
 
 
-def _file(source: Source, root: Path, language: Language | None) -> Path:
-    return locate(source, root=root, name=f"CoderEval4{'Java' if language is Language.JAVA else 'Python'}.json")
+def _file(source: Source, root: Path, language: Language) -> Path:
+    return locate(source, root=root, name=_FORMS[language].file)
 
 
 def _content(source: Source, root: Path) -> str:
     place = root / (source.path or "")
-    languages = (Language.PYTHON, Language.JAVA)
-    return content_digest(
-        (str(language), _file(source, root, language)) for language in (languages if place.is_dir() else languages[:1])
-    )
+    languages = tuple(_FORMS) if place.is_dir() else tuple(_FORMS)[:1]
+    return content_digest((str(language), _file(source, root, language)) for language in languages)
 
 
 READER = tests_alone(

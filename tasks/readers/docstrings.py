@@ -7,7 +7,7 @@ Python 2 and fragments that no current parser takes; what cannot be cut is left 
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -60,8 +60,10 @@ def _on_one_line(text: str) -> str:
 
 def signature(code: str, *, language: Language) -> str:
     """A function's head: Python up to the colon, Java and C# up to the opening brace; "" if there is none."""
-    if language is not Language.PYTHON:
-        return _before_brace(code)
+    return _HEADS[language](code)
+
+
+def _before_body(code: str) -> str:
     parts = _function_parts(code)
     return code[: parts.head_end].strip() if parts else ""
 
@@ -87,6 +89,13 @@ def _before_brace(code: str) -> str:
         if depth == 0 and char in "{;":
             return code[:index].strip()
     return ""
+
+
+_HEADS: Mapping[Language, Callable[[str], str]] = {
+    Language.PYTHON: _before_body,
+    Language.JAVA: _before_brace,
+    Language.CSHARP: _before_brace,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ _Row = Mapping[str, Any]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CODE_TO_TEXT = Columns(input="code", output="docstring")
 _CODE_TO_TEXT_LANGUAGES = (Language.PYTHON, Language.JAVA)
+# Where a function's documentation stands within it, and so in the data set's code too.
+_DOCUMENTED_WITHIN = frozenset({Language.PYTHON})
 
 
 def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
@@ -134,7 +136,7 @@ def _pair(row: _Row, *, source: Source, track: Track) -> tuple[str, str]:
         return row[source.columns.input], row[source.columns.output]
     language = track.source or track.target
     assert language is not None
-    code = without_docstring(row["code"]) if language is Language.PYTHON else row["code"]
+    code = without_docstring(row["code"]) if language in _DOCUMENTED_WITHIN else row["code"]
     told = summary(row["docstring"])
     if track.task is Task.SUMMARIZATION:
         return code, told

@@ -19,6 +19,8 @@ from tasks.readers.source import Source
 from tasks.records import Language, Problem, Task, Track
 
 _LANGUAGES = (Language.PYTHON, Language.JAVA)
+# Whose tests define a function that is called with the candidate.
+_CALLED = frozenset({Language.PYTHON})
 
 
 class HumanEvalPackRow(HumanEvalRow):
@@ -46,7 +48,6 @@ def _problem(row: HumanEvalPackRow, *, track: Track) -> Problem:
 
 
 def _generation_problem(row: HumanEvalPackRow, *, track: Track) -> Problem:
-    python = track.target is Language.PYTHON
     return Problem(
         id=f"humanevalpack/{track}/{row.number}",
         track=str(track),
@@ -54,7 +55,7 @@ def _generation_problem(row: HumanEvalPackRow, *, track: Track) -> Problem:
         input=row.prompt,
         reference=row.prompt + row.canonical_solution,
         preamble=row.prompt,
-        tests=check_tests(row.test, entry_point=row.entry_point) if python else None,
+        tests=check_tests(row.test, entry_point=row.entry_point) if track.target in _CALLED else None,
     )
 
 

@@ -23,6 +23,8 @@ _FILES = {
     Language.JAVA: "mbjp_release_v1.2.jsonl",
     Language.CSHARP: "mbcsp_release_v1.2.jsonl",
 }
+# Whose tests define `check`, to be called with the candidate; in the others the tests call themselves.
+_CALLED = frozenset({Language.PYTHON})
 
 
 class MxevalRow(BaseModel):
@@ -39,7 +41,7 @@ class MxevalRow(BaseModel):
 
 
 def _tests(row: MxevalRow, *, language: Language) -> CodeTests:
-    if language is Language.PYTHON:  # defines `check`; in the other languages the tests call themselves
+    if language in _CALLED:
         return check_tests(row.test, entry_point=row.entry_point)
     return CodeTests(code=row.test)
 

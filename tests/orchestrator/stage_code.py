@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.study.stages import STAGES, StageName
+from tasks.records import Language
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_suffix(".json")
@@ -32,6 +33,10 @@ class Roots:
     apart: tuple[str, ...] = AROUND
 
 
+# The table of languages knows the way to every capability, but a stage goes few of them.
+_RUNS_PROGRAMS = tuple(f"evaluators.languages.{language}.runtime" for language in Language)
+_COMPARES_PROGRAMS = tuple(f"evaluators.languages.{language}.flows" for language in Language)
+
 ROOTS: Mapping[StageName, Roots] = {
     # A training that validates by what it writes has the versions of generate and score in its key.
     StageName.TRAIN: Roots(
@@ -41,9 +46,10 @@ ROOTS: Mapping[StageName, Roots] = {
     StageName.GENERATE: Roots(modules=("evaluators.generation", "trainers.model")),
     # The warm processes around and in candidates are started by name.
     StageName.EXECUTE: Roots(
-        modules=("orchestrator.work.judge", "evaluators.isolation.keeper", "evaluators.isolation.zygote")
+        modules=("orchestrator.work.judge", "evaluators.isolation.keeper", "evaluators.isolation.zygote"),
+        apart=(*AROUND, *_COMPARES_PROGRAMS),
     ),
-    StageName.SCORE: Roots(modules=("orchestrator.work.score",)),
+    StageName.SCORE: Roots(modules=("orchestrator.work.score",), apart=(*AROUND, *_RUNS_PROGRAMS)),
 }
 
 

@@ -52,14 +52,15 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
         ("generate", ("evaluators/generation.py", "trainers/model.py", "tasks/prompts.py"), ("trainers/train.py",)),
         (
             "execute",
-            ("evaluators/isolation/python_candidate.py", "evaluators/sandbox/languages/PolytuneDriver.java",
-             "evaluators/sandbox/languages/CompileServer.cs", "evaluators/extraction.py"),
-            ("trainers", "evaluators/quality"),
+            ("evaluators/isolation/python_candidate.py", "evaluators/languages/java/PolytuneDriver.java",
+             "evaluators/languages/csharp/CompileServer.cs", "evaluators/extraction.py"),
+            ("trainers", "evaluators/quality", "evaluators/languages/flows.py"),
         ),
         (
             "score",
-            ("evaluators/similarity/codebleu.py", "evaluators/quality/pylint_process.py", "evaluators/health.py"),
-            ("trainers", "evaluators/sandbox"),
+            ("evaluators/similarity/codebleu.py", "evaluators/quality/pylint_process.py", "evaluators/health.py",
+             "evaluators/languages/java/flows.py"),
+            ("trainers", "evaluators/sandbox", "evaluators/languages/runtimes.py", "evaluators/languages/warm.py"),
         ),
     ],
 )  # fmt: skip

@@ -15,6 +15,9 @@ from tasks.records import (
     Problem,
     Task,
     Track,
+    UnjudgedReason,
+    Verdict,
+    reason_in_words,
 )
 
 TESTS = CallTests(
@@ -92,3 +95,54 @@ def test_completion_keeps_text_as_decoded() -> None:
         problem_id="1", track="generation/python", dataset="d", text=text, finish="stop", prompt_tokens=1, new_tokens=9
     )
     assert Completion.model_validate_json(completion.model_dump_json()).text == text
+
+
+def test_verdict_written_before_there_were_reasons_is_read() -> None:
+    line = '{"task_id": "p", "sample": 0, "verdict": "unjudged", "detail": "not judged: no JDK; install one with: x"}'
+    verdict = Verdict.model_validate_json(line)
+    assert verdict.reason is None
+    assert reason_in_words(verdict.detail) is UnjudgedReason.TOOLCHAIN_MISSING
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_reason_of_a_verdict_that_judges_is_refused() -> None:
+    with pytest.raises(ValidationError, match="reason no_tests is for unjudged verdicts alone, got verdict passed"):
+        Verdict(task_id="p", verdict="passed", reason=UnjudgedReason.NO_TESTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            "not judged: no JDK; install one with: apt-get install default-jdk-headless",
+            UnjudgedReason.TOOLCHAIN_MISSING,
+        ),
+        (
+            "not judged: no mono with its C# compiler; install it with: apt-get install mono-mcs mono-runtime",
+            UnjudgedReason.TOOLCHAIN_MISSING,
+        ),
+        (
+            "not judged: the harness failed twice: this JDK does not compile the driver: error; the problem",
+            UnjudgedReason.HARNESS_FAULT,
+        ),
+        ("not judged: the problem has no tests; give problems that have some", UnjudgedReason.NO_TESTS),
+        (
+            "not judged: needs CoderEval's project environments; judge there, and give its result file as completions",
+            UnjudgedReason.NEEDS_PROJECT,
+        ),
+        (
+            "not judged: case 2, parameter n: 'no JDK; install' is not of the declared type int; "
+            "the problem's tests need changing",
+            UnjudgedReason.UNSAYABLE,
+        ),
+        (
+            "case 1: solve([1, 2]) not finished after 20 s of wall time (0.1 s of CPU time), twice",
+            UnjudgedReason.ONLY_WAITED,
+        ),
+        ("loading the program not finished after 0.5 s of wall time (0.0 s of CPU time)", UnjudgedReason.ONLY_WAITED),
+        ("the machine went down", None),
+        ("", None),
+    ],
+)
+def test_reason_is_read_off_the_words_of_old_verdicts(words: str, reason: UnjudgedReason | None) -> None:
+    assert reason_in_words(words) is reason

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.records import Language, Verdict
+from tasks.records import Language, UnjudgedReason, Verdict, reason_in_words
 
 TRACK = "generation/java"
 HEAD = "static int solve(List<Integer> numbers) "
@@ -127,4 +127,5 @@ def test_an_int_beyond_32_bits_is_unjudged(bricks: Any) -> None:
     tests = bricks.calls({"n": "int"}, "int", [([2**31], 1)])
     found = bricks.judge("static int solve(int n) { return 1; }", tests=tests, track=TRACK)
     assert found.verdict == "unjudged"
+    assert found.reason is reason_in_words(found.detail) is UnjudgedReason.UNSAYABLE
     assert "2147483648 does not fit the 32-bit int of Java" in found.detail

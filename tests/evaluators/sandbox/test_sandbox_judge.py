@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from evaluators.sandbox import Limits, Program, execute
+from tasks.records import UnjudgedReason, reason_in_words
 
 RIGHT = "def solve(numbers): return sum(numbers)"
 JAVA = "static int solve(List<Integer> numbers) { return 3; }"
@@ -70,6 +71,7 @@ def test_without_a_toolchain_programs_are_unjudged(
     monkeypatch.setenv("PATH", str(tmp_path))
     found = bricks.judge(JAVA, track=track)
     assert (found.verdict, found.strength) == ("unjudged", "none")
+    assert found.reason is reason_in_words(found.detail) is UnjudgedReason.TOOLCHAIN_MISSING
     assert found.detail.startswith(said)
 
 
@@ -90,6 +92,7 @@ def test_a_harness_that_fails_is_tried_twice_and_blames_nobody(
     starts = fake_jdk(tmp_path, monkeypatch, "echo broken >&2; exit 1")
     found = bricks.judge(JAVA, track="generation/java")
     assert (found.verdict, found.strength) == ("unjudged", "none")
+    assert found.reason is reason_in_words(found.detail) is UnjudgedReason.HARNESS_FAULT
     assert "failed twice" in found.detail
     assert "broken" in found.detail
     assert starts.read_text() == "start\n" * 2

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tasks.records import UnjudgedReason, reason_in_words
+
 
 @pytest.mark.parametrize(
     ("source", "verdict", "said"),
@@ -72,6 +74,7 @@ def test_a_program_that_only_waits_is_stopped_and_not_judged(bricks: Any) -> Non
     source = "import time\ndef solve(numbers): time.sleep(60)"
     (found,) = execute([bricks.problem()], [Program(problem_id="p", source=source)], limits=quick)
     assert found.verdict == "unjudged"
+    assert found.reason is reason_in_words(found.detail) is UnjudgedReason.ONLY_WAITED
     assert "0.5 s of wall time" in found.detail
 
 
@@ -136,4 +139,5 @@ def test_an_argument_that_is_not_of_its_type_is_unjudged_and_named(bricks: Any) 
     tests = bricks.calls({"n": "int"}, "int", [([1], 1), (["x"], 1)])
     found = bricks.judge("def solve(n): return n", tests=tests)
     assert (found.verdict, found.strength) == ("unjudged", "none")
+    assert found.reason is reason_in_words(found.detail) is UnjudgedReason.UNSAYABLE
     assert "case 2, parameter n: 'x' is not of the declared type int" in found.detail

@@ -18,7 +18,7 @@ from orchestrator.cli import app
 from orchestrator.errors import InputError
 from tasks.micro.suite import problems as micro_problems
 from tasks.readers import DataError
-from tasks.records import CodeTests, Problem, Track
+from tasks.records import CodeTests, Problem, Track, reason_in_words
 
 ADD = {
     "task_id": "Adding/0",
@@ -78,7 +78,8 @@ def test_completions_get_verdicts_and_pass_at_k(problems: Path, tmp_path: Path) 
         ("Adding/0", 2, "passed"),
         ("Adding/1", 1, "compile_error"),
     ]
-    assert set(lines[0]) == {"task_id", "sample", "verdict", "detail", "strength", "isolation", "cpu_s", "wall_s"}
+    fields = {"task_id", "sample", "verdict", "detail", "reason", "strength", "isolation", "cpu_s", "wall_s"}
+    assert set(lines[0]) == fields
     assert (summary["problems"], summary["samples"]) == (2, 5)
     assert summary["verdicts"] == {"passed": 3, "wrong_answer": 1, "compile_error": 1}
     # By hand: 2 of 3 and 1 of 2 pass; two draws miss with chance 0 of 3 and 0 of 1.
@@ -142,6 +143,8 @@ def test_problem_without_tests_is_unjudged_and_says_so(tmp_path: Path) -> None:
     status, summary, _ = run("--problems", path, "--completions", completions, "--out", out, form="polytune")
     assert (status, summary["pass_at"]) == (1, {})
     assert summary["unjudged"] == {"not judged: the problem has no tests; give problems that have some": 1}
+    (line,) = verdict_lines(out)
+    assert line["reason"] == reason_in_words(line["detail"]) == "no_tests"
 
 
 def test_missing_compiler_leaves_samples_unjudged_with_the_remedy(
@@ -165,6 +168,7 @@ def test_missing_compiler_leaves_samples_unjudged_with_the_remedy(
     assert (status, summary["verdicts"]) == (1, {"passed": 1, "unjudged": 1})
     (reason,) = summary["unjudged"]
     assert "apt-get install default-jdk-headless" in reason
+    assert [line["reason"] for line in verdict_lines(out)] == ["toolchain_missing", None]
 
 
 CODEREVAL = {
@@ -187,6 +191,8 @@ def test_codereval_s_own_results_are_imported_and_anything_else_is_not_judged(tm
     assert lines[0]["detail"] == "imported: CoderEval's own run, return code 0"
     assert {line["strength"] for line in lines} == {"none"}
     assert lines[2]["detail"].startswith("not judged: needs CoderEval's project environments")
+    assert [line["reason"] for line in lines] == [None, None, "needs_project"]
+    assert reason_in_words(lines[2]["detail"]) == "needs_project"
     assert (summary["pass_at"], summary["isolation"]) == ({"1": 0.5}, "")
 
 

@@ -22,8 +22,9 @@ from attacks import ATTACKS
 from attacks.hostile import HONEST, HONEST_CLASS, PROBLEMS, Attack
 from attacks.planted import Plants, descendants
 from evaluators.isolation import kernel
+from evaluators.languages.warm import InfrastructureFault
 from evaluators.sandbox.bench import Bench
-from evaluators.sandbox.records import InfrastructureFault, Isolation, Limits
+from evaluators.sandbox.records import Isolation, Limits
 from evaluators.sandbox.running import run
 from evaluators.sandbox.verdicts import find
 

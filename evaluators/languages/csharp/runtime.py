@@ -9,16 +9,14 @@ import os
 import subprocess
 from pathlib import Path
 
-from evaluators.sandbox.languages.compilers import COMPILE_TIMEOUT_S, CompileServer
-from evaluators.sandbox.languages.outcomes import Command, Rejected
-from evaluators.sandbox.languages.python import shared_libraries
-from evaluators.sandbox.languages.remote import RemoteJudge
-from evaluators.sandbox.records import InfrastructureFault, Limits
-from evaluators.sandbox.toolchains import mono_tools
-from evaluators.sandbox.warm import WarmProcess
-from tasks.records import CallTests, CodeTests, Language
+from evaluators.languages.braced.compilers import COMPILE_TIMEOUT_S, CompileServer
+from evaluators.languages.braced.remote import RemoteJudge
+from evaluators.languages.csharp.stubs import STUBS
+from evaluators.languages.csharp.toolchain import mono_tools
+from evaluators.languages.runtimes import Command, Rejected, RuntimeSupport, shared_libraries
+from evaluators.languages.warm import InfrastructureFault, WarmProcess
+from tasks.records import CallTests, CodeTests
 
-NEEDS_PROC = True
 _HERE = Path(__file__).parent
 _LIBRARY, _CODEC, _DRIVER, _BRIDGE, _SERVER = (
     _HERE / name
@@ -54,7 +52,7 @@ class CSharpRuntime:
         subprocess.run(["chmod", "-R", "a+rX", "--", str(tools)], check=True)
         argv = (self._mono, str(server), self._mcs, str(library), str(tools))
         log = tools / "csharp.log"
-        self._server = CompileServer(WarmProcess(argv, env=self._env, log=log), language=Language.CSHARP)
+        self._server = CompileServer(WarmProcess(argv, env=self._env, log=log), rules=STUBS)
 
     def _build(self, target: Path, *sources: Path) -> Path:
         kind = "library" if target.suffix == ".dll" else "exe"
@@ -70,7 +68,7 @@ class CSharpRuntime:
             raise InfrastructureFault(f"this mono does not compile {target.name}: {said}")
         return target
 
-    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, limits: Limits) -> Command | Rejected:
+    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, memory_mb: int) -> Command | Rejected:
         """Compile the program, with its tests unless they run apart."""
         program = self._server.compile(source, tests=tests)
         if isinstance(program, Rejected):
@@ -80,8 +78,8 @@ class CSharpRuntime:
             return together
         return Command(
             argv=(self._mono, str(self._driver)),
-            env=(("MONO_GC_PARAMS", f"max-heap-size={limits.memory_mb}m"), ("MONO_DISABLE_SHARED_AREA", "1")),
-            data_bytes=limits.memory_mb * 2**20 + _OUTSIDE_HEAP_BYTES,
+            env=(("MONO_GC_PARAMS", f"max-heap-size={memory_mb}m"), ("MONO_DISABLE_SHARED_AREA", "1")),
+            data_bytes=memory_mb * 2**20 + _OUTSIDE_HEAP_BYTES,
             program=program,
             tests=together,
         )
@@ -95,4 +93,6 @@ class CSharpRuntime:
         self._server.close()
 
 
-__all__ = ["NEEDS_PROC", "CSharpRuntime", "readable_paths"]
+RUNTIME = RuntimeSupport(readable=readable_paths, needs_proc=True, start=CSharpRuntime)
+
+__all__ = ["RUNTIME", "CSharpRuntime", "readable_paths"]

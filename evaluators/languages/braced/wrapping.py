@@ -1,4 +1,4 @@
-"""Makes a compilable file of what a model writes in Java or C#: bare methods, or a whole class.
+"""Makes a compilable file of what a model writes in a braced language: bare methods, or a whole class.
 
 One decision: structure is read from a copy of the source in which comments and literals are blanked,
 and nothing is moved to another line, so that a compiler's line numbers are the program's own.
@@ -7,14 +7,16 @@ and nothing is moved to another line, so that a compiler's line numbers are the 
 import re
 from dataclasses import dataclass
 
-from tasks.records import Language
-
 CLASS_NAME = "Candidate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Dialect:
-    """What wrapping must know of a language."""
+class Wrapping:
+    """What wrapping must know of a language.
+
+    `provided` are imports that every program gets; `blanked` comments and literals; `imported` an import of a
+    program's own, `dropped` what names the file's package.
+    """
 
     provided: tuple[str, ...]
     blanked: re.Pattern[str]
@@ -23,30 +25,9 @@ class _Dialect:
     nested_classes_need_static: bool
 
 
-_COMMENT = r"//[^\n]*|/\*.*?\*/"
-_PLAIN_LITERALS = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
-_DIALECTS = {
-    Language.JAVA: _Dialect(
-        provided=("import java.util.*;", "import java.util.function.*;", "import java.util.stream.*;"),
-        blanked=re.compile(rf"{_COMMENT}|\"\"\".*?\"\"\"|{_PLAIN_LITERALS}", re.DOTALL),
-        imported=re.compile(r"\bimport\s+(?:static\s+)?[\w.]+(?:\s*\.\s*\*)?\s*;"),
-        dropped=re.compile(r"\bpackage\s+[\w.]+\s*;"),
-        nested_classes_need_static=True,
-    ),
-    Language.CSHARP: _Dialect(
-        provided=(
-            "using System;",
-            "using System.Collections.Generic;",
-            "using System.Linq;",
-            "using System.Text;",
-            "using System.Text.RegularExpressions;",
-        ),
-        blanked=re.compile(rf"{_COMMENT}|(?:@\$|\$@|@)\"(?:\"\"|[^\"])*\"|{_PLAIN_LITERALS}", re.DOTALL),
-        imported=re.compile(r"\busing\s+(?:static\s+)?(?:\w+\s*=\s*)?[\w.]+(?:<[\w.,\s<>]*>)?\s*;"),
-        dropped=re.compile(r"\bnamespace\s+[\w.]+\s*;"),
-        nested_classes_need_static=False,
-    ),
-}
+COMMENT = r"//[^\n]*|/\*.*?\*/"
+PLAIN_LITERALS = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+"""Patterns of what every braced language blanks, for their `Wrapping`s."""
 _TYPE = re.compile(r"\b(?:class|interface|enum|struct|record|namespace)\s+\w")
 _CLASS = re.compile(r"(?:\b(?:public|private|protected|abstract|final|static)\s+)*\bclass\s+\w")
 
@@ -59,19 +40,18 @@ class _Piece:
     header: str
 
 
-def wrap(source: str, *, language: Language) -> str:
+def wrap(source: str, *, rules: Wrapping) -> str:
     """Give a program the language's usual imports, and a class around it if it is bare methods.
 
     Classes that stand beside bare methods become nested ones. Imports of the program's own go to the
     head of the file, once each; a `package` line, or a namespace for the whole file, is dropped.
     """
-    dialect = _DIALECTS[language]
-    body, imports = _take_imports(source, language=language)
-    head = " ".join(dict.fromkeys((*dialect.provided, *imports)))
-    pieces = _pieces(blank(body, language=language))
+    body, imports = _take_imports(source, rules=rules)
+    head = " ".join(dict.fromkeys((*rules.provided, *imports)))
+    pieces = _pieces(blank(body, rules=rules))
     if pieces and all(_TYPE.search(piece.header) for piece in pieces):
         return f"{head} {body}\n"
-    if dialect.nested_classes_need_static:
+    if rules.nested_classes_need_static:
         body = _nested_static(body, pieces)
     return f"{head} public class {CLASS_NAME} {{ {body}\n}}\n"
 
@@ -80,18 +60,18 @@ def _spaces(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
-def blank(source: str, *, language: Language) -> str:
+def blank(source: str, *, rules: Wrapping) -> str:
     """The source with comments and literals blanked, every character at its place."""
-    return _DIALECTS[language].blanked.sub(_spaces, source)
+    return rules.blanked.sub(_spaces, source)
 
 
-def _take_imports(source: str, *, language: Language) -> tuple[str, list[str]]:
+def _take_imports(source: str, *, rules: Wrapping) -> tuple[str, list[str]]:
     """Blank the imports before the first block in place, and return them with normalised spaces."""
-    dialect, masked = _DIALECTS[language], blank(source, language=language)
+    masked = blank(source, rules=rules)
     first_block = masked.find("{")
     limit = len(masked) if first_block < 0 else first_block
     imports, body = [], source
-    for pattern, kept in ((dialect.imported, True), (dialect.dropped, False)):
+    for pattern, kept in ((rules.imported, True), (rules.dropped, False)):
         for match in pattern.finditer(masked, 0, limit):
             if kept:
                 imports.append(" ".join(source[match.start() : match.end()].split()))
@@ -129,4 +109,4 @@ def _nested_static(body: str, pieces: list[_Piece]) -> str:
     return body
 
 
-__all__ = ["CLASS_NAME", "blank", "wrap"]
+__all__ = ["CLASS_NAME", "COMMENT", "PLAIN_LITERALS", "Wrapping", "blank", "wrap"]

@@ -12,9 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evaluators.sandbox.records import InfrastructureFault
-
 _LONGEST_ANSWER = 10_000_000
+
+
+class InfrastructureFault(Exception):
+    """The harness failed (a warm process died, a driver did not start): never the candidate's fault."""
 
 
 class WarmProcess:
@@ -92,4 +94,4 @@ class WarmProcess:
         self._process.stdout.close()
 
 
-__all__ = ["WarmProcess"]
+__all__ = ["InfrastructureFault", "WarmProcess"]

@@ -8,13 +8,12 @@ of their problem.
 import json
 
 from evaluators.isolation.values import Encoded
-from evaluators.sandbox.languages.outcomes import Rejected
-from evaluators.sandbox.languages.remote import RemoteJudge
-from evaluators.sandbox.languages.stubs import closing_braces, stub_source
-from evaluators.sandbox.languages.wrapping import wrap
-from evaluators.sandbox.records import InfrastructureFault
-from evaluators.sandbox.warm import WarmProcess
-from tasks.records import CallTests, CodeTests, Language
+from evaluators.languages.braced.remote import RemoteJudge
+from evaluators.languages.braced.stubs import StubRules, closing_braces, stub_source
+from evaluators.languages.braced.wrapping import wrap
+from evaluators.languages.runtimes import Rejected
+from evaluators.languages.warm import InfrastructureFault, WarmProcess
+from tasks.records import CallTests, CodeTests
 
 COMPILE_TIMEOUT_S = 60.0
 _MOST_JUDGES = 256
@@ -23,9 +22,9 @@ _MOST_JUDGES = 256
 class CompileServer:
     """A language's warm process; `CompileServer.java` and `.cs` say what it is asked."""
 
-    def __init__(self, server: WarmProcess, *, language: Language) -> None:
+    def __init__(self, server: WarmProcess, *, rules: StubRules) -> None:
         """Take over a process that was just started."""
-        self._server, self._language = server, language
+        self._server, self._rules = server, rules
         self._judges: dict[tuple[str, str], RemoteJudge | Rejected] = {}
         self._opened = 0
 
@@ -46,7 +45,7 @@ class CompileServer:
     def compile(self, source: str, *, tests: CallTests | CodeTests) -> Encoded | Rejected:
         """Compile a program alone; what tests in its class would close is closed."""
         if isinstance(tests, CodeTests):
-            source = f"{source}\n{'}' * closing_braces(tests.code, language=self._language)}"
+            source = f"{source}\n{'}' * closing_braces(tests.code, rules=self._rules.wrapping)}"
         return self._compiled(source)
 
     def compile_with(self, source: str, tests: CodeTests) -> Encoded | Rejected:
@@ -54,7 +53,7 @@ class CompileServer:
         return self._compiled(f"{source}\n{tests.code}")
 
     def _compiled(self, source: str) -> Encoded | Rejected:
-        said = self._ask("compile", wrap(source, language=self._language))
+        said = self._ask("compile", wrap(source, rules=self._rules.wrapping))
         if isinstance(said, Rejected):
             return said
         compiled: Encoded = json.loads(said)
@@ -70,12 +69,12 @@ class CompileServer:
         return self._judges[key]
 
     def _new_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
-        stub = stub_source(preamble, tests.code, language=self._language)
+        stub = stub_source(preamble, tests.code, rules=self._rules)
         if isinstance(stub, Rejected):
             return stub
         self._opened += 1
         name = str(self._opened)
-        said = self._ask("judge", name, wrap(stub, language=self._language))
+        said = self._ask("judge", name, wrap(stub, rules=self._rules.wrapping))
         return said if isinstance(said, Rejected) else RemoteJudge(self._server, name)
 
     def _forget(self) -> None:

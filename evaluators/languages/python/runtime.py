@@ -11,6 +11,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from evaluators.languages.runtimes import RuntimeSupport, shared_libraries
+
 PYTHON = os.path.realpath(sys.executable)  # past the virtual environment
 _OFFERED = ("numpy",)
 
@@ -23,13 +25,6 @@ def readable_paths() -> tuple[str, ...]:
         *shared_libraries(),
         "/usr/share/zoneinfo",
     )
-
-
-def shared_libraries() -> tuple[str, ...]:
-    """The folders in which this machine's dynamic linker looks."""
-    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    folders = (f"/usr/lib/{multiarch}", f"/lib/{multiarch}") if multiarch else ("/usr/lib", "/lib")
-    return (*folders, "/usr/lib64", "/lib64", "/etc/ld.so.cache")
 
 
 def offer_packages(folder: Path) -> tuple[str, ...]:
@@ -49,4 +44,6 @@ def offer_packages(folder: Path) -> tuple[str, ...]:
     return tuple(real)
 
 
-__all__ = ["PYTHON", "offer_packages", "readable_paths", "shared_libraries"]
+RUNTIME = RuntimeSupport(readable=readable_paths, needs_proc=False, start=None)
+
+__all__ = ["PYTHON", "RUNTIME", "offer_packages", "readable_paths"]

@@ -1,39 +1,34 @@
-"""Reading code: one flat tree of a program for all who compare its shape, and whether it parses.
+"""Code as trees: one flat tree of a program for all who compare its shape.
 
 One decision: a tree-sitter tree is copied at once, by a cursor, into flat lists in reading order.
 Nothing walks a tree by recursion, so an output of 3,000 nested brackets is scored like any other.
 """
 
-import ast
-import warnings
+import importlib
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 
 import tree_sitter
-import tree_sitter_c_sharp
-import tree_sitter_java
-import tree_sitter_python
 
-from tasks.records import Language
-
-_GRAMMARS = {
-    Language.PYTHON: tree_sitter_python.language,
-    Language.JAVA: tree_sitter_java.language,
-    Language.CSHARP: tree_sitter_c_sharp.language,
-}
-
-# A literal is one value, as in the reference implementation of CodeBLEU.
-_LITERALS = frozenset({"string", "string_literal", "character_literal"})
-_COMMENTS = frozenset({"comment", "line_comment", "block_comment", "line_continuation"})
-_BODIES = frozenset({"class_body", "declaration_list"})
 _KEPT_MARKS = frozenset({"=", "else"})
 """Of keywords and punctuation, what the reading of dataflow looks for."""
 _ERROR = 65535
 """tree-sitter's symbol of text that fits no rule."""
 
-# Problems ask for bare methods; a constructor is only grammatical inside a class.
-_WRAPPER_HEAD, _WRAPPER_TAIL = b"class Wrapper {\n", b"\n}"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrammarSource:
+    """Where a language's grammar comes from, and what it calls the things that are read apart.
+
+    `package` is the distribution, whose version is part of scores' signatures. `comments` are the kinds of
+    nodes that say nothing; `literals` those that are one value, as in the reference implementation of
+    CodeBLEU, whatever they are made of.
+    """
+
+    package: str
+    comments: frozenset[str]
+    literals: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +36,7 @@ class Grammar:
     """A language's grammar with its names by number, which spares a string for each node.
 
     `kept` are the kinds that a `SyntaxTree` holds even as leaves without a field, `remarks` those that may be
-    comments or docstrings.
+    comments or docstrings, `literals` those that are one value.
     """
 
     language: tree_sitter.Language
@@ -49,6 +44,7 @@ class Grammar:
     named: tuple[bool, ...]
     kept: tuple[bool, ...]
     remarks: frozenset[int]
+    literals: frozenset[str]
     fields: tuple[str, ...]
 
 
@@ -84,72 +80,33 @@ class SyntaxTree:
         return next((child for child in self.children(node) if self.fields[child] == field), None)
 
 
-def parses(code: str, *, language: Language) -> bool:
-    """Whether `code` is a program that the language's grammar accepts.
-
-    Python is judged by the interpreter's own `ast`; Java and C# by tree-sitter, as they stand or as
-    the members of a class, since our problems ask for bare static methods. An output without any
-    code (empty, or comments alone) is not a program, though grammars accept it.
-    """
-    if language is Language.PYTHON:
-        return _python_parses(code)
-    source = code.encode("utf-8", errors="replace")
-    root: tree_sitter.Node | None = parse(source, language=language)
-    if root is not None and root.has_error:
-        root = _wrapper_body(parse(_WRAPPER_HEAD + source + _WRAPPER_TAIL, language=language))
-    return root is not None and any(c.type not in _COMMENTS and c.type not in {"{", "}"} for c in root.children)
-
-
-def parse(source: bytes, *, language: Language) -> tree_sitter.Node:
-    """The root of tree-sitter's own tree."""
-    return parser(language).parse(source).root_node
-
-
-def read_tree(code: str, *, language: Language) -> SyntaxTree:
-    """The tree of `code` as it stands, broken or not."""
-    source = code.encode("utf-8", errors="replace")
-    return _flatten(parse(source, language=language), source, grammar_of(language))
-
-
 @cache
-def grammar_of(language: Language) -> Grammar:
-    """The grammar of a language."""
-    made = tree_sitter.Language(_GRAMMARS[language]())
+def grammar_of(source: GrammarSource) -> Grammar:
+    """The grammar itself, loaded once a process."""
+    made = tree_sitter.Language(importlib.import_module(source.package.replace("-", "_")).language())
     kinds = range(made.node_kind_count)
     return Grammar(
         language=made,
         kinds=tuple(made.node_kind_for_id(number) or "" for number in kinds),
         named=tuple(made.node_kind_is_named(number) for number in kinds),
         kept=tuple(made.node_kind_is_named(n) or made.node_kind_for_id(n) in _KEPT_MARKS for n in kinds),
-        remarks=frozenset(n for n in kinds if made.node_kind_for_id(n) in {*_COMMENTS, "expression_statement"}),
+        remarks=frozenset(n for n in kinds if made.node_kind_for_id(n) in {*source.comments, "expression_statement"}),
+        literals=source.literals,
         fields=tuple(made.field_name_for_id(number) or "" for number in range(made.field_count + 1)),
     )
 
 
-def parser(language: Language) -> tree_sitter.Parser:
-    """A parser of the language's grammar."""
-    return tree_sitter.Parser(grammar_of(language).language)
+def parser_of(source: GrammarSource) -> tree_sitter.Parser:
+    """A parser of a grammar."""
+    return tree_sitter.Parser(grammar_of(source).language)
 
 
-def _python_parses(code: str) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return bool(ast.parse(code).body)
-        # ValueError: a NUL byte; MemoryError and RecursionError: nesting beyond the parser's stack.
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            return False
+def parse_with(grammar: GrammarSource, source: bytes) -> tree_sitter.Node:
+    """The root of tree-sitter's own tree."""
+    return parser_of(grammar).parse(source).root_node
 
 
-def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
-    """The body of the wrapper class, unless the code breaks out of it (`} class Other {`)."""
-    if root.has_error or root.named_child_count != 1:
-        return None
-    declaration = root.named_children[0]
-    return next((child for child in declaration.children if child.type in _BODIES), None)
-
-
-def _flatten(root: tree_sitter.Node, source: bytes, grammar: Grammar) -> SyntaxTree:
+def flatten(root: tree_sitter.Node, source: bytes, grammar: Grammar) -> SyntaxTree:
     """Copy the tree below `root`, hashing the shape of every node as it is left."""
     tree = SyntaxTree()
     kinds, fields, names, ends = tree.kinds, tree.fields, tree.names, tree.ends
@@ -172,7 +129,7 @@ def _flatten(root: tree_sitter.Node, source: bytes, grammar: Grammar) -> SyntaxT
                 fields.append(grammar.fields[place])
                 ends.append(len(ends) + 1)
                 if inner:
-                    names.append(_text(node, source) if kind in _LITERALS and _is_whole(node) else "")
+                    names.append(_text(node, source) if kind in grammar.literals and _is_whole(node) else "")
                     opened.append((len(ends) - 1, place, number))
                     printed.append([])
                     continue
@@ -217,3 +174,6 @@ def _is_remark(node: tree_sitter.Node) -> bool:
     if node.type != "expression_statement":
         return True
     return node.child_count == 1 and node.children[0].type == "string"
+
+
+__all__ = ["Grammar", "GrammarSource", "SyntaxTree", "flatten", "grammar_of", "parse_with", "parser_of"]

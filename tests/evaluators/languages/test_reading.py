@@ -5,9 +5,7 @@ from collections import Counter
 
 import pytest
 
-from evaluators.similarity import parses
-from evaluators.similarity.dataflow import extract_flows
-from evaluators.similarity.syntax import parse, read_tree
+from evaluators.languages.reading import extract_flows, parse, parses, read_tree
 from tasks.records import Language
 
 

@@ -12,14 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evaluators.similarity.syntax import SyntaxTree
-from tasks.records import Language
+from evaluators.languages.syntax import SyntaxTree
 
 Flow = tuple[int, str, tuple[int, ...]]
 """A name, how its value arises, and the names it arises from; names are numbered as they appear."""
 
 _LOOPS_READ_TWICE = 4
-_TUPLES = frozenset({"pattern_list", "tuple_pattern", "expression_list", "tuple"})
 
 
 @dataclass(slots=True)
@@ -39,7 +37,7 @@ class _Edge:
 
 
 @dataclass(slots=True)
-class _Reading:
+class Reading:
     """What one tree has shown so far.
 
     `used` are the places that a value was read from, `values` the origin of each name's value here,
@@ -47,7 +45,7 @@ class _Reading:
     """
 
     tree: SyntaxTree
-    rules: "Mapping[str, _Rule]"
+    rules: "Mapping[str, Rule]"
     edges: dict[int, _Edge] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
     values: dict[str, _Origin] = field(default_factory=dict)
@@ -93,19 +91,19 @@ class _Reading:
         edge.has_source = edge.has_source or has_source
 
 
-_Walk = Generator["_Walk", None, None]
+Walk = Generator["Walk", None, None]
 """A part of the walk; what it yields is walked before it goes on."""
-_Rule = Callable[[_Reading, int], _Walk]
+Rule = Callable[[Reading, int], Walk]
 
 
-def extract_flows(tree: SyntaxTree, *, language: Language) -> Counter[Flow]:
+def flows_of(tree: SyntaxTree, *, rules: Mapping[str, Rule]) -> Counter[Flow]:
     """The flows of a program, with names numbered in the order in which the flows bring them up.
 
-    Empty where no value flows from one place to another.
+    `rules` say how nodes of some kinds are read. Empty where no value flows from one place to another.
     """
-    reading = _Reading(tree=tree, rules=_RULES[language])
+    reading = Reading(tree=tree, rules=rules)
     # The walk is driven by a stack of our own: code nests deeper than Python's stack allows.
-    stack = [_walk(reading, 0, tree.ends[0])]
+    stack = [walk(reading, 0, tree.ends[0])]
     while stack:
         inner = next(stack[-1], None)
         if inner is None:
@@ -122,7 +120,7 @@ def extract_flows(tree: SyntaxTree, *, language: Language) -> Counter[Flow]:
     return Counter(flows)
 
 
-def _walk(reading: _Reading, start: int, stop: int) -> _Walk:
+def walk(reading: Reading, start: int, stop: int) -> Walk:
     """Read the nodes from `start` to `stop`."""
     tree, rules = reading.tree, reading.rules
     kinds, names, ends = tree.kinds, tree.names, tree.ends
@@ -139,7 +137,7 @@ def _walk(reading: _Reading, start: int, stop: int) -> _Walk:
             node = ends[node]
 
 
-def _read(reading: _Reading, place: int) -> None:
+def _read(reading: Reading, place: int) -> None:
     name = reading.tree.names[place]
     origin = reading.values.get(name)
     if origin is not None:
@@ -151,7 +149,7 @@ def _read(reading: _Reading, place: int) -> None:
         reading.assign(name, _Origin(place))
 
 
-def _write(reading: _Reading, targets: Sequence[int], values: Sequence[int], relation: str) -> None:
+def write(reading: Reading, targets: Sequence[int], values: Sequence[int], relation: str) -> None:
     """`targets` get their value from `values`, all of them places."""
     names = [reading.tree.names[value] for value in values]
     reading.used.update(values if targets else ())
@@ -160,10 +158,10 @@ def _write(reading: _Reading, targets: Sequence[int], values: Sequence[int], rel
         reading.assign(reading.tree.names[place], _Origin(place))
 
 
-def _write_in_c(reading: _Reading, target: int, value: int, relation: str) -> None:
-    """As `_write` for the nodes of a Java or C# assignment: a name counts once, and no value is no edge."""
+def write_distinct(reading: Reading, target: int, value: int, relation: str) -> None:
+    """As `write` for the nodes of an assignment in which a name counts once, and no value is no edge."""
     tree = reading.tree
-    targets, values = _places(tree, target), _places(tree, value)
+    targets, values = places(tree, target), places(tree, value)
     names = list(dict.fromkeys(tree.names[place] for place in values))
     reading.used.update(values if targets else ())
     for place in targets:
@@ -172,7 +170,7 @@ def _write_in_c(reading: _Reading, target: int, value: int, relation: str) -> No
         reading.assign(tree.names[place], _Origin(place))
 
 
-def _places(tree: SyntaxTree, node: int) -> list[int]:
+def places(tree: SyntaxTree, node: int) -> list[int]:
     """The leaves of `node` that can hold a value, in order of the text."""
     found, stop = [], tree.ends[node]
     while node < stop:
@@ -184,16 +182,45 @@ def _places(tree: SyntaxTree, node: int) -> list[int]:
     return found
 
 
-def _visit(reading: _Reading, node: int) -> _Walk:
-    return _walk(reading, node, reading.tree.ends[node])
+def visit(reading: Reading, node: int) -> Walk:
+    """The walk over one node."""
+    return walk(reading, node, reading.tree.ends[node])
 
 
-def _inside(reading: _Reading, node: int) -> _Walk:
+def inside(reading: Reading, node: int) -> Walk:
     """The walk over all children of a node that has a rule of its own."""
-    return _walk(reading, node + 1, reading.tree.ends[node])
+    return walk(reading, node + 1, reading.tree.ends[node])
 
 
-def _define(reading: _Reading, node: int) -> _Walk:
+def fork(reading: Reading, branches: Sequence[Sequence[int]], *, exhaustive: bool) -> Walk:
+    """Read branches, each from here; a name's value is then that of any, and of none unless `exhaustive`."""
+    ends: list[dict[str, _Origin]] = []
+    for nodes in branches:
+        reading.branches.append({})
+        for node in nodes:
+            yield visit(reading, node)
+        ends.append(reading.leave_branch())
+    for name in dict.fromkeys(name for end in ends for name in end):
+        before = reading.values.get(name)
+        origins = [end.get(name, before) for end in ends] + ([] if exhaustive else [before])
+        parts = tuple({id(origin): origin for origin in origins if origin is not None}.values())
+        reading.assign(name, parts[0] if len(parts) == 1 else _Origin(parts=parts))
+
+
+def repeat(reading: Reading, once: Callable[[], Walk]) -> Walk:
+    """Read a loop's part twice, unless it lies too deep."""
+    reading.loops += 1
+    for _ in range(2 if reading.loops <= _LOOPS_READ_TWICE else 1):
+        yield once()
+    reading.loops -= 1
+
+
+def repeat_whole(reading: Reading, node: int) -> Walk:
+    """The rule of a loop without a variable of its own."""
+    yield repeat(reading, lambda: inside(reading, node))
+
+
+def define(reading: Reading, node: int) -> Walk:
     """A declaration; C#'s grammar gives its value no field: it follows the "="."""
     tree = reading.tree
     name, value = tree.child(node, "name"), tree.child(node, "value")
@@ -203,157 +230,39 @@ def _define(reading: _Reading, node: int) -> _Walk:
         # What follows may be a keyword (`this`), which holds no value of a name; then the mark stands for it.
         value = next((child for child in children if signs and child > signs[0]), *signs[:1] or (None,))
     if value is not None:
-        yield _visit(reading, value)
+        yield visit(reading, value)
     target = children[0] if name is None else name
     if value is None:
-        _write(reading, _places(tree, target), (), "comesFrom")
+        write(reading, places(tree, target), (), "comesFrom")
     else:
-        _write_in_c(reading, target, value, "comesFrom")
+        write_distinct(reading, target, value, "comesFrom")
 
 
-def _assign_in_c(reading: _Reading, node: int) -> _Walk:
-    left, right = reading.tree.child(node, "left"), reading.tree.child(node, "right")
-    if left is None or right is None:
-        yield _inside(reading, node)
-        return
-    yield _visit(reading, right)
-    _write_in_c(reading, left, right, "computedFrom")
+def for_each(assign: Callable[[Reading, int, int], None]) -> Rule:
+    """The rule of a loop over items, whose variable gets them by `assign`."""
+
+    def rule(reading: Reading, node: int) -> Walk:
+        yield repeat(reading, lambda: _iterate(reading, node, assign))
+
+    return rule
 
 
-def _update(reading: _Reading, node: int) -> _Walk:
-    """`i++`: what is updated is computed from itself."""
-    _write_in_c(reading, node, node, "computedFrom")
-    yield from ()
-
-
-def _assign_in_python(reading: _Reading, node: int) -> _Walk:
-    """An annotation without a value (`x: int`) is none; in `for x in y`, y comes last."""
-    tree = reading.tree
-    left, right = tree.child(node, "left"), tree.child(node, "right")
-    if left is not None and right is not None:
-        yield _visit(reading, right)
-        _unpack(reading, left, right)
-
-
-def _unpack(reading: _Reading, left: int, right: int) -> None:
-    """`a, b = c, d` is two assignments."""
-    tree = reading.tree
-    pairs = [(left, right)]
-    if tree.kinds[left] in _TUPLES and tree.kinds[right] in _TUPLES:
-        marks = {",", "(", ")"}
-        sides = [[c for c in tree.children(side) if tree.kinds[c] not in marks] for side in (left, right)]
-        if len(sides[0]) == len(sides[1]):
-            pairs = list(zip(*sides, strict=True))
-    for target, value in pairs:
-        _write(reading, _places(tree, target), _places(tree, value), "computedFrom")
-
-
-def _branch_in_c(reading: _Reading, node: int) -> _Walk:
-    """Condition and consequence, then the alternative, which begins anew; all ends are possible."""
-    children, kinds = reading.tree.children(node), reading.tree.kinds
-    split = next((i for i, child in enumerate(children) if kinds[child] in {"if_statement", "else"}), len(children))
-    # With an alternative too, what was before stays possible, as in the reference implementation.
-    yield _fork(reading, [children[:split], *([child] for child in children[split:])], exhaustive=False)
-
-
-def _branch_in_python(reading: _Reading, node: int) -> _Walk:
-    children, kinds = reading.tree.children(node), reading.tree.kinds
-    clauses = [child for child in children if kinds[child] in {"elif_clause", "else_clause"}]
-    first = [child for child in children if kinds[child] not in {"elif_clause", "else_clause"}]
-    exhaustive = any(kinds[child] == "else_clause" for child in clauses)
-    yield _fork(reading, [first, *([child] for child in clauses)], exhaustive=exhaustive)
-
-
-def _fork(reading: _Reading, branches: Sequence[Sequence[int]], *, exhaustive: bool) -> _Walk:
-    """Read branches, each from here; a name's value is then that of any, and of none unless `exhaustive`."""
-    ends: list[dict[str, _Origin]] = []
-    for nodes in branches:
-        reading.branches.append({})
-        for node in nodes:
-            yield _visit(reading, node)
-        ends.append(reading.leave_branch())
-    for name in dict.fromkeys(name for end in ends for name in end):
-        before = reading.values.get(name)
-        origins = [end.get(name, before) for end in ends] + ([] if exhaustive else [before])
-        parts = tuple({id(origin): origin for origin in origins if origin is not None}.values())
-        reading.assign(name, parts[0] if len(parts) == 1 else _Origin(parts=parts))
-
-
-def _repeat(reading: _Reading, once: Callable[[], _Walk]) -> _Walk:
-    """Read a loop's part twice, unless it lies too deep."""
-    reading.loops += 1
-    for _ in range(2 if reading.loops <= _LOOPS_READ_TWICE else 1):
-        yield once()
-    reading.loops -= 1
-
-
-def _while(reading: _Reading, node: int) -> _Walk:
-    yield _repeat(reading, lambda: _inside(reading, node))
-
-
-def _for(reading: _Reading, node: int) -> _Walk:
-    """Read as it stands, then again what follows the declaration of the loop's variable, if it has one."""
-    tree = reading.tree
-    declared = {"local_variable_declaration", "variable_declaration"}
-    heads = [child for child in tree.children(node) if tree.kinds[child] in declared]
-    if not heads:
-        yield _inside(reading, node)
-        return
-    rest, stop = tree.ends[heads[0]], tree.ends[node]
-    yield _walk(reading, node + 1, rest)
-    yield _repeat(reading, lambda: _walk(reading, rest, stop))
-
-
-def _for_each(reading: _Reading, node: int) -> _Walk:
-    yield _repeat(reading, lambda: _iterate(reading, node))
-
-
-def _iterate(reading: _Reading, node: int) -> _Walk:
+def _iterate(reading: Reading, node: int, assign: Callable[[Reading, int, int], None]) -> Walk:
     """One round of a for-each loop: what is iterated, the loop's variable, the body."""
     tree = reading.tree
     target = tree.child(node, "left") or tree.child(node, "name")
     value = tree.child(node, "right") or tree.child(node, "value")
     if target is None or value is None:
-        yield _inside(reading, node)
+        yield inside(reading, node)
         return
-    yield _visit(reading, value)
-    if tree.kinds[node] == "for_statement":
-        _unpack(reading, target, value)
-    else:
-        _write_in_c(reading, target, value, "computedFrom")
+    yield visit(reading, value)
+    assign(reading, target, value)
     for child in tree.children(node):
         if tree.fields[child] in {"body", "alternative"}:
-            yield _visit(reading, child)
+            yield visit(reading, child)
 
 
-def _comprehend(reading: _Reading, node: int) -> _Walk:
-    """A comprehension's clauses come before the expression that uses their names."""
-    kinds = reading.tree.kinds
-    for child in sorted(reading.tree.children(node), key=lambda child: kinds[child] != "for_in_clause"):
-        yield _visit(reading, child)
-
-
-_IN_C: Mapping[str, _Rule] = {
-    "variable_declarator": _define,
-    "assignment_expression": _assign_in_c,
-    "if_statement": _branch_in_c,
-    "for_statement": _for,
-    "while_statement": _while,
-}
-_RULES: Mapping[Language, Mapping[str, _Rule]] = {
-    Language.JAVA: {**_IN_C, "update_expression": _update, "enhanced_for_statement": _for_each},
-    Language.CSHARP: {**_IN_C, "postfix_unary_expression": _update, "foreach_statement": _for_each},
-    Language.PYTHON: {
-        "default_parameter": _define,
-        "assignment": _assign_in_python,
-        "augmented_assignment": _assign_in_python,
-        "for_in_clause": _assign_in_python,
-        "if_statement": _branch_in_python,
-        "for_statement": _for_each,
-        "while_statement": _while,
-        "list_comprehension": _comprehend,
-        "set_comprehension": _comprehend,
-        "dictionary_comprehension": _comprehend,
-        "generator_expression": _comprehend,
-    },
-}
+__all__ = [
+    "Flow", "Reading", "Rule", "Walk", "define", "flows_of", "for_each", "fork", "inside", "places", "repeat",
+    "repeat_whole", "visit", "walk", "write", "write_distinct",
+]  # fmt: skip

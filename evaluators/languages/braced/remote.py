@@ -6,15 +6,12 @@ own protocol, so nothing is translated on the way.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
-from evaluators.sandbox.records import InfrastructureFault
-from evaluators.sandbox.warm import WarmProcess
+from evaluators.languages.runtimes import EndKind, JudgeEnd
+from evaluators.languages.warm import InfrastructureFault, WarmProcess
 
 _SILENCE_S = 60.0
 
-EndKind = Literal["passed", "failed", "raised", "memory", "missing", "endless", "unsayable"]
 _ENDS: dict[str, EndKind] = {
     "done": "passed",
     "failed": "failed",
@@ -24,14 +21,6 @@ _ENDS: dict[str, EndKind] = {
     "endless": "endless",
     "unsayable": "unsayable",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeEnd:
-    """How tests ended, and what to tell."""
-
-    kind: EndKind
-    text: str = ""
 
 
 class RemoteJudge:
@@ -75,4 +64,4 @@ def _end(word: str, rest: str) -> JudgeEnd:
     return JudgeEnd(kind=kind, text=rest)
 
 
-__all__ = ["JudgeEnd", "RemoteJudge"]
+__all__ = ["RemoteJudge"]

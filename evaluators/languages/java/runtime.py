@@ -12,16 +12,14 @@ import os
 import subprocess
 from pathlib import Path
 
-from evaluators.sandbox.languages.compilers import COMPILE_TIMEOUT_S, CompileServer
-from evaluators.sandbox.languages.outcomes import Command, Rejected
-from evaluators.sandbox.languages.python import shared_libraries
-from evaluators.sandbox.languages.remote import RemoteJudge
-from evaluators.sandbox.records import InfrastructureFault, Limits
-from evaluators.sandbox.toolchains import java_home_tool
-from evaluators.sandbox.warm import WarmProcess
-from tasks.records import CallTests, CodeTests, Language
+from evaluators.languages.braced.compilers import COMPILE_TIMEOUT_S, CompileServer
+from evaluators.languages.braced.remote import RemoteJudge
+from evaluators.languages.java.stubs import STUBS
+from evaluators.languages.java.toolchain import java_home_tool
+from evaluators.languages.runtimes import Command, Rejected, RuntimeSupport, shared_libraries
+from evaluators.languages.warm import InfrastructureFault, WarmProcess
+from tasks.records import CallTests, CodeTests
 
-NEEDS_PROC = False
 _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.glob("javatuples/*.java")),
@@ -72,7 +70,7 @@ class JavaRuntime:
         self._build(env)
         classes = (str(tools / "library"), str(tools / "ours"))
         argv = (java, *_SHORT_LIVED, _COMPILER_HEAP, "-cp", os.pathsep.join(classes), "CompileServer", *classes)
-        self._server = CompileServer(WarmProcess(argv, env=env, log=tools / "java.log"), language=Language.JAVA)
+        self._server = CompileServer(WarmProcess(argv, env=env, log=tools / "java.log"), rules=STUBS)
 
     def _build(self, env: dict[str, str]) -> None:
         javac, ours = str(Path(self._java).with_name("javac")), self._tools / "ours"
@@ -88,7 +86,7 @@ class JavaRuntime:
         (ours / "org").rename(self._tools / "library" / "org")  # what programs may be compiled against
         subprocess.run(["chmod", "-R", "a+rX", "--", str(self._tools)], check=True)
 
-    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, limits: Limits) -> Command | Rejected:
+    def prepare(self, source: str, *, tests: CallTests | CodeTests, apart: bool, memory_mb: int) -> Command | Rejected:
         """Compile the program, with its tests unless they run apart."""
         program = self._server.compile(source, tests=tests)
         if isinstance(program, Rejected):
@@ -98,9 +96,9 @@ class JavaRuntime:
             return together
         class_path = f"{self._tools / 'library'}{os.pathsep}{self._tools / 'ours'}"
         return Command(
-            argv=(self._java, *_CANDIDATE, f"-Xmx{limits.memory_mb}m", "-cp", class_path, "PolytuneDriver"),
+            argv=(self._java, *_CANDIDATE, f"-Xmx{memory_mb}m", "-cp", class_path, "PolytuneDriver"),
             env=(("LD_LIBRARY_PATH", str(Path(self._java).parent.parent / "lib")),),
-            data_bytes=limits.memory_mb * 2**20 + _OUTSIDE_HEAP_BYTES,
+            data_bytes=memory_mb * 2**20 + _OUTSIDE_HEAP_BYTES,
             program=program,
             tests=together,
         )
@@ -114,4 +112,6 @@ class JavaRuntime:
         self._server.close()
 
 
-__all__ = ["NEEDS_PROC", "JavaRuntime", "readable_paths"]
+RUNTIME = RuntimeSupport(readable=readable_paths, needs_proc=False, start=JavaRuntime)
+
+__all__ = ["RUNTIME", "JavaRuntime", "readable_paths"]

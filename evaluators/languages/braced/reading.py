@@ -1,0 +1,32 @@
+"""Whether a text is a program, where programs are classes and problems ask for bare methods.
+
+One decision: a text that does not parse as it stands is tried as the members of a class, since a constructor
+is only grammatical inside of one.
+"""
+
+import tree_sitter
+
+from evaluators.languages.syntax import GrammarSource, parse_with
+
+_WRAPPER_HEAD, _WRAPPER_TAIL = b"class Wrapper {\n", b"\n}"
+_BODIES = frozenset({"class_body", "declaration_list"})
+
+
+def parses_as_members(code: str, *, grammar: GrammarSource) -> bool:
+    """Whether the grammar accepts a text, as it stands or within a class, and there is code in it."""
+    source = code.encode("utf-8", errors="replace")
+    root: tree_sitter.Node | None = parse_with(grammar, source)
+    if root is not None and root.has_error:
+        root = _wrapper_body(parse_with(grammar, _WRAPPER_HEAD + source + _WRAPPER_TAIL))
+    return root is not None and any(c.type not in grammar.comments and c.type not in {"{", "}"} for c in root.children)
+
+
+def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
+    """The body of the wrapper class, unless the code breaks out of it (`} class Other {`)."""
+    if root.has_error or root.named_child_count != 1:
+        return None
+    declaration = root.named_children[0]
+    return next((child for child in declaration.children if child.type in _BODIES), None)
+
+
+__all__ = ["parses_as_members"]
