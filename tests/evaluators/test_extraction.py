@@ -3,7 +3,7 @@
 import pytest
 
 from evaluators.extraction import extract_program, extract_summary
-from evaluators.similarity import parses
+from evaluators.similarity.syntax import parses
 from tasks.records import CodeTests, Language, Problem
 
 PREAMBLE = 'import math\n\ndef helper(x):\n    return x + 1\n\ndef f(x):\n    """Add."""\n'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.extraction import extract_program
-from evaluators.similarity import parses
+from evaluators.similarity.syntax import parses
 from tasks.readers import Source, read_problems
 from tasks.records import Language, Problem, Track
 

@@ -5,9 +5,8 @@ from collections import Counter
 
 import pytest
 
-from evaluators.similarity import parses
 from evaluators.similarity.dataflow import extract_flows
-from evaluators.similarity.syntax import parse, read_tree
+from evaluators.similarity.syntax import parse, parses, read_tree
 from tasks.records import Language
 
 
