@@ -7,6 +7,7 @@ holds a known text; taken as text, such a file scores its own braces.
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Row = dict[str, object]
 _GZIP = b"\x1f\x8b"
 _SHOWN = 5
 """Faults of one kind that are told one by one."""
+_NOT_BLANK = re.compile(r"\S")
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
 
 
@@ -71,20 +73,27 @@ def shorten(faults: Sequence[str]) -> tuple[str, ...]:
 
 def holds_json(lines: Sequence[str], *, known: Callable[[Mapping[str, object]], bool]) -> bool:
     """Whether a file whose name does not say so is JSON all the same; `known` tells a row that holds a text."""
-    values = _stream("\n".join(lines)) if lines and lines[0].lstrip()[:1] in ("{", "[", "") else None
-    if values is not None:
-        rows = values[0] if len(values) == 1 and isinstance(values[0], list) else values
-        return bool(rows) and all(isinstance(row, dict) for row in rows)
+    try:
+        values = _values("\n".join(lines))
+    except TwiceError:
+        return True
+    if values:
+        return all(isinstance(value, dict) for _, value in values)
     return any(line.lstrip().startswith("{") and known(_object(line)) for line in lines)
 
 
 def read_rows(lines: Sequence[str], path: Path) -> Rows:
     """Rows of JSON lines, of one array, or of objects one after another over several lines."""
-    text = "\n".join(lines)
-    values = None if _is_json_lines(lines) else _stream(text)
+    try:
+        values = _values("\n".join(lines))
+    except TwiceError as error:
+        values = None
+        if not any(map(_object, lines)):
+            return Rows(faults=(f"{path}: {error}",))
+    blank = sum(not line.strip() for line in lines)
     if values is not None:
-        items = values[0] if len(values) == 1 and isinstance(values[0], list) else values
-        return _checked([(f"item {number}", value) for number, value in enumerate(items, 1)], path, blank=0)
+        by_line = len(values) == len(lines) - blank
+        return _checked(values, path, blank=blank if by_line else 0)
     found: list[tuple[str, object]] = []
     faults = []
     for number, line in enumerate(lines, 1):
@@ -94,7 +103,7 @@ def read_rows(lines: Sequence[str], path: Path) -> Rows:
             found.append((f"line {number}", json.loads(line, object_pairs_hook=_once)))
         except (ValueError, RecursionError) as error:
             faults.append(f"{path}: line {number}: is not JSON ({error})")
-    checked = _checked(found, path, blank=sum(not line.strip() for line in lines))
+    checked = _checked(found, path, blank=blank)
     return Rows(rows=checked.rows, blank=checked.blank, faults=(*shorten(faults), *checked.faults))
 
 
@@ -108,7 +117,7 @@ def _checked(found: Sequence[tuple[str, object]], path: Path, *, blank: int) -> 
     return Rows(rows=rows, blank=blank, faults=shorten(faults))
 
 
-class _Twice(ValueError):
+class TwiceError(ValueError):
     """A key that an object has twice, of which JSON's readers silently take the last."""
 
 
@@ -117,13 +126,8 @@ def _once(pairs: Sequence[tuple[str, object]]) -> Row:
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"the key {twice!r} is there twice; a key must name one value")
+        raise TwiceError(f"the key {twice!r} is there twice; a key must name one value")
     return row
-
-
-def _is_json_lines(lines: Sequence[str]) -> bool:
-    """Whether some line is an object by itself, so that a broken one has a line number."""
-    return any(_object(line) for line in lines if line.lstrip().startswith("{"))
 
 
 def _object(line: str) -> Row:
@@ -134,23 +138,28 @@ def _object(line: str) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def _stream(text: str) -> list[object] | None:
-    """JSON values one after another, None where something else is among them."""
+def _values(text: str) -> list[tuple[str, object]] | None:
+    """JSON values one after another, or those of the one array, with their places; None where anything else is there.
+
+    Raises:
+        TwiceError: if an object has a key twice.
+    """
     decoder = json.JSONDecoder(object_pairs_hook=_once)
-    values: list[object] = []
-    place, end = 0, len(text)
-    while True:
-        while place < end and text[place].isspace():
-            place += 1
-        if place == end:
-            return values
+    values: list[tuple[str, object]] = []
+    place, line = 0, 1
+    while (start := _NOT_BLANK.search(text, place)) is not None:
+        line += text.count("\n", place, start.start())
         try:
-            value, place = decoder.raw_decode(text, place)
-        except _Twice:
-            value, place = json.JSONDecoder().raw_decode(text, place)
+            value, place = decoder.raw_decode(text, start.start())
+        except TwiceError:
+            raise
         except (ValueError, RecursionError):
             return None
-        values.append(value)
+        values.append((f"line {line}", value))
+        line += text.count("\n", start.start(), place)
+    if len(values) == 1 and isinstance(values[0][1], list):
+        return [(f"item {number}", item) for number, item in enumerate(values[0][1], 1)]
+    return values
 
 
 def _undecodable(line: bytes, number: int, path: Path) -> str | None:
