@@ -14,11 +14,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from urllib.parse import urlsplit
 
+from evaluators.similarity.metric import JudgeSettings
 from evaluators.similarity.scored import MissingError, Scored, averaged
 
 PROMPT_VERSION = 1
@@ -34,17 +33,6 @@ _ATTEMPTS = 4
 _TIMEOUT_S = 120.0
 _LONGEST = 100_000
 """Characters of a text that are shown to a judge."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeSettings:
-    """Whom to ask: `url` is the endpoint's base, as in `http://localhost:8000/v1`; `cache` keeps its answers."""
-
-    url: str
-    model: str
-    cache: Path
-    runs: int = 3
-    concurrency: int = 4
 
 
 def score_judge(predictions: Sequence[str], references: Sequence[str], *, settings: JudgeSettings) -> Scored:

@@ -7,15 +7,15 @@ gives 0 for an empty output, also against an empty reference.
 
 from collections.abc import Sequence
 
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-
 from evaluators.similarity.alignment import edit_distance, is_too_long
 from evaluators.similarity.scored import Scored, averaged
 
 
 def score_bleu(predictions: Sequence[str], references: Sequence[str]) -> Scored:
     """SacreBLEU: the corpus with its defaults, each pair with the effective order (short texts)."""
+    # Imported here, as chrF's: a tenth of a second, which the table of metrics must not cost.
+    from sacrebleu.metrics.bleu import BLEU
+
     corpus, single = BLEU(), BLEU(effective_order=True)
     scores = [single.sentence_score(*pair).score for pair in _pairs(predictions, references)]
     total = corpus.corpus_score(predictions, [references]).score
@@ -28,6 +28,8 @@ def score_bleu(predictions: Sequence[str], references: Sequence[str]) -> Scored:
 
 def score_chrf(predictions: Sequence[str], references: Sequence[str]) -> Scored:
     """SacreBLEU's chrF2 (character 6-grams, no word n-grams)."""
+    from sacrebleu.metrics.chrf import CHRF
+
     metric = CHRF()
     scores = [metric.sentence_score(*pair).score for pair in _pairs(predictions, references)]
     total = metric.corpus_score(predictions, [references]).score

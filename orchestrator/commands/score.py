@@ -7,6 +7,7 @@ found first and told at once; then every pair gets a score or a note that says w
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,20 +15,42 @@ import typer
 
 if TYPE_CHECKING:
     from evaluators.similarity import JudgeSettings, Scores
-    from orchestrator.files.items import Pairs
+    from orchestrator.files.items import Form, Items, Pairs
     from tasks.records import Language
 
 EPILOG = (
     "Example: polytune score --predictions P.txt --references R.txt --metrics codebleu,bleu,exact_match --language java"
 )
-_TEXT = ("bleu", "chrf", "rouge_l", "exact_match")
-_CODE = ("codebleu", "bleu", "chrf", "exact_match")
+
+
+def _metrics_help() -> str:
+    """What can be asked for, as the table of metrics has it."""
+    from evaluators.similarity import METRICS, Need, command_metrics
+
+    needs = {
+        None: "Of {}",
+        Need.LANGUAGE: "with --language {}",
+        Need.MODEL: "with --model {}",
+        Need.JUDGE: "with --judge-url {}",
+        Need.WORDNET: "with WordNet's data {}",
+    }
+    parts = [
+        words.format(", ".join(name for name, metric in METRICS.items() if metric.needs is need))
+        for need, words in needs.items()
+    ]
+    usual, code = (",".join(command_metrics(written)) for written in ("prose", "code"))
+    return f"{'; '.join(parts)}. Default: {usual}, or {code} with --language. docs/metrics.md tells them apart."
 
 
 def score(
     predictions: Annotated[
         Path,
-        typer.Option("--predictions", metavar="P", help='Text, one item a line, or JSON lines with "text" and "id".'),
+        typer.Option(
+            "--predictions",
+            metavar="P",
+            help="Text, one item a line; CodeXGLUE's `id TAB text`; JSON lines, an array or a table with a text "
+            "(text, completion, solution, ...) and perhaps an id; gzipped or not.",
+        ),
     ],
     references: Annotated[
         Path,
@@ -38,14 +61,20 @@ def score(
         typer.Option(
             "--metrics",
             metavar="M,M",
-            help="Of bleu, chrf, rouge_1, rouge_2, rouge_l, meteor, meteor_exact_stem, exact_match, edit_similarity; "
-            "for code codebleu and its parts codebleu_ngram, codebleu_weighted, codebleu_syntax and "
-            "codebleu_dataflow; with a model bertscore, cosine, judge. "
-            f"Default: {','.join(_TEXT)}, or {','.join(_CODE)} with --language.",
+            help=_metrics_help(),
         ),
     ] = None,
     language: Annotated[
         str | None, typer.Option("--language", metavar="L", help="Of the code: python, java or csharp.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="F", help="How both files are read: auto, text, tab or json.")
+    ] = "auto",
+    predictions_key: Annotated[
+        str | None, typer.Option("--predictions-key", metavar="KEY", help="What holds the text in P's rows.")
+    ] = None,
+    references_key: Annotated[
+        str | None, typer.Option("--references-key", metavar="KEY", help="What holds the text in R's rows.")
     ] = None,
     model: Annotated[
         str | None,
@@ -77,15 +106,19 @@ def score(
     judge = None
     if judge_url is not None and judge_model is not None:
         judge = JudgeSettings(url=judge_url, model=judge_model, runs=judge_runs, cache=judge_cache)
-    names, spoken, pairs = _checked(
-        predictions, references, metrics=metrics, language=language, model=model, judge=judge, out=out
-    )
+    files = _files((predictions, predictions_key), (references, references_key), form=form)
+    names, spoken, pairs = _checked(files, metrics=metrics, language=language, model=model, judge=judge, out=out)
     try:
         scores = score_pairs(
             pairs.predictions, pairs.references, metrics=names, language=spoken, model=model, judge=judge
         )
     except MissingError as error:
         raise InputError(str(error)) from error
+    _tell(scores, names, pairs=pairs, out=out, json_=json_)
+
+
+def _tell(scores: "Scores", names: Sequence[str], *, pairs: "Pairs", out: Path | None, json_: bool) -> None:
+    """Write the figures where they are wanted, and on standard error what there is to know of them."""
     figures = _figures(scores, names)
     if out is not None:
         _write(out, pairs, scores, figures)
@@ -93,14 +126,37 @@ def score(
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     else:
         _print(figures, total=len(pairs.ids))
+    sys.stderr.write("".join(f"{note}\n" for note in pairs.notes))
     for name, notes in scores.notes.items():
         for note in notes:
             sys.stderr.write(f"{name}: not scored: {note}\n")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Both files, read as far as they could be."""
+
+    paths: tuple[Path, Path]
+    predictions: "Items"
+    references: "Items"
+    faults: tuple[str, ...]
+
+
+def _files(predictions: tuple[Path, str | None], references: tuple[Path, str | None], *, form: str) -> _Files:
+    from orchestrator.files.items import FORMS, read_items
+
+    known: Form = next((known for known in FORMS if known == form), "auto")
+    wrong = () if form in FORMS else (f"--format {form!r}: is unknown; the forms are {', '.join(FORMS)}",)
+    return _Files(
+        paths=(predictions[0], references[0]),
+        predictions=read_items(predictions[0], role="predictions", form=known, column=predictions[1]),
+        references=read_items(references[0], role="references", form=known, column=references[1]),
+        faults=wrong,
+    )
+
+
 def _checked(
-    predictions: Path,
-    references: Path,
+    files: _Files,
     *,
     metrics: str | None,
     language: str | None,
@@ -109,12 +165,12 @@ def _checked(
     out: Path | None,
 ) -> "tuple[tuple[str, ...], Language | None, Pairs]":
     """The metrics, the language and the pairs, or every fault of the request at once."""
-    from evaluators.similarity import METRICS, faults_of, missing
+    from evaluators.similarity import METRICS, command_metrics, faults_of, missing
     from orchestrator.errors import InputError
-    from orchestrator.files.items import pair, read_items
+    from orchestrator.files.items import pair
 
     spoken, faults = _language(language)
-    default = _CODE if language is not None else _TEXT
+    default = command_metrics("code" if language is not None else "prose")
     names = tuple(dict.fromkeys(n.strip() for n in metrics.split(",") if n.strip())) if metrics is not None else default
     if not names:
         faults.append(f"--metrics {metrics!r}: names no metric; the metrics are {', '.join(METRICS)}")
@@ -123,8 +179,8 @@ def _checked(
     faults += [fault for fault in known if language is None or spoken is not None or "needs --language" not in fault]
     if out is not None and (out.suffix != ".parquet" or not out.parent.is_dir()):
         faults.append(f"--out {out}: must be a file ending in .parquet in a folder that exists")
-    pairs, unpaired = pair(read_items(predictions), read_items(references), names=(predictions, references))
-    faults += [*unpaired, *missing(names, model=model)]
+    pairs, unpaired = pair(files.predictions, files.references, names=files.paths)
+    faults += [*files.faults, *unpaired, *missing(names, model=model)]
     if faults or pairs is None:
         raise InputError("\n".join([f"{len(faults)} faults", *(f"  {f}" for f in faults)]) if faults[1:] else faults[0])
     return names, spoken, pairs

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from evaluators.passk import pass_at_k
+from evaluators.similarity import headlines_of, stand_ins, title_of
 from orchestrator.ledger.progress import State
 from orchestrator.report.evidence import Arm, Evidence, Place
 from orchestrator.report.layout import count_nouns, say_state
@@ -18,25 +19,7 @@ from orchestrator.report.statistics import Interval, bootstrap_interval, wilson_
 from tasks.records import Task
 
 PASS = "pass@1"
-TITLES: Mapping[str, str] = {
-    PASS: "pass@1 %",
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "rouge_1": "ROUGE-1",
-    "rouge_2": "ROUGE-2",
-    "rouge_l": "ROUGE-L",
-    "meteor_exact_stem": "METEOR (exact, stem)",
-    "codebleu": "CodeBLEU",
-    "exact_match": "exact match %",
-    "edit_similarity": "edit similarity",
-}
-_HEADLINES: Mapping[Task, tuple[str, ...]] = {
-    Task.GENERATION: (PASS,),
-    Task.TRANSLATION: ("codebleu", PASS),
-    Task.SUMMARIZATION: ("bleu",),
-}
-_FALLBACKS = ("codebleu", "bleu", "chrf", "rouge_l", "edit_similarity", "exact_match")
-"""Tried in turn where a place has none of its headline metrics, as code without tests."""
+_PASS_TITLE = "pass@1 %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +60,7 @@ class Unscored:
 
 def title_metric(metric: str) -> str:
     """A metric as tables write it."""
-    return TITLES.get(metric, metric.replace("_", " "))
+    return _PASS_TITLE if metric == PASS else title_of(metric)
 
 
 def choose_measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -89,10 +72,12 @@ def choose_measures(evidence: Evidence) -> tuple[Measure, ...]:
 
 def _choose_metrics(evidence: Evidence, place: Place) -> tuple[str, ...]:
     present = list_metrics(evidence, place)
-    chosen = tuple(metric for metric in _HEADLINES[place.task] if metric in present)
+    headlines = (*headlines_of(place.task), *([PASS] if place.task is not Task.SUMMARIZATION else []))
+    chosen = tuple(metric for metric in headlines if metric in present)
     if chosen or not present:
-        return chosen or _HEADLINES[place.task][:1]
-    return tuple(metric for metric in _FALLBACKS if metric in present)[:1] or present[:1]
+        return chosen or headlines[:1]
+    # As code without tests.
+    return tuple(metric for metric in stand_ins() if metric in present)[:1] or present[:1]
 
 
 def list_metrics(evidence: Evidence, place: Place) -> tuple[str, ...]:
@@ -102,7 +87,7 @@ def list_metrics(evidence: Evidence, place: Place) -> tuple[str, ...]:
     names |= {name for key, cell in evidence.cells.items() if key[1:] == here for name in cell.corpus}
     if any(row.verdict is not None for key, rows in evidence.rows.items() if key[1:] == here for row in rows):
         names.add(PASS)
-    known = (PASS, *_FALLBACKS)
+    known = (PASS, *stand_ins())
     return tuple(sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name)))
 
 

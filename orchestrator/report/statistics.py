@@ -23,6 +23,9 @@ _MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"))
 """Bounds of Cliff's delta after Romano et al. 2006, as the founding study uses them."""
 
 
+Test = Literal["mcnemar", "wilcoxon", "wilcoxon-normal"]
+
+
 class Interval(NamedTuple):
     """A confidence interval; a pair, so that JSON writes it as a list."""
 
@@ -44,15 +47,18 @@ class Comparison:
 
     `effect` names the measure of which `effect_size` is the value and `ci` the 95 % interval:
     `odds_ratio` (above 1: a is higher) or `cliffs_delta` (above 0: a is higher). `magnitude` is the
-    usual word for the size of Cliff's delta, empty for odds ratios. `difference` is mean(a) -
-    mean(b) in the columns' own unit. `n` counts pairs; `dropped` ids without a finite value in both.
+    usual word for the size of Cliff's delta, empty for odds ratios. `form` says where the p-value comes from: the
+    exact distribution, the normal approximation (corrected for ties, not for continuity) or chi-square.
+    `difference` is mean(a) - mean(b) in the columns' own unit. `n` counts pairs; `dropped` ids without a finite value
+    in both. `constant` says that both columns hold one and the same value, so that no test could find a difference.
     """
 
     n: int
     dropped: int
-    test: Literal["mcnemar-exact", "mcnemar-chi2", "wilcoxon"]
+    test: Literal["mcnemar-exact", "mcnemar-chi2", "wilcoxon", "wilcoxon-normal"]
     statistic: float
     p_value: float
+    form: Literal["exact", "normal", "chi2"]
     effect: Literal["odds_ratio", "cliffs_delta"]
     effect_size: float
     ci: Interval | None
@@ -60,6 +66,7 @@ class Comparison:
     difference: float
     difference_ci: Interval | None
     note: str = ""
+    constant: bool = False
 
 
 def wilson_interval(successes: int, *, total: int, level: float = 0.95) -> Interval | None:
@@ -111,6 +118,17 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Benjamini and Hochberg's (1995) step-up adjustment of one family of p-values, in the order given."""
+    adjusted = [0.0] * len(p_values)
+    running = 1.0
+    ordered = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, index in reversed(list(enumerate(ordered, 1))):
+        running = min(running, len(p_values) / rank * p_values[index])
+        adjusted[index] = running
+    return tuple(adjusted)
+
+
 def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
     """P(a > b) - P(a < b) over all pairs of a value of a with one of b (Cliff 1993), -1 to 1.
 
@@ -132,13 +150,16 @@ def name_magnitude(delta: float) -> str:
     return next((word for bound, word in _MAGNITUDES if abs(delta) < bound), "large")
 
 
-def compare(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) -> Comparison | NotComparable:
+def compare(
+    a: Mapping[str, float], b: Mapping[str, float], *, test: Test | None = None, seed: int = 0
+) -> Comparison | NotComparable:
     """Test whether two columns of results differ, paired by id.
 
-    Columns that hold only 0 and 1 get McNemar's test (exact below 25 discordant pairs, else with
-    continuity correction) with the odds ratio (b + .5) / (c + .5), where b counts ids with only a
-    right and c those with only b right. All others get Wilcoxon's signed-rank test and Cliff's delta.
-    Ids without a finite value on both sides are dropped and counted.
+    `mcnemar` (exact below 25 discordant pairs, else with continuity correction) is for columns of 0 and 1 and comes
+    with the odds ratio (b + .5) / (c + .5), where b counts ids with only a right and c those with only b right.
+    `wilcoxon` is the signed-rank test, exact where that can be computed, and `wilcoxon-normal` its normal
+    approximation always; both come with Cliff's delta. Without a `test` columns of only 0 and 1 get the first and
+    all others the second. Ids without a finite value on both sides are dropped and counted.
     """
     shared = sorted(key for key in a.keys() & b.keys() if math.isfinite(a[key]) and math.isfinite(b[key]))
     dropped = len(a.keys() | b.keys()) - len(shared)
@@ -146,7 +167,11 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) ->
         return NotComparable(reason="no problem has a value on both sides", dropped=dropped)
     left, right = [float(a[key]) for key in shared], [float(b[key]) for key in shared]
     binary = set(left) | set(right) <= {0.0, 1.0}
-    parts = _mcnemar(left, right) if binary else _wilcoxon(left, right, seed=seed)
+    test = test or ("mcnemar" if binary else "wilcoxon")
+    if test == "mcnemar" and not binary:
+        return NotComparable(reason="McNemar's test is for columns of 0 and 1 alone", dropped=dropped)
+    normal = test == "wilcoxon-normal"
+    parts = _mcnemar(left, right) if test == "mcnemar" else _wilcoxon(left, right, normal=normal, seed=seed)
     # The mean of the differences, not the difference of the means: exactly 0 for equal columns.
     differences = [x - y for x, y in zip(left, right, strict=True)]
     return Comparison(
@@ -154,6 +179,7 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) ->
         dropped=dropped,
         difference=math.fsum(differences) / len(shared),
         difference_ci=bootstrap_interval(differences, seed=seed),
+        constant=len({*left, *right}) == 1,
         **parts,
     )
 
@@ -168,6 +194,7 @@ def _mcnemar(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
     statistic, p_value = (_binomial if exact else _chi_square)(only_a, only_b)
     return {
         "test": "mcnemar-exact" if exact else "mcnemar-chi2",
+        "form": "exact" if exact else "chi2",
         "statistic": statistic,
         "p_value": p_value,
         "effect": "odds_ratio",
@@ -195,14 +222,17 @@ def _chi_square(only_a: int, only_b: int) -> tuple[float, float]:
     return float(statistic), float(chi2.sf(statistic, 1))
 
 
-def _wilcoxon(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict[str, Any]:
+def _wilcoxon(left: Sequence[float], right: Sequence[float], *, normal: bool, seed: int) -> dict[str, Any]:
     # Nine decimals: differences that are equal on paper must tie, whatever float subtraction left.
     differences = [round(x - y, 9) for x, y in zip(left, right, strict=True)]
     unchanged = not any(differences)
-    statistic, p_value = (0.0, 1.0) if unchanged else _signed_rank(differences)
+    changed = [value for value in differences if value]
+    exact = not normal and _is_exact(changed)
+    statistic, p_value = (0.0, 1.0) if unchanged else _signed_rank(changed, exact=exact)
     delta = cliffs_delta(left, right)
     return {
-        "test": "wilcoxon",
+        "test": "wilcoxon-normal" if normal else "wilcoxon",
+        "form": "exact" if exact else "normal",
         "statistic": statistic,
         "p_value": p_value,
         "effect": "cliffs_delta",
@@ -213,10 +243,17 @@ def _wilcoxon(left: Sequence[float], right: Sequence[float], *, seed: int) -> di
     }
 
 
-def _signed_rank(differences: Sequence[float]) -> tuple[float, float]:
+def _is_exact(changed: Sequence[float]) -> bool:
+    """Whether the exact distribution is computed: of up to 50 differences, with ties (all signs tried) of up to 13."""
+    ties = len({abs(value) for value in changed}) < len(changed)
+    return len(changed) <= (13 if ties else 50)
+
+
+def _signed_rank(changed: Sequence[float], *, exact: bool) -> tuple[float, float]:
     from scipy.stats import wilcoxon
 
-    result = wilcoxon([value for value in differences if value])
+    # scipy's own choice is exact under the same conditions; it then also knows what to do with ties.
+    result = wilcoxon(changed, method="auto" if exact else "asymptotic")
     return float(result.statistic), float(result.pvalue)
 
 
@@ -259,6 +296,8 @@ __all__ = [
     "Comparison",
     "Interval",
     "NotComparable",
+    "Test",
+    "benjamini_hochberg",
     "bootstrap_interval",
     "cliffs_delta",
     "compare",

@@ -44,7 +44,12 @@ _SAMPLE_COUNTS = (5, 10, 100)
 """The k of pass@k that the detail table adds where there are enough samples."""
 
 
-_TESTS = {"mcnemar-exact": "McNemar, exact", "mcnemar-chi2": "McNemar, χ²", "wilcoxon": "Wilcoxon"}
+_TESTS = {
+    "mcnemar-exact": "McNemar, exact",
+    "mcnemar-chi2": "McNemar, χ²",
+    "wilcoxon": "Wilcoxon",
+    "wilcoxon-normal": "Wilcoxon, normal",
+}
 
 
 def build_tables(findings: Findings) -> tuple[Table, ...]:

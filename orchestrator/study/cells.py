@@ -153,6 +153,7 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
         generation=study.evaluation.generation,
         limits=study.evaluation.limits,
         quality=study.evaluation.quality,
+        metrics=study.evaluation.metrics,
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
+from evaluators.similarity import faults_for_studies
 from orchestrator.study.resources import Resources
 from orchestrator.study.space import Search, fit, with_values
 from tasks.readers import Source
@@ -95,6 +96,8 @@ class Evaluation(Record):
     generation: GenerationSettings = GenerationSettings()
     limits: Limits = Limits()
     quality: bool = True
+    metrics: tuple[str, ...] | None = Field(default=None, json_schema_extra={"since": 2})
+    """Similarity metrics by name; None for the usual ones of each track."""
 
 
 class Study(Record):
@@ -145,6 +148,15 @@ class Study(Record):
                     f"methods.{name} validates every {method.training.validate_every} steps, but "
                     f"{', '.join(unvalidated)} has no validation data"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_apply(self) -> "Study":
+        if self.evaluation.metrics is not None:
+            tracks = [Track.parse(track) for track in self.tasks]
+            faults = faults_for_studies(self.evaluation.metrics, tracks=tracks)
+            if faults:
+                raise ValueError(f"evaluation.metrics: {'; '.join(faults)}")
         return self
 
     def tracks_of(self, task: Task) -> tuple[str, ...]:

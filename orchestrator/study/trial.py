@@ -7,7 +7,7 @@ before anything runs, and a changed setting changes the keys of exactly what dep
 import re
 from typing import Literal, cast
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from evaluators.generation import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -46,6 +46,7 @@ class TrialSpec(Record):
     generation: GenerationSettings
     limits: Limits
     quality: bool
+    metrics: tuple[str, ...] | None = Field(default=None, json_schema_extra={"since": 2})
 
     @property
     def label(self) -> str:
@@ -118,7 +119,7 @@ class TrialSpec(Record):
         elif stage == StageName.EXECUTE:
             spec |= {"limits": self.limits}
         else:
-            spec |= {"quality": self.quality}
+            spec |= {"quality": self.quality} | ({} if self.metrics is None else {"metrics": sorted(set(self.metrics))})
         return spec
 
     def _judge(self) -> dict[str, object]:

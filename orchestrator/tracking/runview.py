@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from evaluators.similarity import METRICS, title_of
 from orchestrator.ledger.artifacts import SUMMARY, curve_in, weights_of
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import State, standing_of, state_of
@@ -30,7 +31,7 @@ _FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
 _LONGEST_CAUSE = 2000
 _COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes")
 # A track's one figure where there is room for one only: the first of these that it has.
-_HEADLINES = ("pass_at_1", "codebleu", "bleu")
+_HEADLINES = ("pass_at_1", *(name for name, metric in METRICS.items() if metric.headline_of))
 # What a row of a curve says of itself, not of the training: MLflow has a place of its own for each.
 _NOT_METRICS = ("step", "time", "seconds")
 _Records = dict[StageName, StageRecord]
@@ -284,13 +285,8 @@ def _note(trial: TrialSpec, seen: Glance, cause: str, figures: Sequence[Point]) 
     if cause and seen.state != State.DONE:
         lines += ["", "> " + cause[:300].replace("\n", " ")]
     values = {point.key: point.value for point in figures}
-    names = {
-        "pass_at_1": "pass@1",
-        "codebleu": "CodeBLEU",
-        "bleu": "BLEU",
-        "parse_rate": "parses",
-        "empty_rate": "empty",
-    }
+    names = {name: "pass@1" if name == "pass_at_1" else title_of(name) for name in _HEADLINES}
+    names |= {"parse_rate": "parses", "empty_rate": "empty"}
     shown = [track for track in trial.tracks if any(f"{track}/{name}" in values for name in names)]
     if shown:
         lines += ["", f"| track | {' | '.join(names.values())} |", "|---" + "|---:" * len(names) + "|"]

@@ -175,7 +175,11 @@ def score_piece(piece: Piece) -> str:
     trial = TrialSpec.model_validate_json(piece["trial"])
     contamination = {key: Contamination(**found) for key, found in json.loads(piece["contamination"]).items()}
     cell = score_cell(
-        [by_id[c.problem_id] for c in completions], completions, quality=trial.quality, contamination=contamination
+        [by_id[c.problem_id] for c in completions],
+        completions,
+        quality=trial.quality,
+        metrics=trial.metrics,
+        contamination=contamination,
     )
     return _json([cell])
 

@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from evaluators.contamination import Contamination
     from evaluators.quality import FileQuality
 
-# METEOR is the variant without WordNet: a study's figures must not depend on what a machine has installed.
-TEXT_METRICS = (
-    "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l", "meteor_exact_stem", "exact_match", "edit_similarity",
-)  # fmt: skip
-CODE_METRICS = (
-    "codebleu", "codebleu_ngram", "codebleu_weighted", "codebleu_syntax", "codebleu_dataflow",
-    "bleu", "chrf", "exact_match", "edit_similarity",
-)  # fmt: skip
-
 
 def cells_of(
     problems: Sequence[Problem], completions: Sequence[Completion]
@@ -40,17 +31,21 @@ def score_cell(
     completions: Sequence[Completion],
     *,
     quality: bool,
+    metrics: Sequence[str] | None = None,
     contamination: "Mapping[str, Contamination] | None" = None,
 ) -> ScoredCell:
-    """Similarity, quality and health of one (track, data set); `problems[i]` is that of `completions[i]`."""
+    """Similarity, quality and health of one (track, data set); `problems[i]` is that of `completions[i]`.
+
+    Of `metrics` those are computed that apply to the track; None stands for the usual ones.
+    """
     from evaluators import health
     from evaluators.languages.reading import parses
-    from evaluators.similarity import score_pairs
+    from evaluators.similarity import score_pairs, study_metrics
 
     track = problems[0].parsed_track
     outputs = [_output(c, p) for c, p in zip(completions, problems, strict=True)]
-    metrics = CODE_METRICS if track.writes_code else TEXT_METRICS
-    scores = score_pairs(outputs, [p.reference for p in problems], metrics=metrics, language=track.target)
+    chosen = study_metrics(track, metrics)
+    scores = score_pairs(outputs, [p.reference for p in problems], metrics=chosen, language=track.target)
     parsed = [None if track.target is None else bool(o.strip()) and parses(o, language=track.target) for o in outputs]
     files, references, notes = _quality(outputs, problems, track.target if quality else None)
     state = health.check(

@@ -1,5 +1,7 @@
 """The door to similarity: names, shapes and refusals."""
 
+from pathlib import Path
+
 import pytest
 
 from evaluators.similarity import METRICS as ALL_METRICS
@@ -69,3 +71,8 @@ def test_every_fault_of_a_request_is_told_at_once() -> None:
 
 def test_metric_asked_for_twice_is_faulted_once() -> None:
     assert len(faults_of(["nope", "nope"], language=None, model=None, judge=None)) == 1
+
+
+def test_every_metric_is_told_of_in_the_documents() -> None:
+    told = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert [name for name in ALL_METRICS if f"`{name}`" not in told] == []

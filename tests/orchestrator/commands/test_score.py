@@ -120,3 +120,46 @@ def test_five_megabytes_in_one_line_are_a_scored_row(tmp_path: Path) -> None:
     metrics = "bleu,chrf,rouge_l,exact_match,edit_similarity,codebleu"
     found = figures(*files, "--metrics", metrics, "--language", "java")
     assert {row["n"] for row in found.values()} == {2}
+
+
+def test_json_lines_are_never_scored_as_text(tmp_path: Path) -> None:
+    predictions = write(
+        tmp_path / "p.jsonl",
+        [json.dumps({"task_id": f"P/{i}", "completion": f"return {c}"}) for i, c in enumerate("ab")],
+    )
+    references = write(
+        tmp_path / "r.jsonl",
+        [json.dumps({"task_id": f"P/{i}", "completion": f"return {c}"}) for i, c in enumerate("xy")],
+    )
+    done = score(predictions, references, "--metrics", "bleu,exact_match", "--json")
+    found = json.loads(done.stdout)
+    assert found["bleu"]["corpus"] == pytest.approx(
+        sacrebleu.corpus_bleu(["return a", "return b"], [["return x", "return y"]]).score
+    )
+    assert found["exact_match"]["corpus"] == 0.0
+    assert "the text is 'completion'" in done.stderr
+
+
+def test_text_that_rouge_does_not_see_is_not_scored(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.txt", ["返回两个数的和", "สวัสดี", "Возвращает сумму"])
+    done = score(path, path, "--metrics", "rouge_1,rouge_l,rouge_l_unicode", "--json")
+    found = json.loads(done.stdout)
+    assert [found[name]["n"] for name in found] == [0, 0, 3]
+    assert found["rouge_l"]["corpus"] is None and found["rouge_l_unicode"]["corpus"] == pytest.approx(100.0)
+    assert "rouge_1: not scored: pairs 1, 2, 3" in done.stderr
+
+
+def test_help_names_every_metric_and_the_defaults() -> None:
+    from evaluators.similarity import METRICS
+    from orchestrator.commands.score import _metrics_help
+
+    told = _metrics_help()
+    assert all(name in told for name in METRICS)
+    assert "Default: bleu,chrf,rouge_l,exact_match, or codebleu,bleu,chrf,exact_match with --language" in told
+
+
+def test_nothing_but_empty_predictions_is_scored_0(tmp_path: Path) -> None:
+    files = write(tmp_path / "P.txt", ["", ""]), write(tmp_path / "R.txt", ["int x;", "int y;"])
+    metrics = "bleu,bleu4_smooth,bleu_codexglue,chrf,rouge_l,exact_match,exact_match_strict,codebleu"
+    found = figures(*files, "--metrics", metrics, "--language", "java")
+    assert {row["corpus"] for row in found.values()} == {0.0} and {row["n"] for row in found.values()} == {2}
