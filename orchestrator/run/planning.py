@@ -4,16 +4,18 @@ One decision: `polytune plan` and a run make the same plan by the same call.
 """
 
 import json
+from pathlib import Path
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, version_notes
 from orchestrator.provenance import provenance
-from orchestrator.run.search import under_search, unfinished
+from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
 from orchestrator.study.plainform import stored_form
 from orchestrator.study.stages import StageName
+from orchestrator.work.data import first_rows_of
 
 
 def store_study(cells: Cells, ledger: Ledger) -> None:
@@ -26,7 +28,11 @@ def store_study(cells: Cells, ledger: Ledger) -> None:
 def plan_study(
     cells: Cells, ledger: Ledger, *, verify: bool = False
 ) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
-    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`.
+
+    Raises:
+        DataError: if the first rows of one's own files are what a run would refuse.
+    """
     resources = cells.study.resources
     planned = plan(
         cells.trials,
@@ -41,7 +47,9 @@ def plan_study(
         for name, count in unfinished(cells).items()
     )
     refused = tuple(f"not on this machine: {text}" for text in refused_searches(cells))
-    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused)
+    due = [p.trial for p in planned if p.due] + list(as_if_found(cells).trials if searches else ())
+    read = first_rows_of(due, root=Path(cells.study.data.root))
+    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused, *read)
 
 
 def refused_searches(cells: Cells) -> tuple[str, ...]:

@@ -84,6 +84,8 @@ def names_of(problems: Sequence[Problem], *, format: str) -> dict[str, str]:
         parts = problem.id.lower().split("/")
         for length in range(shortest, len(parts)):
             meant.setdefault("/".join(parts[-length:]), set()).add(problem.id)
+        if format in _NUMBERED:  # EvalPlus writes Mbpp/17
+            meant.setdefault(f"mbpp/{parts[-1]}", set()).add(problem.id)
     found = {name: ids.pop() for name, ids in meant.items() if len(ids) == 1}
     return {**found, **{problem.id.lower(): problem.id for problem in problems}}
 
