@@ -54,7 +54,8 @@ def recognise(present: Sequence[str], *, given: Columns | None, track: Track, pr
     _check_given(said.values(), present, name=name)
     chat = _chat(present) if not {"input", "output"} & said.keys() else ""
     found = {**({"input": chat, "output": chat} if chat else {}), **said}
-    taken = set(said.values())
+    # What an answer goes on from may be what the model reads.
+    taken = {column for role, column in said.items() if role != "preamble"}
     for role in _OF_PROBLEMS if problems else _OF_EXAMPLES:
         if role not in found:
             column = _usual(role, [column for column in present if column not in taken], track=track, name=name)

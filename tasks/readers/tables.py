@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.readers.columns import CHAT
 from tasks.readers.files import Fault, refuse_faults, undecodable, unreadable
 from tasks.readers.source import SUFFIXES, DataError
 
@@ -72,20 +73,26 @@ def _is_one_value(path: Path) -> bool:
     with _open(path) as stream:
         line = stream.readline().removeprefix(codecs.BOM_UTF8).lstrip()
         more = bool(stream.read(4096).strip())
-    if not line.startswith(b"{"):
-        return line.startswith(b"[")
+    if not line.startswith(b"{") or suffix_of(path) != ".json":
+        return line.startswith(b"[") and not (more and _is_json(line))
+    return bool(_rows_within(json.loads(line))) and not more if _is_json(line) else more
+
+
+def _is_json(line: bytes) -> bool:
     try:
-        return not more and bool(_rows_within(json.loads(line)))
+        json.loads(line)
     except (ValueError, RecursionError):
-        return more and suffix_of(path) == ".json"
+        return False
+    return True
 
 
 def _rows_within(value: object) -> list[Any]:
     """The array that a file's one value is or holds; empty where there is none."""
     if isinstance(value, dict) and len(value) == 1:
-        (value,) = value.values()
-        # One row with one column that lists texts is no array of rows.
-        value = value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
+        ((name, value),) = value.items()
+        # One row with one column that lists texts, or turns of a conversation, is no array of rows.
+        listed = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+        value = value if listed and name not in CHAT else None
     return value if isinstance(value, list) else []
 
 
@@ -118,7 +125,7 @@ def _read_lines(path: Path, faults: list[Fault]) -> Iterator[Row]:
                 try:
                     text = line.decode("utf-8")
                     if text.strip():
-                        yield place, json.loads(text)
+                        yield place, json.loads(text.rstrip())
                 except UnicodeDecodeError as error:
                     faults.append(Fault(place=place, said=undecodable(error)))
                 except json.JSONDecodeError as error:
