@@ -21,8 +21,26 @@ _ARGUMENTS = ("arguments", "args", "inputs", "input")
 _EXPECTED = ("expected", "output", "result", "returns")
 _TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "str"}
 _CLASS = re.compile(r"\b(?:class|static\s+void\s+[Mm]ain)\b")
-_JAVA_MAIN = "class Main {\n    public static void main(String[] args) throws Exception {\n%s\n    }\n}\n"
-_CSHARP_MAIN = "class Program {\n    public static void Main(string[] args) {\n%s\n    }\n}\n"
+_JAVA_MAIN = """\
+class Main {
+    public static void main(String[] args) throws Exception {
+%s
+    }
+}
+"""
+# The library's own `Debug.Assert` does nothing in a program that is not compiled for debugging.
+_CSHARP_MAIN = """\
+class Program {
+    static class Debug {
+        public static void Assert(bool holds, string said = "an assertion does not hold") {
+            if (!holds) throw new System.Exception(said);
+        }
+    }
+    public static void Main(string[] args) {
+%s
+    }
+}
+"""
 
 
 def tests_of(cell: Any, *, entry_point: str | None, setup: str, language: Language) -> CallTests | CodeTests:
