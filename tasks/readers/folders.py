@@ -4,6 +4,7 @@ One decision: the files are chosen here once, and both reading and identity take
 digest covers exactly what is read. Links are followed; hidden files and files of other kinds are no data.
 """
 
+import difflib
 import json
 import os
 import re
@@ -52,9 +53,10 @@ def parts_of(source: Source, *, root: Path) -> tuple[Part, ...]:
         # A study that names a.jsonl means a.jsonl.gz where only that is there.
         if (zipped := place.with_name(f"{place.name}.gz")).is_file():
             return (Part(name="file", path=zipped),)
+        near = difflib.get_close_matches(place.name, os.listdir(place.parent) if place.parent.is_dir() else (), n=1)
         raise DataError(
             f"{source.name}, looked for at {place}",
-            "no such file or folder",
+            f"no such file or folder{f'; did you mean {near[0]}?' if near else ''}",
             "put it there, or correct the source's path or the study's data root",
         )
     return _saved(source, place) if is_saved(place) else _of_split(source, place)

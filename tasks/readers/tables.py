@@ -60,7 +60,10 @@ def read_table(path: Path, *, first: int | None = None) -> tuple[Row, ...]:
 
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
-        zipped = stream.read(2) == _GZIP_MAGIC
+        start = stream.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise DataError(str(path), "is UTF-16, as some spreadsheets export text", "save it as UTF-8")
+    zipped = start == _GZIP_MAGIC
     return gzip.open(path) if zipped else path.open("rb")  # type: ignore[return-value]
 
 
@@ -86,6 +89,19 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
+def _parsed(text: str) -> Any:
+    """A JSON value in which no key stands twice: Python would keep the last and say nothing."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"names {next(name for name in names if names.count(name) > 1)!r} twice")
+    return found
+
+
 def _rows_within(value: object) -> list[Any]:
     """The array that a file's one value is or holds; empty where there is none."""
     if isinstance(value, dict) and len(value) == 1:
@@ -100,7 +116,7 @@ def _read_array(path: Path, faults: list[Fault]) -> Iterator[Row]:
     with _open(path) as stream:
         data = stream.read().removeprefix(codecs.BOM_UTF8)
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = _parsed(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         faults.append(Fault(place=f"line {number}", said=f"byte 0x{data[error.start]:02x} is not UTF-8"))
@@ -108,6 +124,8 @@ def _read_array(path: Path, faults: list[Fault]) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         faults.append(Fault(place=f"line {error.lineno}", said=f"not JSON: {error.msg} at column {error.colno}"))
         return
+    except ValueError as error:
+        raise DataError(str(path), str(error), "mend it, or write one row a line to see which it is") from None
     except RecursionError:
         raise DataError(str(path), "is nested too deeply to be read", "write one row a line") from None
     rows = _rows_within(value)
@@ -125,13 +143,15 @@ def _read_lines(path: Path, faults: list[Fault]) -> Iterator[Row]:
                 try:
                     text = line.decode("utf-8")
                     if text.strip():
-                        yield place, json.loads(text.rstrip())
+                        yield place, _parsed(text.rstrip())
                 except UnicodeDecodeError as error:
                     faults.append(Fault(place=place, said=undecodable(error)))
                 except json.JSONDecodeError as error:
                     faults.append(Fault(place=place, said=f"not JSON: {error.msg} at column {error.colno}"))
                 except RecursionError:
                     faults.append(Fault(place=place, said="nested too deeply"))
+                except ValueError as error:
+                    faults.append(Fault(place=place, said=str(error)))
 
     yield from _objects(parsed(), faults)
 
@@ -178,6 +198,8 @@ def _delimiter(path: Path, head: str) -> str:
 
 def _checked_header(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if any(_is_undecoded(name) for name in names):
+        raise DataError(f"{path}, line 1", "is not UTF-8", "save the file as UTF-8")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}, line 1", f"names the column {twice[0]!r} twice", "give each column a name of its own")
@@ -188,9 +210,13 @@ def _fault_of_cells(cells: list[str], header: list[str]) -> str:
     if len(cells) != len(header):
         return f"{len(cells)} cells where the header has {len(header)}"
     for name, cell in zip(header, cells, strict=True):
-        if any("\udc80" <= char <= "\udcff" for char in cell):
+        if _is_undecoded(cell):
             return f"column {name!r} is not UTF-8"
     return ""
+
+
+def _is_undecoded(cell: str) -> bool:
+    return any("\udc80" <= char <= "\udcff" for char in cell)
 
 
 def _read_parquet(path: Path, faults: list[Fault]) -> Iterator[Row]:

@@ -374,3 +374,22 @@ def test_a_path_may_name_the_home_folder_and_variables(tmp_path: Path, monkeypat
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MY_DATA", str(tmp_path))
     assert examples(Path("elsewhere"), "~/my.jsonl") == examples(Path("elsewhere"), "$MY_DATA/my.jsonl")
+
+
+def test_a_file_that_is_not_there_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", PAIR)
+    with pytest.raises(DataError, match=r"trian.jsonl: no such file or folder; did you mean train.jsonl\?"):
+        examples(tmp_path, "trian.jsonl")
+
+
+def test_a_gzipped_file_is_found_by_its_plain_name(tmp_path: Path) -> None:
+    write(tmp_path / "my.jsonl.gz", PAIR)
+    assert len(examples(tmp_path, "my.jsonl")) == 1
+    assert digest(Source(reader="own", path="my.jsonl"), root=tmp_path)
+
+
+def test_two_shards_may_not_name_one_id(tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / "d" / f"train-{number}.jsonl", {"id": 7, **PAIR})
+    with pytest.raises(DataError, match="id 'd/7': 1 ids occur twice"):
+        examples(tmp_path, "d")

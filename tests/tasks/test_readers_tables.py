@@ -138,3 +138,17 @@ def test_a_file_whose_name_says_no_form_is_refused_with_the_forms(tmp_path: Path
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"a name ends in \.jsonl, .*\.parquet"):
         read_table(tmp_path / "a.xlsx")
+
+
+def test_a_key_that_stands_twice_is_refused_since_one_of_the_two_would_be_lost(tmp_path: Path) -> None:
+    assert "line 2: names 'a' twice" in told_of(tmp_path / "a.jsonl", b'{"a": 1}\n{"a": 1, "a": 2}\n')
+    assert "names 'a' twice" in told_of(tmp_path / "a.json", b'[{"a": 1, "a": 2}]')
+
+
+def test_a_number_that_python_does_not_read_is_a_fault_of_its_line(tmp_path: Path) -> None:
+    assert "line 1: Exceeds the limit" in told_of(tmp_path / "a.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n")
+
+
+def test_text_in_another_encoding_is_named_as_such(tmp_path: Path) -> None:
+    assert "is UTF-16" in told_of(tmp_path / "a.csv", "a,b\n1,2\n".encode("utf-16"))
+    assert "line 1: is not UTF-8" in told_of(tmp_path / "b.csv", "caf\u00e9,b\n1,2\n".encode("latin-1"))
