@@ -13,7 +13,9 @@ _ASKS, _ANSWERS, _SYSTEM = ("user", "human"), ("assistant", "gpt", "model"), ("s
 def is_chat(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
     """Whether a cell is a list of turns, each with who speaks and what is said."""
     return (
-        isinstance(value, Sequence) and bool(value) and all(isinstance(turn, Mapping) and _who(turn) for turn in value)
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(turn, Mapping) and _who(turn) for turn in value)
     )
 
 

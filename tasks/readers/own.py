@@ -42,9 +42,9 @@ class _Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """What turns the rows of one table into records."""
+    """What turns the rows of one table into records of the data set `name`; `alpaca` is its second input column."""
 
-    source: Source
+    name: str
     track: Track
     columns: Columns
     alpaca: str
@@ -58,15 +58,14 @@ class _Reading:
 
     def id_of(self, row: Row, number: int) -> str:
         """A row's id under its data's name."""
-        name = dataset_of(self.source)
         if self.columns.id is None:
-            return f"{name}/{number}"
+            return f"{self.name}/{number}"
         value = cell(row.values, self.columns.id)
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # pandas makes floats of a column of numbers with a gap
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise ValueError(f"id (column {self.columns.id!r}) is {_kind(value)}, not text or a whole number")
-        return f"{name}/{value}"
+        return f"{self.name}/{value}"
 
     def input_of(self, row: Row) -> str:
         """What the model reads."""
@@ -106,7 +105,7 @@ class _Reading:
         return Problem(
             id=id_,
             track=str(self.track),
-            dataset=dataset_of(self.source),
+            dataset=self.name,
             input=text,
             reference=reference,
             preamble=preamble,
@@ -209,7 +208,7 @@ def _reading(table: _Table, *, source: Source, track: Track, problems: bool) -> 
     both = (source.columns is None or source.columns.input is None) and columns.input is not None
     second = next((name for name in present if name.strip().lower() == about), "")
     alpaca = second if both and columns.input and columns.input.strip().lower() == request else ""
-    return _Reading(source=source, track=track, columns=columns, alpaca=alpaca)
+    return _Reading(name=dataset_of(source), track=track, columns=columns, alpaca=alpaca)
 
 
 def _records(table: _Table, reading: _Reading, make: Callable[[Row, str], _Made]) -> tuple[_Made, ...]:
@@ -238,7 +237,7 @@ def _absent(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return "absent" if _absent(value) else f"a {type(value).__name__}"
+    return "absent" if _absent(value) else f"of type {type(value).__name__}"
 
 
 def _clean(text: str, column: str) -> str:

@@ -65,7 +65,7 @@ def tests_of(cell: Any, *, entry_point: str | None, setup: str, language: Langua
         return _calls(value, entry_point=entry_point)
     if isinstance(value, str):
         return _code(value, entry_point, setup, language)
-    raise ValueError(f"tests are a {type(value).__name__}; write code, or a list of calls")
+    raise ValueError(f"tests are of type {type(value).__name__}; write code, or a list of calls")
 
 
 def _decoded(cell: Any) -> Any:

@@ -161,7 +161,7 @@ def _objects(found: Iterator[tuple[str, object]], faults: list[Fault]) -> Iterat
         if isinstance(value, dict):
             yield Row(values=value, place=place)
         else:
-            faults.append(Fault(place=place, said=f"a {type(value).__name__}, not an object with columns"))
+            faults.append(Fault(place=place, said=f"of type {type(value).__name__}, not an object with columns"))
 
 
 def _read_csv(path: Path, faults: list[Fault]) -> Iterator[Row]:

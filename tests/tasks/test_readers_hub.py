@@ -147,6 +147,23 @@ def test_a_cached_copy_of_another_commit_is_not_taken_for_the_pinned_one(tmp_pat
         read_examples(pinned(wanted), track=TRANSLATION, root=tmp_path)
 
 
+def test_a_hub_data_set_is_read_by_its_usual_columns(tmp_path: Path) -> None:
+    # Offline, from a copy that is laid out as one that was fetched.
+    write_rows(tmp_path / "pairs" / "train.jsonl", pairs(3))
+    read_examples(Source(reader="hub", path="pairs", columns=PAIRS), track=TRANSLATION, root=tmp_path)
+    (split,) = (tmp_path / "cache").rglob("pairs-train.arrow")
+    commit = "a" * 40
+    shutil.copytree(split.parent, tmp_path / "cache" / "owner___pairs" / "default" / "0.0.0" / commit)
+    source = Source(reader="own", repository="owner/pairs", revision=commit)
+    read = read_examples(source, track=TRANSLATION, root=tmp_path)
+    assert read[0] == Example(
+        id="owner/pairs/100", track="translation/java-csharp", input="int f0(){}", output="int F0(){}"
+    )
+    found = digest(source, root=tmp_path)
+    assert found is not None and f"owner/pairs@{commit}" in found
+    assert digest(source.model_copy(update={"revision": None}), root=tmp_path) is None
+
+
 @pytest.mark.parametrize("name", ["json", "csv", "parquet", "text"])
 def test_a_folder_named_like_a_builder_is_read_and_nothing_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -110,7 +110,7 @@ def test_rows_that_lack_something_are_named_and_folded(tmp_path: Path) -> None:
     told = refusal(tmp_path, *rows)
     assert "42 faults" in told
     assert "line 2: output (column 'completion') is empty" in told
-    assert "line 3: output (column 'completion') is a int, not text" in told
+    assert "line 3: output (column 'completion') is of type int, not text" in told
     assert "line 6: input (column 'prompt') is empty\n  and 37 more like these: line 7, line 8, line 9, ..." in told
     assert "what was read: reads prompt, writes completion" in told
 
@@ -144,7 +144,7 @@ def test_ids_are_the_file_s_own_whatever_number_they_are(tmp_path: Path) -> None
     told = refusal(tmp_path, {"id": 1, **PAIR}, {"id": "1", **PAIR}, {"id": None, **PAIR}, {"id": True, **PAIR})
     assert "line 2: id 'p/1' is already that of line 1" in told
     assert "line 3: id (column 'id') is absent" in told
-    assert "line 4: id (column 'id') is a bool" in told
+    assert "line 4: id (column 'id') is of type bool" in told
 
 
 def test_a_file_of_several_tracks_is_read_by_its_column(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_tests_may_be_python(tmp_path: Path, cell: object, entry_point: str | No
         ({"tests": CASES, "entry_point": ""}, "tests are calls and no column names the function"),
         ({"tests": "def check(candidate):\n    pass", "entry_point": None}, "no column names the function"),
         ({"tests": []}, "tests (column 'tests') is empty"),
-        ({"tests": 7}, "tests are a int"),
+        ({"tests": 7}, "tests are of type int"),
         ({"tests": [{"arguments": 1, "expected": 2}]}, 'call 1 needs "arguments", a list, and "expected"'),
         ({"tests": [{"arguments": [{}], "expected": 2}]}, "argument 1 is none of int, float"),
         ({"tests": [{"arguments": [1], "expected": 2}, {"arguments": [], "expected": 2}]}, "different numbers of"),

@@ -70,14 +70,14 @@ def test_each_broken_line_of_json_is_named(tmp_path: Path) -> None:
     told = told_of(tmp_path / "a.jsonl", b'{"a": 1}\n{"a": \n[1, 2]\n{"a": "caf\xe9"}\n\n{"a": 2}\n')
     assert "3 faults" in told
     assert "line 2: not JSON: Expecting value at column 6" in told
-    assert "line 3: a list, not an object with columns" in told
+    assert "line 3: of type list, not an object with columns" in told
     assert "line 4: byte 11 (0xe9) is not UTF-8" in told
 
 
 def test_a_broken_array_is_named_by_its_line(tmp_path: Path) -> None:
     assert "line 3: not JSON: Expecting property name" in told_of(tmp_path / "a.json", b'[\n{"a": 1},\n{a: 1}]')
     assert "line 2: byte 0xe9 is not UTF-8" in told_of(tmp_path / "b.json", b'[\n{"a": "\xe9"}]')
-    assert "item 2: a int" in told_of(tmp_path / "c.json", b'[{"a": 1}, 2]')
+    assert "item 2: of type int" in told_of(tmp_path / "c.json", b'[{"a": 1}, 2]')
     assert "holds no rows" in told_of(tmp_path / "d.json", b'{\n"a": 1\n}')
 
 
