@@ -4,6 +4,7 @@ One decision: `polytune plan` and a run make the same plan by the same call.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.ledger.ledger import Ledger
@@ -15,7 +16,9 @@ from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
 from orchestrator.study.plainform import stored_form
 from orchestrator.study.stages import StageName
-from orchestrator.work.data import first_rows_of
+from orchestrator.study.trial import TrialSpec
+from tasks.readers import read_first
+from tasks.records import Track
 
 
 def store_study(cells: Cells, ledger: Ledger) -> None:
@@ -52,6 +55,26 @@ def plan_study(
     return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused, *read)
 
 
+def first_rows_of(trials: Sequence[TrialSpec], *, root: Path) -> tuple[str, ...]:
+    """Read the first rows of people's own files as a run would, and say by which columns.
+
+    Raises:
+        DataError: what a run would say of those rows.
+    """
+    sources = {
+        (training, one.model_dump_json()): one
+        for trial in trials
+        for training, group in ((True, (*trial.train, *trial.validation)), (False, trial.test))
+        for one in group
+    }
+    said = []
+    for (training, _), one in sources.items():
+        found = read_first(one.source, track=Track.parse(one.track), root=root, training=training)
+        if found is not None and found.columns:
+            said.append(f"{one.track}, {one.source.path}: {found.columns}")
+    return tuple(dict.fromkeys(said))
+
+
 def refused_searches(cells: Cells) -> tuple[str, ...]:
     """What this machine cannot offer to the searches that are to come, and to the trials that they will find."""
     resources = cells.study.resources
@@ -60,4 +83,4 @@ def refused_searches(cells: Cells) -> tuple[str, ...]:
     return asked_too_much(works, resources, this_machine(resources))
 
 
-__all__ = ["plan_study", "refused_searches", "store_study"]
+__all__ = ["first_rows_of", "plan_study", "refused_searches", "store_study"]

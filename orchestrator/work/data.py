@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.study.trial import TrackSource, TrialSpec
-from tasks.readers import DataError, digest, read_examples, read_first, read_problems
+from tasks.readers import DataError, digest, read_examples, read_problems
 from tasks.records import Example, Problem, Track
 
 if TYPE_CHECKING:
@@ -58,26 +58,6 @@ def contamination_of(trial: TrialSpec, problems: Sequence[Problem], *, root: Pat
     return {p.id: item for p, item in zip(problems, found, strict=True)}
 
 
-def first_rows_of(trials: Sequence[TrialSpec], *, root: Path) -> tuple[str, ...]:
-    """Read the first rows of people's own files as a run would, and say by which columns.
-
-    Raises:
-        DataError: what a run would say of those rows.
-    """
-    sources = {
-        (training, one.model_dump_json()): one
-        for trial in trials
-        for training, group in ((True, (*trial.train, *trial.validation)), (False, trial.test))
-        for one in group
-    }
-    said = []
-    for (training, _), one in sources.items():
-        found = read_first(one.source, track=Track.parse(one.track), root=root, training=training)
-        if found is not None and found.columns:
-            said.append(f"{one.track}, {one.source.path}: {found.columns}")
-    return tuple(dict.fromkeys(said))
-
-
 def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
     """Read every local source once, so that a fault in data stops a study before anything is trained.
 
@@ -95,4 +75,4 @@ def check_data(trials: Sequence[TrialSpec], *, root: Path) -> None:
                 (read_all_examples if role == "examples" else read_all_problems)((source,), root=root)
 
 
-__all__ = ["check_data", "contamination_of", "first_rows_of", "read_all_examples", "read_all_problems"]
+__all__ = ["check_data", "contamination_of", "read_all_examples", "read_all_problems"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from tasks.records import Record
 
@@ -75,16 +75,11 @@ class Columns(Record):
     input: str | None = None
     output: str | None = None
     id: str | None = None
-    tests: str | None = None
-    entry_point: str | None = None
-    setup: str | None = None
-    preamble: str | None = None
-    track: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_named(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Columns are part of what identifies data: a role that joins the list must rename no data.
-        return {name: value for name, value in plain(self).items() if value is not None or name == "id"}
+    tests: str | None = Field(default=None, json_schema_extra={"since": 2})
+    entry_point: str | None = Field(default=None, json_schema_extra={"since": 2})
+    setup: str | None = Field(default=None, json_schema_extra={"since": 2})
+    preamble: str | None = Field(default=None, json_schema_extra={"since": 2})
+    track: str | None = Field(default=None, json_schema_extra={"since": 2})
 
 
 class Source(Record):

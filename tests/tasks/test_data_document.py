@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.studyfile import load_study
+from orchestrator.study.file import load_study
 from tasks.readers import Source, read_examples, read_first, read_problems
 from tasks.records import CallTests, CodeTests, Track
 

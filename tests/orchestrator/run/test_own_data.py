@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from small_studies import opened
 
 from orchestrator.run.planning import plan_study
