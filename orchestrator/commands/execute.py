@@ -60,7 +60,10 @@ class _References:
 
 def execute(
     format_: Annotated[str, typer.Option("--format", help="The problems' format, e.g. humaneval, mbpp, polytune.")],
-    problems: Annotated[Path, typer.Option("--problems", metavar="P", help="The data set's file, gzipped or not.")],
+    problems: Annotated[
+        Path | None,
+        typer.Option("--problems", metavar="P", help="The data set's file; CoderEval's result files need none."),
+    ] = None,
     completions: Annotated[Path | None, typer.Option("--completions", metavar="C", help="What to judge.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="V", help="Where verdicts are written, a line each.")
@@ -76,13 +79,11 @@ def execute(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """Run completions, isolated, against their problems' tests; run again to go on after an interruption."""
-    from orchestrator.files.completions import read_samples, references_of
-    from tasks.readers.formats import read_format
+    from orchestrator.files.completions import references_of
 
     ks, how = _checked_ks(k), _checked_how(isolation, workers, cpu_seconds, memory_mb)
     _check_request(completions, out, check_references)
-    known = read_format(problems, format=format_)
-    samples = read_samples(completions, known, format=format_) if completions else ()
+    known, samples = _read(problems, completions, format_)
     references = references_of(known) if check_references else ()
     started = time.monotonic()
     with _interruptible(out), ExitStack() as stack:
@@ -153,13 +154,29 @@ def _check_request(completions: Path | None, out: Path | None, check_references:
         raise InputError("--out is missing; name the file that verdicts are written to")
 
 
-def _run_of(format_: str, problems: Path, completions: Path | None, how: _How) -> Any:
+def _read(
+    problems: Path | None, completions: Path | None, format_: str
+) -> "tuple[tuple[Problem, ...], tuple[Sample, ...]]":
+    from orchestrator.errors import InputError
+    from orchestrator.files.completions import read_results, read_samples
+    from tasks.readers.formats import check_format, read_format
+
+    if problems is not None:
+        known = read_format(problems, format=format_)
+        return known, read_samples(completions, known, format=format_) if completions else ()
+    check_format(format_)
+    if format_ != "codereval" or completions is None:
+        raise InputError("--problems is missing; name the data set's file (CoderEval's result files alone need none)")
+    return read_results(completions)
+
+
+def _run_of(format_: str, problems: Path | None, completions: Path | None, how: _How) -> Any:
     from orchestrator.files.verdictfile import Run
     from tasks.readers.files import content_digest
 
     return Run(
         format=format_,
-        problems=content_digest([("problems", problems)]),
+        problems=content_digest([("problems", problems)]) if problems else "in the results",
         completions=content_digest([("completions", completions)]) if completions else "the references",
         isolation=how.isolation,
         limits=how.limits.model_dump(),

@@ -4,6 +4,7 @@ One decision: a sample keeps the name that its file gives the problem, because v
 file by it; samples of one problem count from 0 in the file's order, however a line spells the problem.
 """
 
+import ast
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ _WITHOUT_TESTS = {"codereval": (UnjudgedReason.NEEDS_PROJECT, NOT_JUDGED)}
 class CompletionLine(BaseModel):
     """One line: a `completion` follows the problem's prompt, a `solution` is a whole program.
 
-    CoderEval's own lines name the problem `_id` or `ques_id` and hold several programs with their results.
+    Of a line that has both, as EvalPlus writes them, the solution is read. CoderEval's own lines name the problem
+    `_id` or `ques_id` and hold several programs with their results.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,9 +42,9 @@ class CompletionLine(BaseModel):
 
     @model_validator(mode="after")
     def _holds_one_kind(self) -> "CompletionLine":
-        given = [self.completion is not None, self.solution is not None, bool(self.generate_results)]
-        if sum(given) != 1:
-            raise ValueError("needs exactly one of completion and solution")
+        written = self.completion is not None or self.solution is not None
+        if written == bool(self.generate_results):
+            raise ValueError("needs a completion or a solution")
         return self
 
 
@@ -82,7 +84,20 @@ class Sample:
 
         if self.whole:
             return Program(problem_id=self.problem.id, sample=self.number, source=self.text)
-        return program_of(self.problem, self.text, sample=self.number)
+        return program_of(self.problem, self._continued(), sample=self.number)
+
+    def _continued(self) -> str:
+        """MBPP+'s raw release puts its prompt, a docstring, before a completion, where that makes a program."""
+        whole = self.problem.input + self.text
+        return whole if self.problem.dataset == "mbpp-plus" and _is_python(whole) else self.text
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_samples(path: Path, problems: Sequence[Problem], *, format: str) -> tuple[Sample, ...]:
@@ -116,7 +131,8 @@ def _numbered(
     for line in lines:
         problem = by_id[names[str(line.task_id).lower()]]
         name = spelling.setdefault(problem.id, str(line.task_id))
-        plain = line.completion if line.completion is not None else line.solution
+        whole = bool(line.solution) or line.completion is None
+        plain = line.solution if whole else line.completion
         results: list[Generated | None] = list(line.generate_results) or [None]
         for result in results:
             text = (plain or "") if result is None else result.generate_code
@@ -126,12 +142,35 @@ def _numbered(
                     name=name,
                     number=count[problem.id],
                     text=text,
-                    whole=line.completion is None,
+                    whole=whole,
                     result=result,
                 )
             )
             count[problem.id] += 1
     return tuple(samples)
+
+
+def read_results(path: Path) -> tuple[tuple[Problem, ...], tuple[Sample, ...]]:
+    """CoderEval's result file alone: its lines carry all that its verdicts need, so each names its own problem.
+
+    Raises:
+        DataError: if the file is absent or empty, or naming each line that is no result.
+    """
+    if not path.is_file():
+        raise DataError(str(path), "no such file", "name CoderEval's result file, plain or gzipped")
+
+    def no_result(line: CompletionLine) -> str:
+        return "" if line.generate_results else "holds no generate_results; name the problems' file with --problems"
+
+    lines = read_rows(path, row=CompletionLine, fault=no_result)
+    if not lines:
+        raise DataError(str(path), "holds no result", "name the file that CoderEval's own run wrote")
+    ids = dict.fromkeys(str(line.task_id) for line in lines)
+    # Nothing of these problems is shown to a model or run; the track is one that CoderEval has.
+    problems = {
+        id_: Problem(id=id_, track="generation/python", dataset="codereval", input="", reference="") for id_ in ids
+    }
+    return tuple(problems.values()), _numbered(lines, {id_.lower(): id_ for id_ in ids}, problems)
 
 
 def references_of(problems: Sequence[Problem]) -> tuple[Sample, ...]:
@@ -143,4 +182,4 @@ def references_of(problems: Sequence[Problem]) -> tuple[Sample, ...]:
     )
 
 
-__all__ = ["CompletionLine", "Sample", "read_samples", "references_of"]
+__all__ = ["CompletionLine", "Sample", "read_results", "read_samples", "references_of"]

@@ -4,16 +4,21 @@ One decision: `polytune plan` and a run make the same plan by the same call.
 """
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, version_notes
 from orchestrator.provenance import provenance
-from orchestrator.run.search import under_search, unfinished
+from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
 from orchestrator.study.plainform import stored_form
 from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
+from tasks.readers import read_first
+from tasks.records import Track
 
 
 def store_study(cells: Cells, ledger: Ledger) -> None:
@@ -26,7 +31,11 @@ def store_study(cells: Cells, ledger: Ledger) -> None:
 def plan_study(
     cells: Cells, ledger: Ledger, *, verify: bool = False
 ) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
-    """What running a study would do, and what a person ought to know before it; see `plan.plan`."""
+    """What running a study would do, and what a person ought to know before it; see `plan.plan`.
+
+    Raises:
+        DataError: if the first rows of one's own files are what a run would refuse.
+    """
     resources = cells.study.resources
     planned = plan(
         cells.trials,
@@ -41,7 +50,29 @@ def plan_study(
         for name, count in unfinished(cells).items()
     )
     refused = tuple(f"not on this machine: {text}" for text in refused_searches(cells))
-    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused)
+    due = [p.trial for p in planned if p.due] + list(as_if_found(cells).trials if searches else ())
+    read = first_rows_of(due, root=Path(cells.study.data.root))
+    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused, *read)
+
+
+def first_rows_of(trials: Sequence[TrialSpec], *, root: Path) -> tuple[str, ...]:
+    """Read the first rows of people's own files as a run would, and say by which columns.
+
+    Raises:
+        DataError: what a run would say of those rows.
+    """
+    sources = {
+        (training, one.model_dump_json()): one
+        for trial in trials
+        for training, group in ((True, (*trial.train, *trial.validation)), (False, trial.test))
+        for one in group
+    }
+    said = []
+    for (training, _), one in sources.items():
+        found = read_first(one.source, track=Track.parse(one.track), root=root, training=training)
+        if found is not None and found.columns:
+            said.append(f"{one.track}, {one.source.path}: {found.columns}")
+    return tuple(dict.fromkeys(said))
 
 
 def refused_searches(cells: Cells) -> tuple[str, ...]:
@@ -52,4 +83,4 @@ def refused_searches(cells: Cells) -> tuple[str, ...]:
     return asked_too_much(works, resources, this_machine(resources))
 
 
-__all__ = ["plan_study", "refused_searches", "store_study"]
+__all__ = ["first_rows_of", "plan_study", "refused_searches", "store_study"]

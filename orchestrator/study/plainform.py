@@ -7,6 +7,7 @@ on as it is, so that every fault of a file is found by one validation and placed
 from typing import Any
 
 from orchestrator.study.schema import Study
+from tasks.readers.source import written_out
 
 _ROLES = ("train", "validation", "test")
 
@@ -31,16 +32,15 @@ def _plain_task(entry: Any, data: dict[str, Any]) -> Any:
     if not isinstance(entry, dict):
         return entry
     return {
-        role: _plain_sources(value, role=role, limit=data.get(f"{role}_limit")) if role in _ROLES else value
-        for role, value in entry.items()
+        role: _plain_sources(value, role=role, data=data) if role in _ROLES else value for role, value in entry.items()
     }
 
 
-def _plain_sources(value: Any, *, role: str, limit: Any) -> Any:
-    sources = value if isinstance(value, list) else [value]
+def _plain_sources(value: Any, *, role: str, data: dict[str, Any]) -> Any:
+    sources, limit = value if isinstance(value, list) else [value], data.get(f"{role}_limit")
     plain = []
     for source in sources:
-        source = {"reader": source} if isinstance(source, str) else source
+        source = written_out(source, root=str(data.get("root", ".")))
         if isinstance(source, dict):
             source = {"split": role, **({"limit": limit} if limit is not None else {}), **source}
         plain.append(source)

@@ -27,14 +27,16 @@ from tasks.readers import (
     micro,
     multipl_e,
     mxeval,
+    own,
 )
-from tasks.readers.reader import Reader
+from tasks.readers.reader import FirstRows, Reader
 from tasks.readers.sampling import first_by_hash
 from tasks.readers.source import Columns, DataError, ReaderName, Source
 from tasks.records import Example, Problem, Track, neutral_fields
 
 READERS: dict[ReaderName, Reader] = {
     "micro": micro.READER,
+    "own": own.READER,
     "jsonl": jsonl.READER,
     "codexglue-translation": codexglue.READER,
     "humaneval": humaneval.READER,
@@ -84,6 +86,21 @@ def read_problems(source: Source, *, track: Track, root: Path) -> tuple[Problem,
     reader = READERS[source.reader]
     _check_request(source, reader=reader, track=track, training=False)
     return _finished(reader.problems(source, track=track, root=root), source=source, track=track)
+
+
+def read_first(source: Source, *, track: Track, root: Path, training: bool) -> FirstRows | None:
+    """The first rows of local data in a form that anybody may have written, for a look before a run.
+
+    None for data that is not looked at so: that of the hub, and published data sets.
+
+    Raises:
+        DataError: what `read_examples` (if `training`) or `read_problems` would say of those rows.
+    """
+    reader = READERS[source.reader]
+    _check_request(source, reader=reader, track=track, training=training)
+    if reader.first is None or source.repository is not None:
+        return None
+    return reader.first(source, track=track, root=root, training=training)
 
 
 def digest(source: Source, *, root: Path) -> str | None:
@@ -150,9 +167,11 @@ __all__ = [
     "READER_VERSIONS",
     "Columns",
     "DataError",
+    "FirstRows",
     "ReaderName",
     "Source",
     "digest",
     "read_examples",
+    "read_first",
     "read_problems",
 ]

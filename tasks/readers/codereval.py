@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.readers.files import content_digest, locate, read_lines
+from tasks.readers.files import content_digest, locate, place_of, read_lines
 from tasks.readers.reader import tests_alone
 from tasks.readers.source import DataError, Source
 from tasks.records import Language, Problem, Track
@@ -145,7 +145,7 @@ def _file(source: Source, root: Path, language: Language) -> Path:
 
 
 def _content(source: Source, root: Path) -> str:
-    place = root / (source.path or "")
+    place = place_of(source, root=root)
     languages = tuple(_FORMS) if place.is_dir() else tuple(_FORMS)[:1]
     return content_digest((str(language), _file(source, root, language)) for language in languages)
 

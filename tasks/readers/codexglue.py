@@ -8,7 +8,7 @@ Source: Lu et al. 2021, https://github.com/microsoft/CodeXGLUE, Code-Code/code-t
 
 from pathlib import Path
 
-from tasks.readers.files import content_digest, locate, locate_folder, read_lines, refuse_faults
+from tasks.readers.files import Fault, content_digest, locate, locate_folder, read_lines, refuse_faults
 from tasks.readers.reader import Reader, as_examples, dataset_name
 from tasks.readers.source import DataError, Source
 from tasks.records import Example, Language, Problem, Track
@@ -48,7 +48,9 @@ def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...
 def _side(source: Source, *, root: Path, language: Language) -> tuple[str, ...]:
     path = _file(source, root=root, language=language)
     lines = read_lines(path)
-    faults = [f"line {number}: empty" for number, line in enumerate(lines, start=1) if not line.strip()]
+    faults = [
+        Fault(place=f"line {number}", said="empty") for number, line in enumerate(lines, start=1) if not line.strip()
+    ]
     refuse_faults(path, faults=faults, remedy="each line must hold one function; remove the line from both files")
     return lines
 

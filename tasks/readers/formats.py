@@ -12,7 +12,7 @@ from pathlib import Path
 from tasks.readers import READERS
 from tasks.readers.files import read_rows
 from tasks.readers.source import DataError, ReaderName, Source
-from tasks.records import Problem, Task, Track
+from tasks.records import Language, Problem, Task, Track
 
 FORMATS: dict[str, ReaderName] = {
     "humaneval": "humaneval",
@@ -24,9 +24,11 @@ FORMATS: dict[str, ReaderName] = {
     "multipl-e": "multipl-e",
     "codereval": "codereval",
     "polytune": "jsonl",
+    **{f"own-{language}": "own" for language in Language},
 }
 # Their task ids are bare numbers.
 _NUMBERED = ("mbpp", "mbpp-plus")
+_OWN = "own-"
 
 
 def check_format(name: str) -> None:
@@ -53,6 +55,8 @@ def read_format(path: Path, *, format: str) -> tuple[Problem, ...]:
         raise DataError(str(path), "no such file", "name the problems' file, plain or gzipped")
     if format == "polytune":
         problems = tuple(row for row in read_rows(path, row=Problem) if row.parsed_track.writes_code)
+    elif format.startswith(_OWN):
+        problems = _of_own(path, Language(format.removeprefix(_OWN)))
     else:
         problems = _of_reader(path, FORMATS[format])
     if not problems:
@@ -76,14 +80,21 @@ def _of_reader(path: Path, name: ReaderName) -> tuple[Problem, ...]:
     )
 
 
+def _of_own(path: Path, language: Language) -> tuple[Problem, ...]:
+    source = Source(reader="own", path=str(path.resolve()), split="test")
+    return READERS["own"].problems(source, track=Track(task=Task.GENERATION, target=language), root=Path("/"))
+
+
 def names_of(problems: Sequence[Problem], *, format: str) -> dict[str, str]:
     """Every name that means one problem, in lower case, with the id that it means."""
-    shortest = 1 if format in _NUMBERED else 2
+    shortest = 1 if format in _NUMBERED or format.startswith(_OWN) else 2
     meant: dict[str, set[str]] = {}
     for problem in problems:
         parts = problem.id.lower().split("/")
         for length in range(shortest, len(parts)):
             meant.setdefault("/".join(parts[-length:]), set()).add(problem.id)
+        if format in _NUMBERED:  # EvalPlus writes Mbpp/17
+            meant.setdefault(f"mbpp/{parts[-1]}", set()).add(problem.id)
     found = {name: ids.pop() for name, ids in meant.items() if len(ids) == 1}
     return {**found, **{problem.id.lower(): problem.id for problem in problems}}
 

@@ -8,16 +8,19 @@ for summarization and backwards for generation (summary and signature to code, a
 may have done). Python's `code` column holds the docstring, which is taken out first.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.readers.docstrings import signature, summary, without_docstring
-from tasks.readers.files import content_digest, locate_folder, refuse_faults
+from tasks.readers.files import Fault, content_digest, locate_folder, place_of, refuse_faults
+from tasks.readers.folders import is_saved, parts_of
+from tasks.readers.hubload import load, pinned
 from tasks.readers.reader import Reader, as_examples, dataset_name
 from tasks.readers.sampling import first_by_hash
 from tasks.readers.source import Columns, DataError, Source
+from tasks.readers.tables import read_table
 from tasks.records import Example, Language, Problem, Task, Track
 
 if TYPE_CHECKING:
@@ -25,11 +28,30 @@ if TYPE_CHECKING:
 
 _Row = Mapping[str, Any]
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CODE_TO_TEXT = Columns(input="code", output="docstring")
 _CODE_TO_TEXT_LANGUAGES = (Language.PYTHON, Language.JAVA)
 # Where a function's documentation stands within it, and so in the data set's code too.
 _DOCUMENTED_WITHIN = frozenset({Language.PYTHON})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """Rows that were read without `datasets`, asked for as its own are."""
+
+    rows: Sequence[_Row]
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> list[Any]:
+        return [row.get(column) for row in self.rows]
+
+    def select(self, indices: Iterable[int]) -> list[_Row]:
+        return [self.rows[index] for index in indices]
 
 
 def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...]:
@@ -46,7 +68,7 @@ def _problems(source: Source, *, track: Track, root: Path) -> tuple[Problem, ...
     return tuple(problems)
 
 
-def _chosen_rows(data: "Dataset", *, source: Source, track: Track) -> list[tuple[str, _Row]]:
+def _chosen_rows(data: "Dataset | _Listed", *, source: Source, track: Track) -> list[tuple[str, _Row]]:
     id_column = source.columns.id if source.columns else None
     keys = range(len(data)) if id_column is None else data[id_column]
     ids = [f"{_name(source)}/{track}/{source.split}/{key}" for key in keys]
@@ -63,42 +85,19 @@ def _name(source: Source) -> str:
     return f"{base}/{source.configuration}" if source.configuration else base
 
 
-def _load(source: Source, *, root: Path) -> "Dataset":
-    place = source.repository or str(locate_folder(source, root=root))
-    # Imported here: it pulls in pyarrow and pandas, which reading a local file does not need.
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError  # type: ignore[import-untyped, unused-ignore]
-
-    try:
-        data = load_dataset(
-            place, source.configuration, revision=source.revision, split=source.split, keep_in_memory=False
-        )
-    except (DatasetsError, OSError, RuntimeError, ValueError) as error:
-        raise DataError(
-            f"{source.name}, configuration {source.configuration}, split {source.split}",
-            f"`datasets` cannot load it ({type(error).__name__}: {error})",
-            "check the names and the network; a data set that was fetched before is read without one",
-        ) from error
-    _check_revision(source, data=data)
-    return data
+def _load(source: Source, *, root: Path) -> "Dataset | _Listed":
+    if source.repository is not None:
+        return load(source)
+    place = place_of(source, root=root)
+    if _is_listed(place):
+        rows = [row.values for part in parts_of(source, root=root) for row in read_table(part.path)]
+        return _Listed(rows=rows)
+    return load(source, folder=locate_folder(source, root=root))
 
 
-def _check_revision(source: Source, *, data: "Dataset") -> None:
-    # Where the hub cannot be reached, datasets 5.2 takes whatever revision it fetched last and only
-    # warns (CachedDatasetModuleFactory). A cached split lies in a folder named after its commit.
-    if not _is_pinned(source):
-        return
-    others = {Path(file["filename"]).parent.name for file in data.cache_files} - {source.revision}
-    if others:
-        raise DataError(
-            f"{source.name}, revision {source.revision}",
-            f"the hub cannot be reached, and the copy that was fetched before is {', '.join(sorted(others))}",
-            "read it once with a network",
-        )
-
-
-def _is_pinned(source: Source) -> bool:
-    return source.revision is not None and _COMMIT.fullmatch(source.revision) is not None
+def _is_listed(place: Path) -> bool:
+    """Whether a path is of a layout that `load_dataset` does not know: one file, or a saved data set."""
+    return place.is_file() or is_saved(place)
 
 
 def _check_preset(source: Source, *, track: Track) -> None:
@@ -119,20 +118,25 @@ def _check_columns(columns: Columns, *, source: Source, present: Sequence[str]) 
 def _check_rows(rows: Sequence[tuple[str, _Row]], *, source: Source, track: Track) -> None:
     columns = source.columns or _CODE_TO_TEXT
     faults = [
-        f"{id_}: {column} is {type(row[column]).__name__}, not text"
+        Fault(place=id_, said=f"{column} is {type(row.get(column)).__name__}, not text")
         for id_, row in rows
         for column in (columns.input, columns.output)
-        if not isinstance(row[column], str)
+        if column is not None and not isinstance(row.get(column), str)
     ]
     refuse_faults(source.name, faults=faults, remedy="name columns that hold text in every row")
     language = str(track.source or track.target)
     if source.preset:
-        others = [f"{id_}: {row['language']}" for id_, row in rows if row.get("language", language) != language]
+        others = [
+            Fault(place=id_, said=str(row["language"]))
+            for id_, row in rows
+            if row.get("language", language) != language
+        ]
         refuse_faults(source.name, faults=others, remedy=f"track {track} needs rows in {language}; set configuration")
 
 
 def _pair(row: _Row, *, source: Source, track: Track) -> tuple[str, str]:
     if source.columns:
+        assert source.columns.input and source.columns.output  # a source of this reader names both
         return row[source.columns.input], row[source.columns.output]
     language = track.source or track.target
     assert language is not None
@@ -144,11 +148,13 @@ def _pair(row: _Row, *, source: Source, track: Track) -> tuple[str, str]:
 
 
 def _content(source: Source, root: Path) -> str | None:
-    if source.repository is None:
-        folder = locate_folder(source, root=root)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return content_digest((path.relative_to(folder).as_posix(), path) for path in files)
-    return f"{source.repository}@{source.revision}" if _is_pinned(source) else None
+    if source.repository is not None:
+        return pinned(source)
+    if _is_listed(place_of(source, root=root)):
+        return content_digest((part.name, part.path) for part in parts_of(source, root=root))
+    folder = locate_folder(source, root=root)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return content_digest((path.relative_to(folder).as_posix(), path) for path in files)
 
 
 READER = Reader(version=1, examples=_examples, problems=_problems, content=_content)

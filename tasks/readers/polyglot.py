@@ -7,7 +7,7 @@ the track's are left out, so that a wrong file is an empty read, which is refuse
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.readers.files import content_digest, locate
+from tasks.readers.files import content_digest, locate, place_of
 from tasks.readers.source import Source
 from tasks.records import Language, Track
 
@@ -33,7 +33,7 @@ def files_digest(source: Source, *, root: Path, files: Mapping[Language, str]) -
     Raises:
         DataError: if there is none.
     """
-    place = root / (source.path or "")
+    place = place_of(source, root=root)
     if not place.is_dir():
         return content_digest([("file", locate(source, root=root, name=""))])
     held = [name for name in files.values() if (place / name).is_file() or (place / f"{name}.gz").is_file()]

@@ -28,6 +28,22 @@ class Read(Protocol[Content_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstRows:
+    """What the first rows of a source were read as: how many are of the track, and by which columns."""
+
+    count: int
+    columns: str = ""
+
+
+class ReadFirst(Protocol):
+    """Reads the first rows of a source as a whole reading would."""
+
+    def __call__(self, source: Source, *, track: Track, root: Path, training: bool) -> FirstRows:
+        """Read; raises DataError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """One family's reader.
 
@@ -38,6 +54,7 @@ class Reader:
         examples: reads training pairs.
         problems: reads evaluation items.
         content: identity of the bytes behind a source, None if it is not pinned.
+        first: reads the first rows, for a reader of people's own files.
         held_out: splits that are refused as training pairs, with `held_out_because`.
     """
 
@@ -47,6 +64,7 @@ class Reader:
     examples: Read[Example]
     problems: Read[Problem]
     content: Callable[[Source, Path], str | None]
+    first: ReadFirst | None = None
     held_out: tuple[str, ...] = ()
     held_out_because: str = ""
 
@@ -113,4 +131,13 @@ def dataset_name(family: str, *, split: str) -> str:
     return family if split == "test" else f"{family}-{split}"
 
 
-__all__ = ["Read", "Reader", "as_examples", "dataset_name", "tests_alone", "tests_in_one_file"]
+__all__ = [
+    "FirstRows",
+    "Read",
+    "ReadFirst",
+    "Reader",
+    "as_examples",
+    "dataset_name",
+    "tests_alone",
+    "tests_in_one_file",
+]

@@ -75,12 +75,24 @@ def test_all_faults_of_a_file_are_told_at_once_with_their_lines(tmp_path: Path) 
 
 
 def test_no_more_than_a_screenful_of_faults_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "data.jsonl").write_text("{\n" * 50, encoding="utf-8")
+    kinds = ["z" * (n + 1) for n in range(MAX_FAULTS + 30)]
+    lines = [EXAMPLES[0].model_dump_json()[:-1] + f',"{kind}":1}}\n' for kind in kinds]
+    (tmp_path / "data.jsonl").write_text("".join(lines), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_examples(source(), track=GENERATION, root=tmp_path)
     assert f"line {MAX_FAULTS}:" in str(caught.value)
     assert f"line {MAX_FAULTS + 1}:" not in str(caught.value)
     assert "and 30 more" in str(caught.value)
+
+
+def test_faults_that_are_alike_are_folded_with_their_count(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("{\n" * 50 + "[]\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_examples(source(), track=GENERATION, root=tmp_path)
+    told = str(caught.value)
+    assert "51 faults" in told and "line 3: Invalid JSON" in told and "line 4: Invalid JSON" not in told
+    assert "and 47 more like these: line 4, line 5, line 6, ..." in told
+    assert "line 51: Input should be an object" in told
 
 
 def test_a_file_of_problems_is_not_taken_for_examples(tmp_path: Path) -> None:

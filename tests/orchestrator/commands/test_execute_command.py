@@ -121,11 +121,58 @@ def test_mbpp_problems_go_by_their_numbers_from_every_split(tmp_path: Path) -> N
     problems.write_bytes(gzip.compress("\n".join(json.dumps(row(n, f"f{n}")) for n in (1, 11, 601)).encode()))
     status, summary, _ = run("--problems", problems, "--check-references", form="mbpp")
     assert (status, summary["problems"], summary["references"]["passed"]) == (0, 3, 3)
-    rows = [{"task_id": 11, "completion": "def f11(a):\n    return a"}, {"task_id": "601", "solution": "f601 = abs"}]
+    rows = [
+        {"task_id": 11, "completion": "def f11(a):\n    return a"},
+        {"task_id": "601", "solution": "f601 = abs"},
+        {"task_id": "Mbpp/1", "solution": "f1 = abs"},
+    ]
     completions, out = write(tmp_path / "c.jsonl", rows), tmp_path / "v.jsonl"
     status, summary, _ = run("--problems", problems, "--completions", completions, "--out", out, form="mbpp")
-    assert (status, summary["without_samples"]) == (0, 1)
-    assert [(v["task_id"], v["verdict"]) for v in verdict_lines(out)] == [("11", "passed"), ("601", "passed")]
+    assert (status, summary["without_samples"]) == (0, 0)
+    verdicts = [(v["task_id"], v["verdict"]) for v in verdict_lines(out)]
+    assert verdicts == [("11", "passed"), ("601", "passed"), ("Mbpp/1", "passed")]
+
+
+def test_evalplus_lines_are_read_as_evalplus_reads_them(tmp_path: Path) -> None:
+    row = {
+        "task_id": "Mbpp/17",
+        "prompt": '"""\nWrite a function to find the perimeter of a square.\nassert square_perimeter(10)==40\n"""\n',
+        "entry_point": "square_perimeter",
+        "canonical_solution": "\ndef square_perimeter(a):\n  return 4*a\n",
+        "base_input": [[10], [5]],
+        "plus_input": {},
+        "atol": 0,
+    }
+    right, wrong = "def square_perimeter(a):\n    return 4 * a\n", "def square_perimeter(a):\n    return a\n"
+    # A completion may rely on what its prompt holds, here the docstring that it goes on from.
+    reads_prompt = "def square_perimeter(a):\n    return 4 * a if 'perimeter' in __doc__ else a\n"
+    rows = [
+        {"task_id": "17", "completion": right},
+        {"task_id": 17, "completion": wrong},
+        {"task_id": "Mbpp/17", "completion": reads_prompt},
+        {"task_id": "Mbpp/17", "completion": wrong, "solution": right},
+        {"task_id": "Mbpp/17", "completion": f"Here it is:\n```python\n{right}```\n"},
+    ]
+    problems = write(tmp_path / "p.jsonl", [row])
+    completions, out = write(tmp_path / "c.jsonl", rows), tmp_path / "v.jsonl"
+    status, _, said = run("--problems", problems, "--completions", completions, "--out", out, form="mbpp-plus")
+    assert status == 0, said
+    assert [(v["task_id"], v["sample"]) for v in verdict_lines(out)] == [("17", n) for n in range(5)]
+    judged = [v["verdict"] for v in verdict_lines(out)]
+    assert judged == ["passed", "wrong_answer", "passed", "passed", "passed"]
+
+
+def test_codereval_s_result_file_needs_no_problems(tmp_path: Path) -> None:
+    results = [{"generate_code": "x", "is_pass": p, "return_code": int(not p)} for p in (True, False)]
+    rows = [{"_id": "62e6", "generate_results": results}, {"ques_id": "62e7", "generate_results": results[:1]}]
+    completions, out = write(tmp_path / "c.jsonl", rows), tmp_path / "v.jsonl"
+    status, summary, _ = run("--completions", completions, "--out", out, form="codereval")
+    assert (status, summary["verdicts"], summary["problems"]) == (0, {"passed": 2, "wrong_answer": 1}, 2)
+    with pytest.raises(InputError, match="--problems is missing"):
+        run("--completions", completions, "--out", out, form="humaneval")
+    plain = write(tmp_path / "plain.jsonl", [{"task_id": "62e6", "completion": "x"}])
+    with pytest.raises(DataError, match=r"line 1: holds no generate_results; name the problems' file"):
+        run("--completions", plain, "--out", tmp_path / "w.jsonl", form="codereval")
 
 
 def test_built_in_suite_in_the_project_s_own_format_passes_its_references(tmp_path: Path) -> None:
@@ -203,7 +250,7 @@ def test_all_faults_of_a_completions_file_come_at_once_with_their_lines(problems
         '{"task_id": "Adding/0", "completion": ',
         '{"task_id": "Adding/9", "completion": "x"}',
         '{"task_id": "Adding/1"}',
-        '{"task_id": "Adding/1", "completion": "x", "solution": "y"}',
+        '{"task_id": "Adding/1", "generate_results": [{"generate_code": "x", "is_pass": true}]}',
     ]
     completions.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -213,7 +260,8 @@ def test_all_faults_of_a_completions_file_come_at_once_with_their_lines(problems
     for number in (2, 3, 4, 5):
         assert f"line {number}: " in said
     assert "task_id 'Adding/9' is none of the 2 problems'" in said
-    assert "exactly one of completion and solution" in said
+    assert "needs a completion or a solution" in said
+    assert "generate_results are CoderEval's" in said
     assert not out.exists()
 
 

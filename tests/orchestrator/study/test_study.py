@@ -8,7 +8,7 @@ from small_studies import CODE, PROSE, raw_study
 
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Method, Study, validate
-from tasks.readers import Source
+from tasks.readers import Columns, Source
 from tasks.records import Task
 
 
@@ -42,6 +42,16 @@ def test_source_keeps_the_split_and_the_limit_that_it_names() -> None:
     source = {"reader": "micro", "split": "validation", "limit": 5}
     data = study(tasks={CODE: {"train": "micro", "test": source}}, data={"test_limit": 50}).tasks[CODE]
     assert data.test == (Source(reader="micro", split="validation", limit=5),)
+
+
+def test_source_may_be_a_bare_path_or_name_of_the_hub() -> None:
+    entry = {"train": ["my.csv.gz", "hub:owner/name"], "test": {"path": "d/tests", "columns": {"input": "ask"}}}
+    data = study(tasks={CODE: entry}, data={"train_limit": 7, "root": "elsewhere"}).tasks[CODE]
+    assert data.train == (
+        Source(reader="own", path="my.csv.gz", split="train", limit=7),
+        Source(reader="own", repository="owner/name", split="train", limit=7),
+    )
+    assert data.test == (Source(reader="own", path="d/tests", split="test", columns=Columns(input="ask")),)
 
 
 def test_limit_reaches_every_source_of_its_role_and_no_other() -> None:
