@@ -52,7 +52,7 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, here: bool = False) ->
                 model=trial.model,
                 kind=trial.kind,
                 storage=run.ledger.address,
-                record=None if trial.kind == "frozen" else run.record(trial, StageName.TRAIN),
+                record=run.record(trial, StageName.TRAIN) if trial.traits.is_trained else None,
             ),
             settings=trial.generation,
             problems=_problems(run, trial),

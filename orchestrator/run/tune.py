@@ -29,6 +29,7 @@ from orchestrator.work import credentials
 from orchestrator.work.processes import crash_of
 from orchestrator.work.session import TRIAL_RESOURCE
 from orchestrator.work.training import train_trial
+from trainers.methods.table import traits_of
 
 if TYPE_CHECKING:
     pass
@@ -214,7 +215,7 @@ def _placement(config: dict[str, Any]) -> Any:
     from ray import tune
 
     resources = Resources.model_validate_json(config["resources"])
-    if json.loads(config["trial"])["kind"] == "full":
+    if traits_of(json.loads(config["trial"])["kind"]).in_many_processes:
         return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
     return tune.PlacementGroupFactory([{"CPU": resources.trial_cpus, "GPU": resources.trial_gpus}])
 

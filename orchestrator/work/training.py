@@ -17,13 +17,13 @@ from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work import credentials
 from orchestrator.work.processes import crashes_told, memory_limit
 from trainers.spec import Runtime
 
 if TYPE_CHECKING:
-    from trainers.train import Row
+    from trainers.loop.log import Row
 
 
 def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
@@ -38,7 +38,7 @@ def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
 
 def largest_micro_batch(trial: TrialSpec, resources: Resources) -> int:
     """The rows of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
-    processes = resources.full_workers if trial.kind == "full" else 1
+    processes = processes_of(trial, resources)
     share = -(-trial.training.batch_size // processes) if trial.training else resources.micro_batch
     return max(1, min(resources.micro_batch, share))
 
@@ -62,7 +62,7 @@ def train_trial(
 
     def body(attempt: Attempt) -> dict[str, Any]:
         with crashes_told(attempt.folder):
-            if trial.kind == "full":
+            if trial.traits.in_many_processes:
                 facts = _train_full(trial, attempt, storage=storage, root=root, resources=resources)
             else:
                 from orchestrator.work.train import train
@@ -76,8 +76,7 @@ def train_trial(
                 with memory_limit(resources.trial_memory_mb):
                     summary = train(trial, attempt.folder, root=Path(root), runtime=runtime, report=report)
                 facts = summary.model_dump(mode="json")
-        processes = resources.full_workers if trial.kind == "full" else 1
-        how = {**runtime.model_dump(mode="json"), "processes": processes}
+        how = {**runtime.model_dump(mode="json"), "processes": processes_of(trial, resources)}
         return {**facts, "runtime": how, **({"retried": list(retried)} if retried else {})}
 
     try:
@@ -106,7 +105,7 @@ def _train_full(trial: TrialSpec, attempt: Attempt, *, storage: str, root: str, 
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from trainers.full import missing_for_full
+    from trainers.methods.full import missing_for_full
 
     missing = missing_for_full()
     if missing:

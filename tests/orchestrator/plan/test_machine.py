@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.commands.plan import plan_as_json, print_plan
 from small_studies import commit, finish_training, make_study, opened
 
+from orchestrator.commands.plan import plan_as_json, print_plan
 from orchestrator.ledger.studies import ledger_of
 from orchestrator.plan.machine import Machine, Work, asked_too_much, this_machine
 from orchestrator.plan.plan import DoesNotFit, plan, refuse_what_does_not_fit
