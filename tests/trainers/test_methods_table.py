@@ -38,7 +38,7 @@ def test_kind_that_is_not_there_is_refused() -> None:
         traits_of("dora")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MethodKind if METHODS[kind].has_adapter])
+@pytest.mark.parametrize("kind", [kind for kind, traits in METHODS.items() if traits.has_adapter])
 def test_every_kind_with_an_adapter_is_made_in_the_precision_that_its_row_says(
     kind: MethodKind, spec_of: Any, runtime: Runtime
 ) -> None:
