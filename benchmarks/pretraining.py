@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from trainers.micro.pretrain import _encoded, build_model, collate, train_tokenizer, weighted_loss
+from models.micro.pretrain import _encoded, build_model, collate, train_tokenizer, weighted_loss
 
 WAYS: dict[str, tuple[bool, str, bool]] = {
     "fp32, fused attention": (False, "sdpa", False),

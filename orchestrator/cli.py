@@ -23,9 +23,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """Entry point: turns errors that are a user's to mend into one message and exit status 2."""
+    from models.locations import ModelError
     from orchestrator.errors import PolytuneError
     from tasks.readers.source import DataError
-    from trainers.locations import ModelError
 
     _quieten()
     try:

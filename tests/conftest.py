@@ -33,7 +33,7 @@ def data_root() -> Path:
 @pytest.fixture(scope="session")
 def fresh_tokenizer() -> Any:
     """The built-in model's tokenizer as it is made, before it was ever saved."""
-    from trainers.micro.pretrain import train_tokenizer
+    from models.micro.pretrain import train_tokenizer
 
     return train_tokenizer(0)
 
@@ -44,7 +44,7 @@ def tiny_base(fresh_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) ->
     import torch
     from transformers import Qwen2ForCausalLM
 
-    from trainers.micro import pretrain
+    from models.micro import pretrain
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny-base")
@@ -59,6 +59,22 @@ def tiny_base(fresh_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) ->
     optimizer = torch.optim.AdamW(model.parameters())
     pretrain._train(model, optimizer, batches, recipe=recipe, out=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_spec(tiny_base: Path) -> Any:
+    """The tiny base."""
+    from models.spec import ModelSpec
+
+    return ModelSpec(name=str(tiny_base))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(model_spec: Any) -> Any:
+    """The tiny base's tokenizer."""
+    from models.loading import load_tokenizer
+
+    return load_tokenizer(model_spec)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,136 +1,17 @@
 """How much memory a training needs, estimated from a model's shape.
 
-One decision: the shapes of well-known models ship here, so a study can be planned without a network.
-What is not known gives `Unknown` with a reason, never a guess.
+One decision: weights are counted in the precision that the table of methods says, so an estimate cannot
+speak of another model than the one that a training loads.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from trainers.locations import location_of
-from trainers.spec import MethodKind, ModelSpec
+from models.shapes import Estimate, Shape, Unknown, shape_of
+from models.spec import ModelSpec, Precision
+from trainers.methods.table import MethodKind, traits_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A number with where it comes from."""
-
-    value: float
-    basis: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown:
-    """No number, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """A Qwen2-like decoder's sizes; `context` is its longest input in tokens, None where nothing tells it."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    key_value_heads: int
-    vocabulary: int
-    tied: bool
-    context: int | None = None
-
-    @property
-    def linear_parameters(self) -> int:
-        """Weights of the seven projections of all layers: what NF4 quantises and LoRA adapts."""
-        key_value = self.hidden * self.key_value_heads // self.heads
-        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * key_value
-        return self.layers * (attention + 3 * self.hidden * self.intermediate)
-
-    @property
-    def embedding_parameters(self) -> int:
-        """Input embedding and output layer, once if they are tied."""
-        return self.vocabulary * self.hidden * (1 if self.tied else 2)
-
-    @property
-    def parameters(self) -> int:
-        """All weights but norms and biases, which are thousandths."""
-        return self.linear_parameters + self.embedding_parameters
-
-    def lora_parameters(self, rank: int) -> int:
-        """Adapter weights on all seven projections: rank x (inputs + outputs) each."""
-        key_value = self.hidden * self.key_value_heads // self.heads
-        attention = 2 * (2 * self.hidden) + 2 * (self.hidden + key_value)
-        return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
-
-
-# From the models' published config.json files.
-_CODER = "Qwen/Qwen2.5-Coder-"
-_SHAPES = {
-    f"{_CODER}0.5B": Shape(
-        layers=24,
-        hidden=896,
-        intermediate=4864,
-        heads=14,
-        key_value_heads=2,
-        vocabulary=151_936,
-        tied=True,
-        context=32_768,
-    ),
-    f"{_CODER}1.5B": Shape(
-        layers=28,
-        hidden=1536,
-        intermediate=8960,
-        heads=12,
-        key_value_heads=2,
-        vocabulary=151_936,
-        tied=True,
-        context=32_768,
-    ),
-    f"{_CODER}3B": Shape(
-        layers=36,
-        hidden=2048,
-        intermediate=11_008,
-        heads=16,
-        key_value_heads=2,
-        vocabulary=151_936,
-        tied=True,
-        context=32_768,
-    ),
-    f"{_CODER}7B": Shape(
-        layers=28,
-        hidden=3584,
-        intermediate=18_944,
-        heads=28,
-        key_value_heads=4,
-        vocabulary=152_064,
-        tied=False,
-        context=32_768,
-    ),
-}
-
-
-def shape_of(model: ModelSpec) -> Shape | Unknown:
-    """A model's shape: from its folder, or from the presets."""
-    config = Path(location_of(model)) / "config.json"
-    if config.is_file():
-        raw = json.loads(config.read_text(encoding="utf-8"))
-        try:
-            return Shape(
-                layers=raw["num_hidden_layers"],
-                hidden=raw["hidden_size"],
-                intermediate=raw["intermediate_size"],
-                heads=raw["num_attention_heads"],
-                key_value_heads=raw.get("num_key_value_heads", raw["num_attention_heads"]),
-                vocabulary=raw["vocab_size"],
-                tied=bool(raw.get("tie_word_embeddings", False)),
-                context=raw.get("max_position_embeddings"),
-            )
-        except KeyError as missing:
-            return Unknown(reason=f"{config.name} of {model.name} has no {missing}")
-    return _SHAPES.get(model.name.removesuffix("-Instruct")) or Unknown(
-        reason=f"no shape of {model.name} ships with polytune"
-    )
+# Bytes of a projection's weight. NF4 has 4.5 bits: its scales are quantised in their turn.
+_WIDTH: dict[Precision, float] = {"nf4": 0.5625, "bf16": 2, "fp32": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,17 +51,19 @@ def training_memory(model: ModelSpec, load: Load) -> Estimate | Unknown:
 
 def _states(shape: Shape, load: Load) -> float:
     """Bytes of weights, gradients, masters and moments on one device."""
-    moments = 2 if load.optimizer_8bit else 8
-    if load.kind == "full":
+    moments, traits = 2 if load.optimizer_8bit else 8, traits_of(load.kind)
+    if traits.has_own_weights:
         weights, gradients, optimizer = (
             width / (load.processes if load.zero_stage >= stage else 1)
             for width, stage in ((2, 3), (2, 2), (4 + moments, 1))
         )
         return shape.parameters * (weights + gradients + optimizer)
     adapter = shape.lora_parameters(load.rank) * (4 + 4 + moments)
-    if load.kind == "qlora":
-        return shape.linear_parameters * 0.5625 + shape.embedding_parameters * 4 + adapter
-    return shape.parameters * (4 if load.on_cpu else 2) + adapter
+    precision = traits.precision_on("cpu" if load.on_cpu else "cuda")
+    width = _WIDTH[precision]
+    # peft prepares a quantised base with embeddings in 32 bits.
+    embedding_width = 4 if precision == "nf4" else width
+    return shape.linear_parameters * width + shape.embedding_parameters * embedding_width + adapter
 
 
 def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int, on_cpu: bool) -> Estimate | Unknown:
@@ -188,5 +71,6 @@ def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int, on_cpu: bool)
     shape = shape_of(model)
     if isinstance(shape, Unknown):
         return shape
-    size = shape.parameters * (4 if on_cpu else 2) if kind == "full" else shape.lora_parameters(rank) * 4
+    whole = traits_of(kind).has_own_weights
+    size = shape.parameters * (4 if on_cpu else 2) if whole else shape.lora_parameters(rank) * 4
     return Estimate(value=float(size), basis="from the model's shape")

@@ -8,21 +8,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from models.spec import Device, ModelSpec
 from tasks.records import Record
-
-MethodKind = Literal["frozen", "lora", "qlora", "full"]
-
-
-class ModelSpec(Record):
-    """A base model: hub id with revision, local folder, or `builtin:micro`.
-
-    `digest` is the hash of a local or built-in model's weights, filled in when a study is planned.
-    """
-
-    name: str
-    revision: str | None = None
-    trust_remote_code: bool = False
-    digest: str | None = None
+from trainers.methods.table import MethodKind, traits_of
 
 
 class LoraSettings(Record):
@@ -75,10 +63,19 @@ class TrainingSpec(Record):
     """All that is meant to decide the trained weights, but for the examples themselves."""
 
     model: ModelSpec
-    kind: Literal["lora", "qlora", "full"]
+    kind: MethodKind
     lora: LoraSettings | None = None
     settings: TrainingSettings
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _settings_suit_the_kind(self) -> "TrainingSpec":
+        traits = traits_of(self.kind)
+        if not traits.is_trained:
+            raise ValueError(f"kind {self.kind} is not trained; use another kind")
+        if traits.has_adapter and self.lora is None:
+            raise ValueError(f"kind {self.kind} trains an adapter and needs lora settings")
+        return self
 
 
 class Runtime(Record):
@@ -88,7 +85,7 @@ class Runtime(Record):
     reached by accumulation. `zero_stage` is DeepSpeed's, for full fine-tuning.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = Field(default=1, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     zero_stage: Literal[0, 1, 2, 3] = 2

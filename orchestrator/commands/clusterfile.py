@@ -141,7 +141,7 @@ def _source(local: str, folder: Path) -> Path:
 
 
 def _shipped(config: _Config, folder: Path) -> Iterator[Fault]:
-    """All four packages reach the nodes, in one folder, and are installed there."""
+    """All packages reach the nodes, in one folder, and are installed there."""
     if config.get("docker", {}).get("image"):
         return
     setup = " ".join(config.get("setup_commands", []))

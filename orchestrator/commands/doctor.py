@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evaluators.sandbox import Availability
 
 EPILOG = "Example: polytune doctor --json"
-PACKAGES = ("orchestrator", "trainers", "evaluators", "tasks")
+PACKAGES = ("orchestrator", "trainers", "evaluators", "models", "tasks")
 _OLDEST_PYTHON = (3, 11)
 # The dependencies with torch's CUDA libraries take about 8 GiB; checkpoints and a hub model come on top.
 _ROOM_GIB = 10.0

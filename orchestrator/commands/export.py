@@ -74,9 +74,9 @@ def _check_request(trial: TrialSpec, *, to: Path, merge: bool) -> None:
         raise PolytuneError(f"{to} is a file; name a folder that is empty or not there")
     if to.is_dir() and any(to.iterdir()):
         raise PolytuneError(f"{to} is not empty, and an export never overwrites; name another folder, or empty it")
-    if trial.kind == "frozen":
+    if not trial.traits.is_trained:
         raise PolytuneError(f"{trial.label} is frozen, so there is nothing to export; use {trial.model.name} itself")
-    if merge and trial.kind == "full":
+    if merge and trial.traits.has_own_weights:
         raise PolytuneError(f"{trial.label} has all weights of its own and no adapter to merge; leave --merge out")
 
 
@@ -94,18 +94,16 @@ def _merge(trial: TrialSpec, folder: Path) -> None:
 
     The sum is taken in 32 bits and rounded once. The tokenizer's files stay.
     """
-    from peft import PeftModel
     from transformers import AutoConfig
 
-    from trainers.locations import location_of
-    from trainers.model import load_base
-    from trainers.spec import Runtime
+    from models.loading import device_of, load_adapter, load_base
+    from models.locations import location_of
 
     stored = AutoConfig.from_pretrained(
         location_of(trial.model), revision=trial.model.revision, trust_remote_code=trial.model.trust_remote_code
     ).dtype
-    base = load_base(trial.model, kind="lora", runtime=Runtime(device="cpu"))
-    merged: Any = PeftModel.from_pretrained(base, str(folder)).merge_and_unload(safe_merge=True)
+    base = load_base(trial.model, precision="fp32", device=device_of("cpu"))
+    merged: Any = load_adapter(base, folder).merge_and_unload(safe_merge=True)
     if stored is not None:
         merged = merged.to(stored)
     for path in folder.glob("adapter_*"):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.shapes import Estimate, Unknown
 from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened
 from orchestrator.commands.output import print_json
 from orchestrator.plan.plan import PlannedTrial, refuse_what_does_not_fit
 from orchestrator.study.stages import StageName
-from trainers.memory import Estimate, Unknown
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -144,7 +144,7 @@ def shown(cells: Cells, trial_label: str | None, track: str | None, *, count: in
     trial = _trial(cells, trial_label)
     tracks = _tracks(cells.study, trial, track)
     # Imported after the names are checked: a mistyped label need not wait for torch.
-    from trainers.model import load_tokenizer
+    from models.loading import load_tokenizer
 
     tokenizer, root = load_tokenizer(trial.model), Path(cells.study.data.root)
     examples = read_all_examples(trial.train, root=root)
@@ -176,7 +176,8 @@ def _tracks(study: Study, trial: TrialSpec, track: str | None) -> tuple[str, ...
 
 def _fit(trial: TrialSpec, examples: Sequence[Example], tokenizer: Any) -> Fit | None:
     """How all of a trial's examples go into rows, worked out by training's own functions."""
-    from trainers.data import encode, rows_of
+    from trainers.batches.packing import rows_of
+    from trainers.batches.rows import encode
 
     if trial.training is None:
         return None
@@ -217,7 +218,7 @@ def _examples(trial: TrialSpec, examples: Sequence[Example], tokenizer: Any, *, 
 
 def _loss_from(example: Example, tokenizer: Any, *, settings: "TrainingSettings") -> int | None:
     """Where training takes the loss from; None for an example that it leaves out."""
-    from trainers.data import encode
+    from trainers.batches.rows import encode
 
     encoded = encode((example,), tokenizer, settings=settings).examples
     return encoded[0].loss_from if encoded else None

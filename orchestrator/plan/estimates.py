@@ -7,12 +7,14 @@ never from a formula; where there is none the answer is `Unknown` with its reaso
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from models.shapes import Estimate, Unknown
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
-from trainers.memory import Estimate, Load, Unknown, training_memory, weights_size
+from orchestrator.study.trial import TrialSpec, processes_of
+from trainers.memory import Load, training_memory, weights_size
+from trainers.methods.table import MethodKind
 
 GIB = 2**30
 
@@ -27,8 +29,8 @@ def load_of(trial: TrialSpec, resources: Resources, *, micro_batch: int) -> Load
         optimizer_8bit=trial.training.optimizer == "adamw_8bit",
         gradient_checkpointing=resources.gradient_checkpointing,
         on_cpu=resources.trial_gpus == 0,
-        zero_stage=resources.zero_stage if trial.kind == "full" else 0,
-        processes=resources.full_workers if trial.kind == "full" else 1,
+        zero_stage=resources.zero_stage if trial.traits.in_many_processes else 0,
+        processes=processes_of(trial, resources),
     )
 
 
@@ -70,7 +72,7 @@ def cost_of(
 
 def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:
     """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
-    processes = resources.full_workers if trial.kind == "full" else 1
+    processes = processes_of(trial, resources)
     if resources.trial_gpus or resources.generator_gpus:
         gpus = {StageName.TRAIN: resources.trial_gpus * processes, StageName.GENERATE: resources.generator_gpus}
         return float(gpus.get(stage, 0.0))
@@ -111,14 +113,14 @@ def _others(trial: TrialSpec, least: Load) -> Iterable[tuple[str, float]]:
     """Ways to train the model on less, with the bytes that each takes on one device."""
     rank = trial.lora.rank if trial.lora else 8
     ways = [("resources.gradient_checkpointing: true", replace(least, gradient_checkpointing=True))]
-    if trial.kind == "full":
+    if trial.traits.in_many_processes:
         for processes in (2, 4, 8):
             if processes > least.processes:
                 name = f"resources.zero_stage: 3 with resources.full_workers: {processes}"
                 ways.append((name, replace(least, zero_stage=3, processes=processes)))
-        ways.append(("kind: lora", replace(least, kind="lora", rank=rank, processes=1)))
-    if trial.kind != "qlora":
-        ways.append(("kind: qlora", replace(least, kind="qlora", rank=rank, processes=1)))
+        ways.append((f"kind: {MethodKind.LORA}", replace(least, kind=MethodKind.LORA, rank=rank, processes=1)))
+    if not trial.traits.is_quantised:
+        ways.append((f"kind: {MethodKind.QLORA}", replace(least, kind=MethodKind.QLORA, rank=rank, processes=1)))
     for name, load in ways:
         size = training_memory(trial.model, load)
         if isinstance(size, Estimate):

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
+from models.shapes import Estimate, Unknown
 from orchestrator.ledger.ledger import StageRecord
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from trainers.memory import Estimate, Unknown
+from trainers.methods.table import MethodKind
 
 # Settings of a training that do not change how long a step takes.
 _TIMELESS = ("learning_rate", "schedule", "warmup_steps", "weight_decay", "max_grad_norm", "patience", "min_delta")
@@ -65,7 +66,7 @@ def _sort(stage: StageName, spec: _Spec, specs: Mapping[str, _Spec]) -> tuple[st
     if upstream is None:
         return None
     if stage == StageName.GENERATE:
-        training = upstream.get("training") or {"kind": "frozen", "model": spec.get("model")}
+        training = upstream.get("training") or {"kind": MethodKind.FROZEN, "model": spec.get("model")}
         asked = {name: value for name, value in spec["generation"].items() if name not in ("samples", "seed")}
         sort = {"model": training["model"], "kind": training["kind"], "test": spec["test"], "asked": asked}
         return fingerprint({"stage": stage, **sort}), float(spec["generation"]["samples"])

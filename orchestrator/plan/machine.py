@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.shapes import Estimate, Unknown
 from orchestrator.ledger.rejudging import present_toolchains
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
 from tasks.records import Language
-from trainers.memory import Estimate, Unknown
-from trainers.spec import MethodKind
+from trainers.methods.table import MethodKind, traits_of
 
 # What holds cores or GPUs by the study's settings: a training in one process, a full fine-tuning, a generation.
 Work = Literal["train", "train full", "generate"]
@@ -99,7 +99,7 @@ def works_of(kind: MethodKind, due: Iterable[StageName]) -> tuple[Work, ...]:
     found: list[Work] = []
     for stage in due:
         if stage == "train":
-            found.append("train full" if kind == "full" else "train")
+            found.append("train full" if traits_of(kind).in_many_processes else "train")
         elif stage == "generate":
             found.append("generate")
     return tuple(found)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from models.shapes import Estimate, Unknown
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import QUICK_BYTES, Finding, Ledger
 from orchestrator.ledger.manifest import NamedStages
@@ -20,7 +21,6 @@ from orchestrator.provenance import VERSIONS
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from trainers.memory import Estimate, Unknown
 
 Action = Literal["run", "skip"]
 _DATA = ("train", "validation", "test")

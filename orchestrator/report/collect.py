@@ -28,12 +28,12 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     frozen = {
         (trial.model.name, trial.seed): _texts(ledger, records[trial.label])
         for trial in trials
-        if trial.kind == "frozen"
+        if not trial.traits.is_trained
     }
     outcomes, rows, cells = [], [], []
     for trial in trials:
         found = records[trial.label]
-        base = frozen.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+        base = frozen.get((trial.model.name, trial.seed)) if trial.traits.is_trained else None
         outcomes.append(_outcome(trial, ledger, findings[trial.label], base=base))
         trial_rows, trial_cells = _scored(trial, ledger, found)
         rows += trial_rows

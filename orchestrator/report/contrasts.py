@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from orchestrator.report.evidence import Arm
 from orchestrator.report.scores import PASS, Measure, Score, Unscored
 from orchestrator.report.statistics import Comparison, Interval, NotComparable, compare, holm
+from trainers.methods.table import traits_of
 
 ALPHA = 0.05
-ADAPTERS = ("qlora", "lora")
 Scores = Mapping[tuple[str, Measure], Score | Unscored]
 """Scores by an arm's title and a measure."""
 
@@ -67,7 +67,8 @@ def _asks_grouping(first: Arm, second: Arm) -> bool:
 
 
 def _asks_method(first: Arm, second: Arm) -> bool:
-    return first.kind in ADAPTERS and second.kind == "full" and first.grouping == second.grouping == "together"
+    adapter, whole = traits_of(first.kind).has_adapter, traits_of(second.kind).has_own_weights
+    return adapter and whole and first.grouping == second.grouping == "together"
 
 
 def _asks_training(first: Arm, second: Arm) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.report.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from tasks.records import Task, Track
+from trainers.methods.table import traits_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Arm:
     @property
     def is_frozen(self) -> bool:
         """Whether the model is used as it came."""
-        return self.kind == "frozen"
+        return not traits_of(self.kind).is_trained
 
     def trial_for(self, track: str) -> TrialOutcome | None:
         """The trial that answers for a track, None if the arm was not asked for it."""
@@ -130,7 +131,7 @@ def _form_arms(trials: Iterable[TrialOutcome]) -> list[Arm]:
 
 
 def _open_arm(trial: TrialOutcome) -> Arm:
-    says_grouping = trial.kind != "frozen" and trial.grouping not in trial.method
+    says_grouping = traits_of(trial.kind).is_trained and trial.grouping not in trial.method
     way = f"{trial.method} {trial.grouping}".strip() if says_grouping else trial.method
     return Arm(
         model=trial.model,

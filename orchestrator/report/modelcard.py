@@ -17,11 +17,6 @@ from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.prompts import system_line
 from tasks.records import Track
 
-_METHODS = {
-    "lora": "LoRA adapter",
-    "qlora": "QLoRA adapter (trained on the base in 4 bits, NF4 with double quantisation)",
-    "full": "full fine-tuning of all weights",
-}
 # A host's name is nobody's business; that of the files' place is not in provenance.
 _PRIVATE = ("host",)
 
@@ -41,7 +36,7 @@ def model_card(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) 
 
 
 def _front_matter(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
-    is_adapter = trial.kind != "full" and not merged
+    is_adapter = trial.traits.has_adapter and not merged
     yield "---"
     if trial.model.digest is None:  # else a local folder, which the hub would look for in vain
         yield f"base_model: {trial.model.name}"
@@ -56,7 +51,7 @@ def _summary(study: Study, trial: TrialSpec, *, merged: bool) -> Iterator[str]:
     revision = f" at revision `{trial.model.revision}`" if trial.model.revision else ""
     yield f"# {trial.label}"
     yield ""
-    yield f"Base model: `{trial.model.name}`{revision}. Method: {_METHODS[trial.kind]}."
+    yield f"Base model: `{trial.model.name}`{revision}. Method: {trial.traits.title}."
     if merged:
         yield "The adapter is merged into the base in full precision; nothing but this folder is needed."
     yield f"Tasks: {', '.join(trial.tracks)}, by one model. Made by Polytune in the study `{study.study}`."
@@ -119,7 +114,7 @@ def _scores(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) -> 
         told = [f"{stage.stage} {stage.state}{f' ({stage.cause})' if stage.cause else ''}" for stage in left]
         yield f"None: this trial is trained and not evaluated to the end: {', '.join(told)}."
         return
-    if trial.kind == "qlora":
+    if trial.traits.is_quantised:
         weights = "the adapter, not merged, on the 4-bit base that it was trained on"
         yield f"Measured with {weights}{'; this merged model was not measured' if merged else ''}.\n"
     yield "| track | test set | metric | mean, 0-100 | problems |"
@@ -167,17 +162,17 @@ def _use(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
 
 
 def _load_lines(trial: TrialSpec, *, merged: bool) -> Iterator[str]:
-    if trial.kind == "full" or merged:
+    if trial.traits.has_own_weights or merged:
         yield "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
         yield 'model = AutoModelForCausalLM.from_pretrained(".", dtype="auto")'
         return
-    quantised = trial.kind == "qlora"
+    quantised = trial.traits.is_quantised
     yield "from peft import PeftModel"
     yield f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantised else ''}"
     name, options = f'"{trial.model.name}"', f', revision="{trial.model.revision}"' if trial.model.revision else ""
     if trial.model.name.startswith("builtin:"):
-        yield "from trainers.locations import location_of"
-        yield "from trainers.spec import ModelSpec"
+        yield "from models.locations import location_of"
+        yield "from models.spec import ModelSpec"
         name = f'location_of(ModelSpec(name="{trial.model.name}"))'
     yield ""
     if quantised:

@@ -12,6 +12,8 @@ from html import escape
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
+from trainers.methods.table import METHODS, MethodKind
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -20,10 +22,10 @@ PALETTE: Mapping[str, str] = {
     "soft": "#626a76",
     "rule": "#dfe2e7",
     "paper": "#fffffe",
-    "frozen": "#858d99",
-    "qlora": "#2b6cd4",
-    "lora": "#0f8a7e",
-    "full": "#c65b12",
+    MethodKind.FROZEN: "#858d99",
+    MethodKind.QLORA: "#2b6cd4",
+    MethodKind.LORA: "#0f8a7e",
+    MethodKind.FULL: "#c65b12",
     "other": "#8a4fc0",
 }
 """Colours by role; page.css holds the same names for light and for dark. No two may be equal."""
@@ -93,7 +95,7 @@ def drawing_style() -> Iterator[None]:
 
 def choose_colour(kind: str) -> str:
     """The colour that stands for a kind of method in every picture."""
-    return PALETTE.get(kind if kind in ("frozen", "qlora", "lora", "full") else "other", PALETTE["other"])
+    return PALETTE.get(kind if kind in METHODS else "other", PALETTE["other"])
 
 
 def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> str:

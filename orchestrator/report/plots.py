@@ -16,6 +16,7 @@ from orchestrator.report.layout import format_number
 from orchestrator.report.pictures import PALETTE, Frame, choose_colour
 from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import Measure, Score, Unscored
+from trainers.methods.table import MethodKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,9 @@ def _draw_panel(panel: "Axes", findings: Findings, *, lines: Mapping[Line, tuple
         _draw_line(panel, [(arm, findings.score(arm, measure)) for arm in arms], at=position)
         score = findings.score(arms[0], measure)
         if arms[0].is_frozen and not several and isinstance(score, Score):
-            panel.axvline(score.value, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)), zorder=0.9)
+            panel.axvline(
+                score.value, color=PALETTE[MethodKind.FROZEN], linewidth=0.9, linestyle=(0, (3, 3)), zorder=0.9
+            )
 
 
 def _draw_line(panel: "Axes", found: Sequence[tuple[Arm, Score | Unscored]], *, at: float) -> None:

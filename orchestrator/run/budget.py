@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
+from models.shapes import Estimate
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.plan.estimates import GIB, disk_of, units_held
@@ -20,7 +21,6 @@ from orchestrator.plan.history import History
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from trainers.memory import Estimate
 
 _KEEP_EVERY_S = 10.0
 _USED = "used.json"

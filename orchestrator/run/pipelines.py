@@ -41,7 +41,7 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fal
                 model=trial.model,
                 kind=trial.kind,
                 storage=run.ledger.address,
-                record=None if trial.kind == "frozen" else run.done.record(trial, StageName.TRAIN),
+                record=run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None,
             ),
             settings=trial.generation,
             problems=run.test_data.problems(trial),

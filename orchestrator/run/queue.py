@@ -15,7 +15,7 @@ from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work.training import TrainingOrder, largest_micro_batch
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
@@ -67,7 +67,7 @@ class TrainingQueue:
     def has_full(self) -> bool:
         """Whether a training by several processes is among those to come or under way."""
         with self._lock:
-            return any(t.trial.kind == "full" for t in (*self._waiting, *self._running.values()))
+            return any(t.trial.traits.in_many_processes for t in (*self._waiting, *self._running.values()))
 
     @property
     def stopped(self) -> bool:
@@ -133,7 +133,7 @@ class TrainingQueue:
         return taken + self._processes(trial) <= room
 
     def _processes(self, trial: TrialSpec) -> int:
-        return self._resources.full_workers if trial.kind == "full" else 1
+        return processes_of(trial, self._resources)
 
     def end(self, trial: TrialSpec, failed: StageFailed | None) -> None:
         """Take note of a training's end, and put it back into the queue if its cause says so."""
@@ -173,7 +173,13 @@ class TrainingQueue:
 
         def order(trial: TrialSpec) -> tuple[bool, float, bool, int, str]:
             hours = known[trial.label]
-            return (hours is not None, -(hours or 0.0), trial.kind != "full", -len(trial.tracks), trial.label)
+            return (
+                hours is not None,
+                -(hours or 0.0),
+                not trial.traits.has_own_weights,
+                -len(trial.tracks),
+                trial.label,
+            )
 
         return sorted(trials, key=order)
 

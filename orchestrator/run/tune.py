@@ -211,7 +211,7 @@ def _placement(config: dict[str, Any]) -> Any:
     from ray import tune
 
     order = _order_of(config)
-    if order.trial.kind == "full":
+    if order.trial.traits.in_many_processes:
         return tune.PlacementGroupFactory([{TRIAL_RESOURCE: 1}])
     return tune.PlacementGroupFactory([{"CPU": order.resources.trial_cpus, "GPU": order.resources.trial_gpus}])
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.locations import local_digest
+from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.schema import Method, Study, short_name
 from orchestrator.study.space import Values, with_values
 from orchestrator.study.trial import TrackSource, TrialSpec
 from tasks.readers import Source, digest
 from tasks.records import Task
-from trainers.locations import local_digest
-from trainers.spec import ModelSpec
 
 _ROLES = ("train", "validation", "test")
 
@@ -147,8 +147,8 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
         seed=seed,
         lora=lora,
         training=training,
-        train=() if method.kind == "frozen" else sources("train"),
-        validation=() if method.kind == "frozen" else sources("validation"),
+        train=sources("train") if method.traits.is_trained else (),
+        validation=sources("validation") if method.traits.is_trained else (),
         test=sources("test"),
         generation=study.evaluation.generation,
         limits=study.evaluation.limits,

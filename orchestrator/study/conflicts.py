@@ -6,11 +6,12 @@ hub model that neither tells of, only its name is looked at, and what is not kno
 
 from collections.abc import Iterator
 
+from models.locations import quantised
+from models.shapes import Unknown, shape_of
+from models.spec import ModelSpec
 from orchestrator.errors import Fault
 from orchestrator.study.schema import Method, Study
-from trainers.locations import quantised
-from trainers.memory import Unknown, shape_of
-from trainers.spec import ModelSpec
+from trainers.methods.table import MethodKind, traits_of
 
 
 def conflicts(study: Study) -> tuple[Fault, ...]:
@@ -28,12 +29,12 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
 
 
 def _between(model: ModelSpec, method: Method, *, where: str) -> Iterator[Fault]:
-    why = quantised(model) if method.kind == "full" else ""
+    why = quantised(model) if traits_of(method.kind).has_own_weights else ""
     if why:
         yield Fault(
             where=f"{where}.kind",
             message=f"full fine-tuning cannot train quantised weights, and {why}; name the full-precision model, or "
-            "use kind: qlora",
+            f"use kind: {MethodKind.QLORA}",
         )
     training, shape = method.training, shape_of(model)
     if training is None or isinstance(shape, Unknown) or shape.context is None:

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from evaluators.generation import GenerationSettings
+from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
+from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
 from orchestrator.study.plainform import plain_form
@@ -22,7 +23,7 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
 from tasks.readers import Source
-from trainers.spec import LoraSettings, ModelSpec, TrainingSettings
+from trainers.spec import LoraSettings, TrainingSettings
 
 _Path = tuple[str | int, ...]
 

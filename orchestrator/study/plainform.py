@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.study.schema import Study
 from tasks.readers.source import written_out
+from trainers.methods.table import METHODS, traits_of
 
 _ROLES = ("train", "validation", "test")
 
@@ -51,9 +52,12 @@ def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
     if not isinstance(entry, dict):
         return entry
     plain = dict(entry)
-    if entry.get("kind") in ("lora", "qlora", "full"):
+    # A wrong kind is left for validation to name.
+    kind = entry.get("kind")
+    traits = traits_of(kind) if isinstance(kind, str) and kind in METHODS else None
+    if traits is not None and traits.is_trained:
         plain["training"] = _merged(raw.get("training"), entry.get("training"))
-    if entry.get("kind") in ("lora", "qlora"):
+    if traits is not None and traits.has_adapter:
         plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
     if isinstance(entry.get("search"), dict):
         plain["search"] = _plain_search(entry["search"], plain)

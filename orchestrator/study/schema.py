@@ -9,14 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from evaluators.generation import GenerationSettings
+from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
 from evaluators.similarity import faults_for_studies
+from models.spec import ModelSpec
 from orchestrator.study.resources import Resources
 from orchestrator.study.space import Search, fit, with_values
 from tasks.readers import Source
 from tasks.records import Record, Task, Track
-from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings
+from trainers.methods.table import MethodKind, MethodTraits, traits_of
+from trainers.spec import LoraSettings, TrainingSettings
 
 
 def _known(track: str) -> str:
@@ -45,6 +47,11 @@ class Method(Record):
     training: TrainingSettings | None = None
     search: Search | None = None
 
+    @property
+    def traits(self) -> MethodTraits:
+        """What is true of its kind."""
+        return traits_of(self.kind)
+
     @model_validator(mode="after")
     def _search_suits_the_method(self) -> "Method":
         if self.search is None:
@@ -55,9 +62,9 @@ class Method(Record):
             raise ValueError("a search is decided on validation data; set training.validate_every")
         if self.search.metric == "validation/similarity" and self.training.select_by != "similarity":
             raise ValueError("search.metric validation/similarity needs training.select_by: similarity")
-        if self.kind == "full" and self.search.algorithm == "asha":
-            raise ValueError("asha follows a training in one process; use algorithm: random with kind: full")
-        if self.kind == "full" and any(key.startswith("lora.") for key in self.search.space):
+        if self.traits.in_many_processes and self.search.algorithm == "asha":
+            raise ValueError(f"asha follows a training in one process; use algorithm: random with kind: {self.kind}")
+        if self.traits.has_own_weights and any(key.startswith("lora.") for key in self.search.space):
             raise ValueError("full fine-tuning trains all weights; leave lora out of search.space")
         for key, entry in self.search.space.items():
             for value in entry.extremes():
@@ -69,14 +76,14 @@ class Method(Record):
 
     @model_validator(mode="after")
     def _settings_suit_the_kind(self) -> "Method":
-        if self.kind == "frozen":
+        if not self.traits.is_trained:
             if self.lora or self.training:
                 raise ValueError("a frozen model is not trained; leave lora and training out")
             if self.grouping == "apart":
                 raise ValueError("a frozen model is the same for every task; leave grouping out")
         elif self.training is None:
             raise ValueError(f"{self.kind} needs training settings, here or in the study's own training block")
-        if self.kind == "full" and self.lora:
+        if self.traits.has_own_weights and self.lora:
             raise ValueError("full fine-tuning trains all weights; leave lora out, or use kind: lora")
         return self
 
@@ -137,7 +144,7 @@ class Study(Record):
 
     @model_validator(mode="after")
     def _trained_methods_have_data(self) -> "Study":
-        trained = [name for name, method in self.methods.items() if method.kind != "frozen"]
+        trained = [name for name, method in self.methods.items() if method.traits.is_trained]
         bare = [track for track, data in self.tasks.items() if not data.train]
         if trained and bare:
             raise ValueError(f"no training data for {', '.join(bare)}, which {', '.join(trained)} would train on")

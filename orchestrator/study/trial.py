@@ -9,15 +9,19 @@ from typing import Literal, cast
 
 from pydantic import Field, JsonValue
 
-from evaluators.generation import GenerationSettings
+from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
+from models.spec import ModelSpec
 from orchestrator.study.fingerprint import canonical, fingerprint
+from orchestrator.study.resources import Resources
 from orchestrator.study.schema import short_name
 from orchestrator.study.stages import STAGES, StageName
 from tasks import prompts
 from tasks.readers import Source
 from tasks.records import Record, Track, neutral_fields
-from trainers.spec import LoraSettings, MethodKind, ModelSpec, TrainingSettings, TrainingSpec
+from trainers.methods import table
+from trainers.methods.table import MethodKind, MethodTraits, traits_of
+from trainers.spec import LoraSettings, TrainingSettings, TrainingSpec
 
 
 class TrackSource(Record):
@@ -60,16 +64,21 @@ class TrialSpec(Record):
         return "/".join(parts)
 
     @property
+    def traits(self) -> MethodTraits:
+        """What is true of its kind of method."""
+        return traits_of(self.kind)
+
+    @property
     def training_spec(self) -> TrainingSpec | None:
         """What its trainer is given; None for a frozen model."""
-        if self.kind == "frozen" or self.training is None:
+        if not self.traits.is_trained or self.training is None:
             return None
         return TrainingSpec(model=self.model, kind=self.kind, lora=self.lora, settings=self.training, seed=self.seed)
 
     @property
     def stages(self) -> tuple[StageName, ...]:
         """The stages that this trial has, in order."""
-        absent = {StageName.TRAIN: self.kind == "frozen", StageName.EXECUTE: not self._writes_code}
+        absent = {StageName.TRAIN: not self.traits.is_trained, StageName.EXECUTE: not self._writes_code}
         return tuple(stage for stage in STAGES if not absent.get(stage))
 
     @property
@@ -110,7 +119,7 @@ class TrialSpec(Record):
                 "validation": _identities(self.validation) if self.training and self.training.validate_every else [],
             }
         elif stage == StageName.GENERATE:
-            weights = {} if self.kind != "frozen" else {"model": _model_identity(self.model)}
+            weights = {} if self.traits.is_trained else {"model": _model_identity(self.model)}
             spec |= weights | {
                 "prompts": prompts.VERSION,
                 "test": _identities(self.test),
@@ -135,6 +144,11 @@ class TrialSpec(Record):
                 "max_summary_tokens": self.generation.max_summary_tokens,
             }
         }
+
+
+def processes_of(trial: TrialSpec, resources: Resources) -> int:
+    """How many processes a trial's training has."""
+    return table.processes_of(trial.kind, full_workers=resources.full_workers)
 
 
 def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:

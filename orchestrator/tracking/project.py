@@ -88,7 +88,7 @@ class Projector:
     def __init__(self, study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, uri: str) -> None:
         self._study, self._ledger, self._uri = study, ledger, uri
         self._trials = {trial_digest(trial): trial for trial in trials}
-        self._bases = {(t.model.name, t.seed): t for t in trials if t.kind == "frozen"}
+        self._bases = {(t.model.name, t.seed): t for t in trials if not t.traits.is_trained}
         self._store: MlflowRuns | None = None
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
@@ -122,7 +122,7 @@ class Projector:
                 self._seen[name] = seen
 
     def _base(self, trial: TrialSpec) -> TrialSpec | None:
-        return self._bases.get((trial.model.name, trial.seed)) if trial.kind != "frozen" else None
+        return self._bases.get((trial.model.name, trial.seed)) if trial.traits.is_trained else None
 
     def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
         rows, store = 0, self._store or self._open()

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from evaluators.similarity import METRICS, title_of
+from models.shapes import Unknown, shape_of
 from orchestrator.ledger.artifacts import SUMMARY, curve_in, weights_of
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import State, standing_of, state_of
@@ -25,7 +26,6 @@ from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from trainers.memory import Unknown, shape_of
 
 _FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
 _LONGEST_CAUSE = 2000
@@ -369,8 +369,9 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterat
         yield Upload(name=SUMMARY, mark=train.attempt, source=source)
     weights = f"{train.facts['weights']}/"
     size = sum(weights_of(train).values())
-    if trial.kind != "full" or size < _FULL_WEIGHTS_LIMIT_BYTES:
-        name = "model" if trial.kind == "full" else "adapter"
+    whole = trial.traits.has_own_weights
+    if not whole or size < _FULL_WEIGHTS_LIMIT_BYTES:
+        name = "model" if whole else "adapter"
         yield Upload(name=name, mark=train.attempt, source=ledger.folder(train, under=weights) / weights)
 
 

@@ -13,11 +13,13 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluators.contamination import Contamination
-from evaluators.generation import GenerationSettings
+from evaluators.generation.settings import GenerationSettings
+from models.spec import ModelSpec
 from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
@@ -28,7 +30,10 @@ from orchestrator.work import credentials
 from orchestrator.work.judge import execute
 from orchestrator.work.score import cells_of, score_cell
 from tasks.records import Completion, Problem, Record, Verdict
-from trainers.spec import MethodKind, ModelSpec, Runtime
+from trainers.methods.table import MethodKind, traits_of
+
+if TYPE_CHECKING:
+    from evaluators.generation.shelf import Base, ModelShelf
 
 _PROGRAMS_PER_TASK = 50
 
@@ -76,7 +81,7 @@ class _Order(Record):
 
     weights: Weights
     settings: GenerationSettings
-    runtime: Runtime
+    threads: int
     batch_size: int
 
 
@@ -123,25 +128,22 @@ class PieceFailed(StageFailed):
         return PieceFailed, (self.cause, self.kind, self.trace)
 
 
-# The model that this process loaded last: its order and weights. A process serves one trial after another.
-_loaded: dict[str, tuple[Any, Any]] = {}
-
-
 def generate_piece(piece: Piece) -> str:
     """Completions for some of a trial's problems, as JSON."""
     import torch
 
-    from evaluators.generation import generate
+    from evaluators.generation.protocol import Prompt
+    from evaluators.generation.transformers_engine import TransformersGenerator
 
     order = _Order.model_validate_json(piece["order"])
-    torch.set_num_threads(order.runtime.threads)
-    model, tokenizer = _model(piece["order"])
-    problems = [Problem.model_validate(p) for p in json.loads(piece["problems"])]
+    torch.set_num_threads(order.threads)
+    base, adapter = _placed(order.weights)
+    prompts = [Prompt(problem=Problem.model_validate(p), adapter=adapter) for p in json.loads(piece["problems"])]
     size = order.batch_size
     while True:
+        generator = TransformersGenerator(_shelf(), base, batch_size=size)
         try:
-            done = generate(model, tokenizer, problems, settings=order.settings, batch_size=size)
-            return _json(done)
+            return _json([completion for _, completion in generator.complete(prompts, settings=order.settings)])
         except Exception as error:
             # Prompts of a batch do not see each other, so a smaller one says the same.
             if kind_of(error) != Cause.MEMORY or size == 1:
@@ -150,16 +152,27 @@ def generate_piece(piece: Piece) -> str:
         torch.cuda.empty_cache()
 
 
-def _model(text: str) -> tuple[Any, Any]:
-    from trainers.model import load_tokenizer, load_trained
+@cache
+def _shelf() -> "ModelShelf":
+    """The base that this process holds: it serves one trial after another, and most share theirs."""
+    from evaluators.generation.shelf import ModelShelf
 
-    if text not in _loaded:
-        order = _Order.model_validate_json(text)
-        weights = order.weights
-        _loaded.clear()  # frees the previous model before the next is loaded
-        model = load_trained(weights.model, kind=weights.kind, weights=weights.folder(), runtime=order.runtime)
-        _loaded[text] = (model, load_tokenizer(weights.model))
-    return _loaded[text]
+    return ModelShelf()
+
+
+def _placed(weights: Weights) -> "tuple[Base, Path | None]":
+    """Which base a trial's completions are of, and the adapter on it."""
+    from evaluators.generation.shelf import Base
+    from models.loading import device_of
+
+    traits, device, folder = traits_of(weights.kind), device_of("auto"), weights.folder()
+    base = Base(
+        model=weights.model,
+        precision=traits.precision_on(device.type),
+        device=device,
+        weights=folder if traits.has_own_weights else None,
+    )
+    return base, folder if traits.has_adapter else None
 
 
 def execute_piece(piece: Piece) -> str:
@@ -192,14 +205,16 @@ def run_generation(
     in_process: bool = False,
 ) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
     """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
-    runtime = Runtime(threads=resources.generator_cpus, device="auto")
     pool = Pool(
         size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
     )
     pieces = []
     for job in jobs:
         order = _Order(
-            weights=job.weights, settings=job.settings, runtime=runtime, batch_size=resources.generation_batch
+            weights=job.weights,
+            settings=job.settings,
+            threads=resources.generator_cpus,
+            batch_size=resources.generation_batch,
         )
         # Batches of like prompts waste little on padding.
         ordered = sorted(job.problems, key=lambda p: (p.track, len(p.input)))

@@ -14,15 +14,17 @@ from tasks.records import Track
 from trainers.spec import Runtime
 
 if TYPE_CHECKING:
-    from trainers.train import Row, TrainingSummary, Validate
+    from trainers.loop.log import Row
+    from trainers.loop.services import Validate
+    from trainers.loop.summary import TrainingSummary
 
 
 def train(
     trial: TrialSpec, folder: Path, *, root: Path, runtime: Runtime, report: "Callable[[Row], None]"
 ) -> "TrainingSummary":
     """Train one trial's model into `folder`; `summary.json` there says what was done."""
-    from trainers.train import Hooks, TrainingData
-    from trainers.train import train as run_training
+    from trainers.loop.train import Hooks, TrainingData
+    from trainers.loop.train import train as run_training
 
     spec = trial.training_spec
     assert spec is not None
@@ -46,9 +48,9 @@ def _is_first_process() -> bool:
 
 def _validator(trial: TrialSpec, *, root: Path) -> "Validate":
     """Judge generated validation output: CodeBLEU for code, BLEU for prose, the mean over tracks."""
-    from evaluators.generation import generate
+    from evaluators.generation.transformers_engine import generate
+    from models.loading import load_tokenizer
     from orchestrator.work.score import cells_of, score_cell
-    from trainers.model import load_tokenizer
 
     problems = read_all_problems(trial.validation, root=root)
     tokenizer = load_tokenizer(trial.model)

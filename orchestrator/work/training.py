@@ -18,14 +18,14 @@ from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work import credentials
 from orchestrator.work.processes import crashes_told, memory_limit
 from tasks.records import Record
 from trainers.spec import Runtime
 
 if TYPE_CHECKING:
-    from trainers.train import Row
+    from trainers.loop.log import Row
 
 
 def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
@@ -40,7 +40,7 @@ def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
 
 def largest_micro_batch(trial: TrialSpec, resources: Resources) -> int:
     """The rows of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
-    processes = resources.full_workers if trial.kind == "full" else 1
+    processes = processes_of(trial, resources)
     share = -(-trial.training.batch_size // processes) if trial.training else resources.micro_batch
     return max(1, min(resources.micro_batch, share))
 
@@ -80,12 +80,11 @@ def train_trial(
 
     def body(attempt: Attempt) -> dict[str, Any]:
         with crashes_told(attempt.folder):
-            if trial.kind == "full":
+            if trial.traits.in_many_processes:
                 facts = _train_full(order, place, attempt)
             else:
                 facts = _train_here(order, place, attempt, listen=listen)
-        processes = resources.full_workers if trial.kind == "full" else 1
-        how = {**runtime_of(trial, resources).model_dump(mode="json"), "processes": processes}
+        how = {**runtime_of(trial, resources).model_dump(mode="json"), "processes": processes_of(trial, resources)}
         retried = [retry.model_dump(mode="json") for retry in order.retried]
         return {**facts, "runtime": how, **({"retried": retried} if retried else {})}
 
@@ -138,7 +137,7 @@ def _train_full(order: TrainingOrder, place: Place, attempt: Attempt) -> dict[st
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from trainers.full import missing_for_full
+    from trainers.methods.full import missing_for_full
 
     missing = missing_for_full()
     if missing:

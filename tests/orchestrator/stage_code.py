@@ -20,7 +20,7 @@ from tasks.records import Language
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_suffix(".json")
-PACKAGES = ("orchestrator", "trainers", "evaluators", "tasks")
+PACKAGES = ("orchestrator", "trainers", "evaluators", "models", "tasks")
 # What surrounds a stage and decides none of its numbers: specs, records, and readers, whose versions are in keys.
 AROUND = ("tasks.readers", "orchestrator.ledger", "orchestrator.study", "orchestrator.errors")
 
@@ -40,10 +40,10 @@ _COMPARES_PROGRAMS = tuple(f"evaluators.languages.{language}.flows" for language
 ROOTS: Mapping[StageName, Roots] = {
     # A training that validates by what it writes has the versions of generate and score in its key.
     StageName.TRAIN: Roots(
-        modules=("orchestrator.work.train", "trainers.train", "trainers.full", "trainers.lora"),
+        modules=("orchestrator.work.train", "trainers.loop.train"),
         apart=(*AROUND, "evaluators", "orchestrator.work.score"),
     ),
-    StageName.GENERATE: Roots(modules=("evaluators.generation", "trainers.model")),
+    StageName.GENERATE: Roots(modules=("evaluators.generation.transformers_engine", "trainers.methods.table")),
     # The warm processes around and in candidates are started by name.
     StageName.EXECUTE: Roots(
         modules=("orchestrator.work.judge", "evaluators.isolation.keeper", "evaluators.isolation.zygote"),

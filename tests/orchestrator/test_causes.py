@@ -7,7 +7,7 @@ import torch
 
 from orchestrator.causes import kind_of, wait_before
 from orchestrator.errors import LedgerError, StageFailed
-from trainers.train import TrainingDiverged
+from trainers.loop.divergence import TrainingDiverged
 
 
 def test_memory_that_the_host_does_not_have_is_a_matter_of_memory() -> None:

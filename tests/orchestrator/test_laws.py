@@ -48,8 +48,17 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
 @pytest.mark.parametrize(
     ("stage", "present", "absent"),
     [
-        ("train", ("trainers/full.py", "trainers/losses.py", "tasks/prompts.py"), ("evaluators", "tasks/readers")),
-        ("generate", ("evaluators/generation.py", "trainers/model.py", "tasks/prompts.py"), ("trainers/train.py",)),
+        (
+            "train",
+            ("trainers/engines/zero.py", "trainers/methods/lora.py", "trainers/objective/token_losses.py",
+             "models/loading.py", "tasks/prompts.py"),
+            ("evaluators", "tasks/readers"),
+        ),
+        (
+            "generate",
+            ("evaluators/generation/shelf.py", "models/loading.py", "models/quantised.py", "tasks/prompts.py"),
+            ("trainers/loop", "trainers/engines"),
+        ),
         (
             "execute",
             ("evaluators/isolation/python_candidate.py", "evaluators/languages/java/PolytuneDriver.java",

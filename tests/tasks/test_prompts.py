@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from models.loading import load_tokenizer
+from models.spec import ModelSpec
 from tasks.prompts import conversation, render_example, render_prompt, system_line
 from tasks.records import BUILTIN_TRACKS, Language, Task, Track
-from trainers.model import load_tokenizer
-from trainers.spec import ModelSpec
 
 TEXT = "Given a string, reverse it — größer? — and return the text.\ndef solve(text):"
 ANSWER = "def solve(text):\n    return text[::-1]"

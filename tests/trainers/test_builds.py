@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from torch.utils.file_baton import FileBaton
 
-from trainers.builds import build_root, outwait_builds
+from trainers.engines.builds import build_root, outwait_builds
 
 BUILDER = (
     "import sys, time; from torch.utils.file_baton import FileBaton; "

@@ -7,11 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.loading import load_base
+from models.spec import ModelSpec
 from tasks.records import Example
-from trainers.data import WIDTH_STEP, Encoded, EncodedSet, collate, encode, pack, rows_of
-from trainers.losses import loss_sums
-from trainers.model import load_base
-from trainers.spec import ModelSpec, Runtime, TrainingSettings
+from trainers.batches.packing import pack, rows_of
+from trainers.batches.rows import WIDTH_STEP, Encoded, EncodedSet, collate, encode
+from trainers.objective.token_losses import loss_sums
+from trainers.spec import TrainingSettings
+
+CPU = torch.device("cpu")
 
 TRACKS = ("generation/python", "summarization/java", "translation/java-csharp")
 
@@ -87,8 +91,8 @@ def test_packed_rows_lose_no_example(encoded: EncodedSet) -> None:
     assert rows_of(encoded.examples, settings=settings_of()) == tuple((e,) for e in encoded.examples)
 
 
-def test_packing_changes_no_loss(encoded: EncodedSet, model_spec: ModelSpec, runtime: Runtime, tokenizer: Any) -> None:
-    model = load_base(model_spec, kind="lora", runtime=runtime).eval()
+def test_packing_changes_no_loss(encoded: EncodedSet, model_spec: ModelSpec, tokenizer: Any) -> None:
+    model = load_base(model_spec, precision="fp32", device=CPU).eval()
     assert model.dtype == torch.float32
 
     def sums(packing: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 import torch
 
+from models.loading import load_base
+from models.spec import ModelSpec
 from tasks.records import Example
-from trainers import full
-from trainers.data import collate, encode
-from trainers.full import missing_for_full
-from trainers.losses import loss_sums
-from trainers.model import load_trained
-from trainers.spec import ModelSpec, Runtime, TrainingSettings
-from trainers.train import TrainingSummary
+from trainers.batches.rows import collate, encode
+from trainers.loop.summary import TrainingSummary
+from trainers.methods.full import missing_for_full
+from trainers.objective.token_losses import loss_sums
+from trainers.spec import Runtime, TrainingSettings
 
+CPU = torch.device("cpu")
 TRACK = "generation/python"
 LAUNCHER = Path(__file__).with_name("zero_run.py")
-ROOT = Path(full.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 needs_compiler = pytest.mark.skipif(missing_for_full() is not None, reason=str(missing_for_full()))
 
 
@@ -87,11 +88,11 @@ def test_full_training_lowers_the_loss_of_all_weights(runs: Runs) -> None:
 
 @needs_compiler
 def test_full_checkpoint_read_back_has_the_loss_that_was_trained(
-    runs: Runs, examples: tuple[Example, ...], model_spec: ModelSpec, runtime: Runtime, tokenizer: Any
+    runs: Runs, examples: tuple[Example, ...], model_spec: ModelSpec, tokenizer: Any
 ) -> None:
     summary, weights = runs["long"]
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= {path.name for path in weights.iterdir()}
-    model = load_trained(model_spec, kind="full", weights=weights, runtime=runtime)
+    model = load_base(model_spec, precision="fp32", device=CPU, weights=weights)
     rows = [(e,) for e in encode(examples[24:], tokenizer, settings=TrainingSettings(max_steps=1)).examples]
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         sums, counts = loss_sums(model, collate(rows, pad=tokenizer.pad_token_id, tracks=(TRACK,)), num_tracks=1)
@@ -101,15 +102,13 @@ def test_full_checkpoint_read_back_has_the_loss_that_was_trained(
 
 @needs_compiler
 @pytest.mark.parametrize("how", ["small micro-batch", "stage 0", "stage 3", "two processes"])
-def test_how_a_full_training_runs_changes_no_weight(
-    runs: Runs, model_spec: ModelSpec, runtime: Runtime, how: str
-) -> None:
+def test_how_a_full_training_runs_changes_no_weight(runs: Runs, model_spec: ModelSpec, how: str) -> None:
     def parameters(name: str) -> dict[str, torch.Tensor]:
-        model = load_trained(model_spec, kind="full", weights=runs[name][1], runtime=runtime)
+        model = load_base(model_spec, precision="fp32", device=CPU, weights=runs[name][1])
         return dict(model.named_parameters())
 
     usual, other = parameters("stage 2"), parameters(how)
-    before = dict(load_trained(model_spec, kind="full", weights=None, runtime=runtime).named_parameters())
+    before = dict(load_base(model_spec, precision="fp32", device=CPU).named_parameters())
     for name, tensor in usual.items():
         assert (tensor != before[name]).float().mean() > 0.5, name
         # Checkpoints are bf16: eight bits of precision.

@@ -12,12 +12,15 @@ import pytest
 import torch
 from peft import PeftModel
 
-from trainers.data import collate, encode
-from trainers.losses import loss_sums
-from trainers.model import load_base, load_trained
-from trainers.spec import ModelSpec, Runtime, TrainingSettings
-from trainers.train import Hooks, Row, TrainingData, TrainingSummary, train
+from models.loading import load_adapter, load_base
+from models.spec import ModelSpec
+from trainers.batches.rows import collate, encode
+from trainers.loop.log import Row
+from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
+from trainers.objective.token_losses import loss_sums
+from trainers.spec import Runtime, TrainingSettings
 
+CPU = torch.device("cpu")
 TRACK = "generation/python"
 
 
@@ -85,12 +88,12 @@ def test_training_goes_on_learning_after_each_validation(trained: tuple[Training
     assert all(row["gradient_norm"] > 0 for row in rows if "loss" in row)
 
 
-def test_the_look_at_4bit_layers_would_see_a_repacking(model_spec: ModelSpec, runtime: Runtime) -> None:
+def test_the_look_at_4bit_layers_would_see_a_repacking(model_spec: ModelSpec) -> None:
     from bitsandbytes.functional import has_avx512bf16
 
     if not has_avx512bf16():
         pytest.skip("this CPU has no AVX512-BF16, and bitsandbytes repacks nothing here")
-    model = load_trained(model_spec, kind="qlora", weights=None, runtime=runtime)
+    model = load_base(model_spec, precision="nf4", device=CPU).eval()
     with torch.no_grad():
         model(input_ids=torch.tensor([[5, 6, 7]]))
     assert repacked(model) == len(layers_4bit(model)) == 14
@@ -100,11 +103,10 @@ def test_adapter_on_a_fresh_4bit_base_has_the_loss_it_was_kept_for(
     trained: tuple[TrainingSummary, Path, list[Row]],
     data: TrainingData,
     model_spec: ModelSpec,
-    runtime: Runtime,
     tokenizer: Any,
 ) -> None:
     summary, out, _ = trained
-    model = load_trained(model_spec, kind="qlora", weights=out / summary.weights, runtime=runtime)
+    model = load_adapter(load_base(model_spec, precision="nf4", device=CPU), out / summary.weights)
     assert mean_loss(model, data, tokenizer) == pytest.approx(summary.best_value, abs=0.05)
 
 
@@ -112,11 +114,10 @@ def test_adapter_merges_into_the_full_precision_base(
     trained: tuple[TrainingSummary, Path, list[Row]],
     data: TrainingData,
     model_spec: ModelSpec,
-    runtime: Runtime,
     tokenizer: Any,
 ) -> None:
     summary, out, _ = trained
-    base = load_base(model_spec, kind="lora", runtime=runtime)
+    base = load_base(model_spec, precision="fp32", device=CPU)
     before = mean_loss(base, data, tokenizer)
     merged = PeftModel.from_pretrained(base, str(out / summary.weights)).merge_and_unload()
     merged.eval()

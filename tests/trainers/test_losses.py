@@ -5,17 +5,20 @@ from typing import Any
 import pytest
 import torch
 
-from trainers.data import Batch, collate, encode
-from trainers.losses import loss_sums
-from trainers.model import load_base
-from trainers.spec import ModelSpec, Runtime, TrainingSettings
+from models.loading import load_base
+from models.spec import ModelSpec
+from trainers.batches.rows import Batch, collate, encode
+from trainers.objective.token_losses import loss_sums
+from trainers.spec import TrainingSettings
+
+CPU = torch.device("cpu")
 
 TRACKS = ("generation/python", "summarization/java")
 
 
 @pytest.fixture(scope="module")
-def model(model_spec: ModelSpec, runtime: Runtime) -> Any:
-    return load_base(model_spec, kind="lora", runtime=runtime).eval()
+def model(model_spec: ModelSpec) -> Any:
+    return load_base(model_spec, precision="fp32", device=CPU).eval()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.mixture import batches, shuffled_epochs, steps_for
+from trainers.batches.mixture import shuffled_epochs
+from trainers.loop.schedule import batches, steps_for
 
 counts, seeds = st.integers(1, 200), st.integers(0, 2**32)
 

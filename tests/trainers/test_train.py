@@ -9,12 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainers.data import collate, encode
-from trainers.losses import loss_sums
-from trainers.model import load_base, load_trained
-from trainers.spec import ModelSpec, Runtime, TrainingSettings
-from trainers.train import Hooks, Row, TrainingData, TrainingDiverged, TrainingSummary, learning_rate_at, train
+from models.loading import load_adapter, load_base
+from models.spec import ModelSpec
+from trainers.batches.rows import collate, encode
+from trainers.loop.divergence import TrainingDiverged
+from trainers.loop.log import Row
+from trainers.loop.schedule import learning_rate_at
+from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
+from trainers.objective.token_losses import loss_sums
+from trainers.spec import Runtime, TrainingSettings
 
+CPU = torch.device("cpu")
 TRACK = "generation/python"
 
 
@@ -70,12 +75,12 @@ def test_metric_chunks_hold_what_was_reported_each_step_once(
 
 
 def test_summary_counts_examples_tokens_and_parameters(
-    trained: tuple[TrainingSummary, Path, list[Row]], spec_of: Any, data: TrainingData, runtime: Runtime, tokenizer: Any
+    trained: tuple[TrainingSummary, Path, list[Row]], spec_of: Any, data: TrainingData, tokenizer: Any
 ) -> None:
     summary, out, reported = trained
     spec = spec_of()
     lengths = [len(e.ids) for e in encode(data.train, tokenizer, settings=spec.settings).examples]
-    base = load_base(spec.model, kind="lora", runtime=runtime)
+    base = load_base(spec.model, precision="fp32", device=CPU)
     assert summary.examples == {TRACK: 32}
     assert summary.steps == 30
     assert not summary.stopped_early
@@ -109,12 +114,11 @@ def test_adapter_that_is_read_back_has_the_validation_loss_it_was_kept_for(
     trained: tuple[TrainingSummary, Path, list[Row]],
     data: TrainingData,
     model_spec: ModelSpec,
-    runtime: Runtime,
     tokenizer: Any,
 ) -> None:
     summary, out, _ = trained
-    adapted = load_trained(model_spec, kind="lora", weights=out / summary.weights, runtime=runtime)
-    frozen = load_trained(model_spec, kind="frozen", weights=None, runtime=runtime)
+    adapted = load_adapter(load_base(model_spec, precision="fp32", device=CPU), out / summary.weights)
+    frozen = load_base(model_spec, precision="fp32", device=CPU)
     assert validation_loss(adapted, data, tokenizer) == pytest.approx(summary.best_value, abs=5e-3)
     ids = torch.tensor([encode(data.validation, tokenizer, settings=TrainingSettings(max_steps=1)).examples[0].ids])
     with torch.no_grad():

@@ -21,7 +21,7 @@ def train_jobs(jobs: list[dict[str, Any]], *, rank: int, world: int, store: str)
     """What one member of a group does; a group of one leaves it to the trainer to form it."""
     import torch
 
-    from trainers.train import Hooks, TrainingData, train
+    from trainers.loop.train import Hooks, TrainingData, train
 
     if world > 1:
         torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
@@ -44,7 +44,7 @@ def main() -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed  # noqa: F401
 
-    import trainers.train  # noqa: F401
+    import trainers.loop.train  # noqa: F401
 
     listed, failed = Path(sys.argv[1]), False
     context = multiprocessing.get_context("fork")

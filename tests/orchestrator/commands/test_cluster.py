@@ -99,7 +99,7 @@ def test_worker_counts_that_cannot_be_meant_are_refused(save: Save) -> None:
     assert "no worker can ever start" in told(save(lambda config: gpu(config).update(max_workers=0)))
 
 
-def test_mounts_must_be_there_and_ship_all_four_packages_to_one_place(save: Save) -> None:
+def test_mounts_must_be_there_and_ship_all_packages_to_one_place(save: Save) -> None:
     assert "nowhere is not there" in told(save(lambda c: c["file_mounts"].update({"~/more": "nowhere"})))
     assert "tasks would not reach the nodes" in told(save(lambda c: c["file_mounts"].pop("~/polytune/tasks")))
 

@@ -49,8 +49,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Study:
 
 def _evaluate(study: Study, trial: TrialSpec) -> None:
     """Generate, execute and score as workers do, and leave the stages in the ledger."""
-    from evaluators.generation import generate
-    from trainers.model import load_tokenizer
+    from evaluators.generation.transformers_engine import generate
+    from models.loading import load_tokenizer
 
     ledger = Ledger(Path(study.storage))
     problems = read_all_problems(trial.test, root=Path(study.data.root))
@@ -70,12 +70,10 @@ def _weights(trial: TrialSpec, ledger: Ledger) -> Path:
 
 def _adapted(trial: TrialSpec, ledger: Ledger) -> torch.nn.Module:
     """The full-precision base with the trial's adapter, unmerged."""
-    from trainers.model import load_trained
-    from trainers.spec import Runtime
+    from models.loading import load_adapter, load_base
 
-    model: torch.nn.Module = load_trained(
-        trial.model, kind="lora", weights=_weights(trial, ledger), runtime=Runtime(device="cpu")
-    )
+    base = load_base(trial.model, precision="fp32", device=torch.device("cpu"))
+    model: torch.nn.Module = load_adapter(base, _weights(trial, ledger))
     return model
 
 

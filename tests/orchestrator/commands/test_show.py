@@ -26,8 +26,9 @@ def by_role(items: tuple[Shown, ...], role: str) -> list[Shown]:
 
 
 def test_tokens_and_mask_are_those_of_the_batch(study: Study) -> None:
-    from trainers.data import collate, encode, rows_of
-    from trainers.model import load_tokenizer
+    from models.loading import load_tokenizer
+    from trainers.batches.packing import rows_of
+    from trainers.batches.rows import collate, encode
 
     trial = trial_of(study, "qlora")
     assert trial.training is not None
@@ -58,8 +59,8 @@ def test_loss_over_the_sequence_spares_only_the_first_token(tmp_path: Path, tiny
 
 
 def test_test_problem_is_shown_as_generation_prompts_it(study: Study) -> None:
+    from models.loading import load_tokenizer
     from tasks.prompts import render_prompt
-    from trainers.model import load_tokenizer
 
     trial = trial_of(study, "qlora")
     problem = read_all_problems(trial.test, root=Path(study.data.root))[0]

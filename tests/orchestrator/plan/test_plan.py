@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from small_studies import commit, finish_training, make_study, trial_of
 
+from models.shapes import Estimate, Unknown
 from orchestrator.commands.plan import plan_as_json, print_plan
 from orchestrator.commands.watch import picture
 from orchestrator.ledger.ledger import Failure, Ledger
@@ -23,7 +24,6 @@ from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES
 from orchestrator.study.trial import TrialSpec
-from trainers.memory import Estimate, Unknown
 
 RESOURCES = Resources(micro_batch=4)
 PAPER = Path(__file__).resolve().parents[3] / "studies" / "paper-2601-15094.yaml"

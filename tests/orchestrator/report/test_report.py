@@ -16,8 +16,10 @@ from rich.console import Console
 
 from orchestrator.report import answer_paragraph, find, print_report, write_csv, write_latex, write_report
 from orchestrator.report.health import list_warnings
+from orchestrator.report.pictures import PALETTE, choose_colour
 from orchestrator.report.results import StudyResults
 from orchestrator.report.tablefiles import escape_latex
+from trainers.methods.table import MethodKind
 
 HOSTILE = '<script>alert("$x^2$")</script>'
 
@@ -231,6 +233,11 @@ def test_terminal_does_not_read_markup_in_names(study: StudyResults) -> None:
     trials = tuple(replace(t, method=f"[red]{t.method}") for t in study.trials)
     print_report(replace(study, question="[bold]why[/bold]", trials=trials), console=Console(file=stream, width=120))
     assert "[bold]why[/bold]" in stream.getvalue() and "[red]qlora together" in stream.getvalue()
+
+
+def test_every_kind_of_method_has_a_colour_of_its_own() -> None:
+    assert {choose_colour(kind) for kind in MethodKind}.isdisjoint({PALETTE["other"]})
+    assert len({choose_colour(kind) for kind in MethodKind}) == len(MethodKind)
 
 
 def test_import_is_light() -> None:

@@ -1,5 +1,8 @@
 """The study's schema: short forms, shared settings, and what is refused."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,14 @@ def messages(**changes: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         study(**changes)
     return str(caught.value)
+
+
+def test_schema_is_read_without_what_trains_and_generates() -> None:
+    heavy = ("torch", "transformers", "peft", "bitsandbytes", "ray", "mlflow")
+    code = f"import sys, orchestrator.study.schema\nprint(*(name for name in {heavy!r} if name in sys.modules))"
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_model_may_be_a_bare_name() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from small_studies import CODE, PROSE, make_study, trial_of, write_data
 
+from models.locations import ModelError
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
 from tasks.readers import DataError
-from trainers.locations import ModelError
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

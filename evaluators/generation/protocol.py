@@ -1,0 +1,33 @@
+"""What an engine of generation does: prompts in, each with its adapter or none, completions out as they are done.
+
+One decision: an adapter is said prompt by prompt. An engine that serves several at once may mix them; one
+that cannot takes them in turn; and whoever asks need not know which it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from evaluators.generation.settings import GenerationSettings
+from tasks.records import Completion, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A problem, and the folder of the adapter that is to answer it; None asks the base itself."""
+
+    problem: Problem
+    adapter: Path | None = None
+
+
+class Generator(Protocol):
+    """One base, loaded or served, with whatever adapters its prompts name."""
+
+    def complete(
+        self, prompts: Sequence[Prompt], *, settings: GenerationSettings
+    ) -> Iterator[tuple[Prompt, Completion]]:
+        """`settings.samples` completions of each prompt with the prompt that they answer, in any order.
+
+        No two prompts of one adapter may ask the same problem.
+        """

@@ -1,0 +1,32 @@
+"""How completions are decoded.
+
+One decision: this module loads no engine, so a study can say how to generate without importing torch.
+"""
+
+from pydantic import Field, model_validator
+
+from tasks.records import Problem, Record, Task
+
+
+class GenerationSettings(Record):
+    """How completions are decoded. Token limits are by task; temperature 0 is greedy."""
+
+    max_new_tokens: int = Field(default=512, ge=1)
+    max_summary_tokens: int = Field(default=128, ge=1)
+    samples: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "GenerationSettings":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                "generation.samples above 1 needs generation.temperature above 0: greedy samples are equal"
+            )
+        return self
+
+    def limit(self, problem: Problem) -> int:
+        """The most new tokens that a problem's track allows."""
+        prose = problem.parsed_track.task is Task.SUMMARIZATION
+        return self.max_summary_tokens if prose else self.max_new_tokens

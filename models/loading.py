@@ -1,0 +1,87 @@
+"""Load tokenizers, base models and adapters, for training and for generation.
+
+One decision: weights that were trained are always read back from disk before they are used. On some
+CPUs bitsandbytes repacks 4-bit weights at the first evaluation forward, and whatever is done to the
+model afterwards (training on, merging) gives garbage; a fresh load has no such history.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+
+from models.locations import ModelError, location_of
+from models.spec import Device, ModelSpec, Precision
+
+
+def device_of(device: Device) -> torch.device:
+    """The device that is asked for; `auto` takes CUDA where there is one.
+
+    Raises:
+        ModelError: if CUDA is asked for and not there.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ModelError("runtime.device is cuda, but PyTorch sees no GPU here; use device: auto or cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def load_tokenizer(model: ModelSpec) -> Any:
+    """The model's own tokenizer, with a padding token that is not its end of text where it has one."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            location_of(model), revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except OSError as error:
+        raise ModelError(_unreadable(model)) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(
+    model: ModelSpec, *, precision: Precision, device: torch.device, weights: Path | None = None
+) -> PreTrainedModel:
+    """A base model's weights in a precision, on a device.
+
+    `weights` is a folder with all weights of a full fine-tuning, which are then a base of their own.
+
+    Raises:
+        ModelError: if the weights cannot be read.
+    """
+    options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
+    if weights is None:
+        options["revision"] = model.revision
+    if precision == "nf4":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    options["dtype"] = torch.float32 if precision == "fp32" else torch.bfloat16
+    where = location_of(model) if weights is None else str(weights)
+    try:
+        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(where, device_map={"": str(device)}, **options)
+    except OSError as error:
+        raise ModelError(_unreadable(model)) from error
+    return loaded
+
+
+def load_adapter(base: PreTrainedModel, folder: Path, *, name: str = "default") -> Any:
+    """A base with an adapter on it, unmerged, ready to generate; the base is changed in place."""
+    from peft import PeftModel
+
+    device = str(base.device)
+    # Without these peft takes a GPU wherever there is one, whatever the base lies on.
+    where: dict[str, Any] = {"torch_device": device, "device_map": {"": device}}
+    return PeftModel.from_pretrained(base, str(folder), adapter_name=name, **where).eval()
+
+
+def _unreadable(model: ModelSpec) -> str:
+    revision = f" at revision {model.revision}" if model.revision else ""
+    return (
+        f"model {model.name!r}{revision} cannot be loaded: it is no local folder with a model, and the hub "
+        "gave nothing; check the name, log in for a gated model, or give a local path"
+    )

@@ -1,0 +1,76 @@
+"""What a training will do.
+
+One decision: what a step sees is a pure function of the spec and the data (order, batch, learning
+rate), worked out before a forward pass; the engine only computes. So the same spec gives the same
+batches under any number of processes and any micro-batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.records import Example
+from trainers.batches.mixture import shuffled_epochs
+from trainers.batches.packing import rows_of
+from trainers.batches.rows import Encoded, encode
+from trainers.loop.schedule import batches, steps_for
+from trainers.spec import TrainingSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Examples to train on and to validate on."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training before it starts: its rows, what it validates on, and how many steps it has at most.
+
+    A row holds one example, or several where they are packed. `examples` and `too_long` count, by track, what fits and
+    what was left out; `pad` is the token that rows are filled up with.
+    """
+
+    spec: TrainingSpec
+    tracks: tuple[str, ...]
+    rows: tuple[tuple[Encoded, ...], ...]
+    validation: tuple[tuple[Encoded, ...], ...]
+    pad: int
+    total_steps: int
+    examples: dict[str, int]
+    too_long: dict[str, int]
+
+    def order(self) -> Iterator[tuple[int, ...]]:
+        """Numbers of the rows that each step sees, step by step without end."""
+        return batches(shuffled_epochs(len(self.rows), seed=self.spec.seed), size=self.spec.settings.batch_size)
+
+
+def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
+    """Work out a training.
+
+    Raises:
+        ValueError: if no example fits `max_length`.
+    """
+    settings = spec.settings
+    encoded = encode(data.train, tokenizer, settings=settings)
+    if not encoded.examples:
+        raise ValueError(
+            f"none of the {len(data.train)} training examples fits training.max_length="
+            f"{settings.max_length} tokens of {spec.model.name}; raise it or choose shorter data"
+        )
+    tracks = tuple(sorted({example.track for example in (*data.train, *data.validation)}))
+    rows = rows_of(encoded.examples, settings=settings)
+    validation = encode(data.validation, tokenizer, settings=settings).examples
+    return Plan(
+        spec=spec,
+        tracks=tracks,
+        rows=rows,
+        validation=tuple((example,) for example in validation),
+        pad=tokenizer.pad_token_id,
+        total_steps=settings.max_steps
+        or steps_for(len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0),
+        examples={track: sum(e.track == track for e in encoded.examples) for track in tracks},
+        too_long=encoded.too_long,
+    )

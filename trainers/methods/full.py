@@ -1,0 +1,31 @@
+"""Full fine-tuning: all weights of a model.
+
+One decision: what this needs of a machine is told before anything is loaded.
+"""
+
+import shutil
+
+import torch
+from transformers import PreTrainedModel
+
+from models.loading import device_of, load_base
+from trainers.methods.table import traits_of
+from trainers.spec import Runtime, TrainingSpec
+
+
+def missing_for_full() -> str | None:
+    """Why full fine-tuning cannot run on this machine, with the remedy; None if it can."""
+    if shutil.which("g++") is None:
+        return "not run: no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
+    return None
+
+
+def whole(spec: TrainingSpec, *, runtime: Runtime) -> PreTrainedModel:
+    """The base model with all its weights in training mode."""
+    torch.manual_seed(spec.seed)
+    device = device_of(runtime.device)
+    model = load_base(spec.model, precision=traits_of(spec.kind).precision_on(device.type), device=device)
+    if runtime.gradient_checkpointing:
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    return model
