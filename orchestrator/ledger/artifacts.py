@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue
 
 from orchestrator.ledger.ledger import Ledger, StageRecord, read_lines
+from orchestrator.ledger.oldwords import with_reason
 from orchestrator.study.stages import STAGES, StageName
 from tasks.records import Completion, Record, Verdict
 
@@ -96,7 +97,7 @@ def completions_of(ledger: Ledger, record: StageRecord) -> tuple[Completion, ...
 
 def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
     """What a finished execute stage found."""
-    return tuple(Verdict.model_validate(row) for row in read_lines(_path(ledger, record)))
+    return tuple(with_reason(Verdict.model_validate(row)) for row in read_lines(_path(ledger, record)))
 
 
 def cells_of(ledger: Ledger, record: StageRecord) -> tuple[ScoredCell, ...]:

@@ -32,7 +32,8 @@ _OnPieceDone = Callable[[str, int, int], None]
 
 
 def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
-    from orchestrator.work.pieces import GenerationJob, Weights, run_generation
+    from orchestrator.work.messages import Weights
+    from orchestrator.work.pieces import GenerationJob, run_generation
 
     def job(trial: TrialSpec) -> GenerationJob:
         return GenerationJob(

@@ -16,7 +16,7 @@ from trainers.spec import Runtime, TrainingSpec
 def missing_for_full() -> str | None:
     """Why full fine-tuning cannot run on this machine, with the remedy; None if it can."""
     if shutil.which("g++") is None:
-        return "not run: no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
+        return "no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
     return None
 
 
