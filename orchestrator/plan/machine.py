@@ -11,19 +11,26 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from models.shapes import Estimate, Unknown
 from orchestrator.ledger.rejudging import present_toolchains
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
-from orchestrator.study.stages import StageName
+from orchestrator.study.stages import STAGES, Holds, StageName
 from tasks.records import Language
 from trainers.methods.table import MethodKind, traits_of
 
-# What holds cores or GPUs by the study's settings: a training in one process, a full fine-tuning, a generation.
-Work = Literal["train", "train full", "generate"]
+
+class Work(StrEnum):
+    """What holds cores or GPUs by the study's settings."""
+
+    TRAIN = "train"
+    TRAIN_BY_SEVERAL = "train full"
+    GENERATE = "generate"
+
+
 _OR = "or resources.address to a cluster that has more"
 
 
@@ -96,13 +103,9 @@ def _gpus() -> int:
 
 def works_of(kind: MethodKind, due: Iterable[StageName]) -> tuple[Work, ...]:
     """What of a trial's due stages holds what the study's settings say; the others hold a core, which is there."""
-    found: list[Work] = []
-    for stage in due:
-        if stage == "train":
-            found.append("train full" if traits_of(kind).in_many_processes else "train")
-        elif stage == "generate":
-            found.append("generate")
-    return tuple(found)
+    training = Work.TRAIN_BY_SEVERAL if traits_of(kind).in_many_processes else Work.TRAIN
+    by_holder = {Holds.TRAINER: training, Holds.GENERATOR: Work.GENERATE}
+    return tuple(by_holder[holds] for stage in due if (holds := STAGES[stage].holds) in by_holder)
 
 
 def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) -> tuple[str, ...]:
@@ -118,12 +121,12 @@ def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) 
 
 
 def _asked_by(work: Work, resources: Resources, *, cores: int, gpus: int) -> Iterator[str]:
-    if work == "generate":
+    if work == Work.GENERATE:
         yield from _more_than("generator_cpus", resources.generator_cpus, cores, "core")
         yield from _more_than("generator_gpus", resources.generator_gpus, gpus, "GPU")
         return
     yield from _more_than("trial_cpus", resources.trial_cpus, cores, "core")
-    if work == "train":
+    if work == Work.TRAIN:
         yield from _more_than("trial_gpus", resources.trial_gpus, gpus, "GPU")
         return
     workers = resources.full_workers
