@@ -9,11 +9,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from models.spec import Device, ModelSpec
-from tasks.records import Record
+from tasks.records import Record, Settings
 from trainers.methods.table import MethodKind, traits_of
 
 
-class LoraSettings(Record):
+class LoraSettings(Settings):
     """Low-rank adapters (Hu et al. 2021): rank, scaling alpha / rank, dropout, adapted projections."""
 
     rank: int = Field(default=8, ge=1)
@@ -22,7 +22,7 @@ class LoraSettings(Record):
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-class TrainingSettings(Record):
+class TrainingSettings(Settings):
     """Optimisation, in optimizer steps over a global batch of examples (packed rows when packing).
 
     Exactly one of `max_steps` and `epochs` says how long. `loss` is taken over the answer
