@@ -15,11 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from models.shapes import Estimate, Unknown
-from orchestrator.ledger.rejudging import present_toolchains
+from orchestrator.ledger.rejudging import present_tools
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import STAGES, Holds, StageName
-from tasks.records import Language
 from trainers.methods.table import MethodKind, traits_of
 
 
@@ -39,13 +38,14 @@ class Machine:
     """What there is to run on, looked at once by whoever makes a plan.
 
     `cores` and `gpus` are those that are to be given away, None where a cluster is joined, which may grow. `memory` is
-    that of the largest device that a training may get, in bytes. `toolchains` are the languages that can be run.
+    that of the largest device that a training may get, in bytes. `tools` are the languages that can be run and the
+    analyzers that are there.
     """
 
     cores: int | None = None
     gpus: int | None = None
     memory: Estimate | Unknown
-    toolchains: frozenset[Language] = frozenset()
+    tools: frozenset[str] = frozenset()
 
 
 UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
@@ -53,10 +53,10 @@ UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
 
 def this_machine(resources: Resources) -> Machine:
     """What a study would run on."""
-    toolchains = present_toolchains()
+    tools = present_tools()
     if cluster_address(resources):
         unseen = Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
-        return Machine(memory=unseen, toolchains=toolchains)
+        return Machine(memory=unseen, tools=tools)
     asks = resources.trial_gpus or resources.generator_gpus
     memory = (
         _gpu_memory()
@@ -65,9 +65,9 @@ def this_machine(resources: Resources) -> Machine:
     )
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
-        return Machine(memory=memory, toolchains=toolchains)
+        return Machine(memory=memory, tools=tools)
     # Ray takes a second to import, and most studies on a machine of their own ask for no GPU.
-    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0, memory=memory, toolchains=toolchains)
+    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0, memory=memory, tools=tools)
 
 
 def _gpu_memory() -> Estimate | Unknown:

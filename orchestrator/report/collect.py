@@ -160,4 +160,5 @@ def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
         reference_counts=cell.reference_counts,
         reference_rules=cell.reference_rules,
         notes=(*_notes(unjudged), *cell.notes),
+        missing_tools=cell.missing_tools,
     )

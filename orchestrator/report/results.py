@@ -57,6 +57,7 @@ class CellScores:
     reference_counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reference_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing_tools: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
