@@ -134,6 +134,8 @@ def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
         message = f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {known}"
     elif kind == "missing":
         message = "required and missing"
+    elif kind in ("tuple_type", "list_type") and not isinstance(error["input"], dict):
+        message = f"give a list, as in [{error['input']}]"
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     elif "input" in error and not isinstance(error["input"], dict | list):

@@ -10,6 +10,8 @@ from orchestrator.study.schema import Study
 from tasks.readers.source import written_out
 from trainers.methods.table import METHODS, traits_of
 
+# How long a training is of which a study says nothing; how fast it learns is said by the table of methods.
+_EPOCHS = 3
 _ROLES = ("train", "validation", "test")
 
 
@@ -57,6 +59,8 @@ def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
     traits = traits_of(kind) if isinstance(kind, str) and kind in METHODS else None
     if traits is not None and traits.is_trained:
         plain["training"] = _merged(raw.get("training"), entry.get("training"))
+        if plain["training"] is None:
+            plain["training"] = {"epochs": _EPOCHS, "learning_rate": traits.learning_rate}
     if traits is not None and traits.has_adapter:
         plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
     if isinstance(entry.get("search"), dict):
