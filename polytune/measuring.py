@@ -59,22 +59,22 @@ def quality(sources: "str | Path | Mapping[str, str] | Iterable[str]", *, langua
     >>> found.totals["radon.lloc"].per_file
     3.0
     """
-    from orchestrator.files.sources import check_language, measure, read_sources
+    from orchestrator.files.sources import check_language, measure
 
     with in_python():
         check_language(language)
-        is_path = isinstance(sources, str | Path)
-        read = read_sources(Path(sources), language=language) if is_path else _texts(sources)
-        found = measure(read, language=language)
+        found = measure(_read(sources, language=language), language=language)
     return Quality(
         files=found.files, totals=found.report.totals(), tools=found.report.tools, missing=found.report.missing
     )
 
 
-def _texts(sources: "Mapping[str, str] | Iterable[str]") -> "dict[str, Text]":
+def _read(sources: "str | Path | Mapping[str, str] | Iterable[str]", *, language: str) -> "dict[str, Text]":
     from orchestrator.errors import InputError
-    from orchestrator.files.sources import Text
+    from orchestrator.files.sources import Text, read_sources
 
+    if isinstance(sources, str | Path):
+        return read_sources(Path(sources), language=language)
     named = sources.items() if isinstance(sources, Mapping) else ((str(n), text) for n, text in enumerate(sources))
     texts = {}
     for name, text in named:

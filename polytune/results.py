@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polytune.values import in_python
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _TRIAL = ("trial", "model", "method", "kind", "grouping", "seed")
 _INSTANCE = (
     *_TRIAL, "track", "dataset", "problem_id", "sample", "prompt", "reference", "output", "program", "verdict",
-    "detail", "finish", "prompt_tokens", "new_tokens", "empty", "parses",
+    "passed", "detail", "finish", "prompt_tokens", "new_tokens", "empty", "parses",
 )  # fmt: skip
 _CELL = (*_TRIAL, "track", "dataset", "problems", "samples", "unjudged", "notes")
 _MEASURED = ("seconds", "hours", "peak_memory_bytes", "trainable_parameters", "total_parameters", "usd")
@@ -41,8 +43,9 @@ class Results:
         instances: A row for each completion of each trial: `trial`, `model`, `method`, `kind`, `grouping`, `seed`,
             `track`, `dataset`, `problem_id`, `sample`; `prompt` (the problem, before the model's chat template),
             `reference`, `output` (what the model wrote, as decoded), `program` (what was cut out of it and run; absent
-            for prose), `verdict`, `detail` (why); `finish`, `prompt_tokens`, `new_tokens`, `empty`, `parses`; then a
-            column for each similarity score (0-100) and each quality count. `verdict` is absent where nothing was run.
+            for prose), `verdict` (absent where nothing was run), `passed` (absent where it was not judged), `detail`
+            (why); `finish`, `prompt_tokens`, `new_tokens`, `empty`, `parses`; then a column for each similarity score
+            (0-100) and each quality count.
         cells: A row for each trial, track and data set: `problems`, `samples`, `unjudged`, `notes` (what the report
             warns of there), then a column for each metric: the mean over problems in 0-100 as the report has it,
             `pass@1` among them; `corpus_METRIC` where there is a figure over the whole corpus.
@@ -71,19 +74,24 @@ def load(study: str | Path, *, storage: str | Path | None = None) -> Results:
             below the working directory, and a file says itself where its results are.
 
     Raises:
-        StudyError: if there is no such study, or its file is at fault.
-        DataError, ModelError: if the study's local data or model is not there.
-        LedgerError: if the ledger cannot be read, or a file in it is damaged.
+        PolytuneError: if there is no such study, its file is at fault, its data or model is not there, or the ledger
+            cannot be read.
 
-    >>> results = load("small", storage=runs)
-    >>> results.instances[["trial", "problem_id", "output", "verdict"]].head(2)
-                      trial problem_id               output       verdict
-    0  micro/frozen/seed0    small/1  def solve(x): ...        passed
+    >>> results = polytune.load("quickstart")
+    >>> results.instances[["method", "track", "problem_id", "verdict"]].dropna().head(2)
+         method              track problem_id       verdict
+    6  together  generation/python    small/1        passed
+    7  together  generation/python    small/2  wrong_answer
+    >>> results.cells[["trial", "track", "pass@1"]].dropna().round(1)
+                              trial              track  pass@1
+    0          micro/together/seed0  generation/python    33.3
+    2  micro/apart/generation/seed0  generation/python    66.7
     """
     from orchestrator.report.collect import collect
     from orchestrator.run.opening import open_study
 
-    cells, ledger = open_study(study, storage=storage)
+    with in_python():
+        cells, ledger = open_study(study, storage=storage)
     found = collect(cells.study, cells.trials, ledger)
     problems, unread = _problems(cells)
     notes = dict.fromkeys((*unread, *(note for cell in found.cells for note in cell.notes)))
@@ -174,7 +182,10 @@ def _of_completion(completion: "Completion", problem: "Problem | None") -> dict[
 
 
 def _of_verdict(verdict: "Verdict | None") -> dict[str, Any]:
-    return {"verdict": verdict.verdict, "detail": verdict.detail} if verdict else {}
+    if verdict is None:
+        return {}
+    passed = None if verdict.verdict == "unjudged" else verdict.verdict == "passed"
+    return {"verdict": verdict.verdict, "passed": passed, "detail": verdict.detail}
 
 
 def _of_row(row: "InstanceRow | None") -> dict[str, Any]:

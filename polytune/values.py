@@ -44,10 +44,11 @@ def in_python(folder: str | None = None) -> Iterator[None]:
     """
     from orchestrator.errors import InputError
     from tasks.readers import DataError
+    from trainers.locations import ModelError
 
     try:
         yield
-    except (DataError, InputError) as error:
+    except (DataError, InputError, ModelError) as error:
         message = str(error)
         if folder is not None:
             message = re.sub(rf"{re.escape(folder)}/(\w+)\.jsonl", r"\1", message)
