@@ -49,11 +49,11 @@ class Execution:
 
         from tasks.records import Verdict
 
-        return pd.DataFrame([v.model_dump() for v in self.verdicts], columns=list(Verdict.model_fields))
+        return pd.DataFrame([v.model_dump(mode="json") for v in self.verdicts], columns=list(Verdict.model_fields))
 
 
 def execute(
-    problems: "Rows",
+    problems: "Rows | None" = None,
     completions: "Rows | None" = None,
     *,
     format: str = "polytune",
@@ -67,7 +67,8 @@ def execute(
     r"""Run completions, isolated, against their problems' tests, as `polytune execute` does.
 
     Args:
-        problems: A file, or rows as such a file has them: dicts, `tasks.records.Problem`s or a data frame.
+        problems: A file, or rows as such a file has them: dicts, `tasks.records.Problem`s or a data frame. CoderEval's
+            result files need none.
         completions: A file or rows with `task_id` and either `completion`, which goes on from the problem's prompt, or
             `solution`, a whole program. Left out, the problems' own references are judged, if `check_references`.
         format: What the problems are: `polytune`, `humaneval`, `mbpp`, ...
@@ -93,19 +94,17 @@ def execute(
     (0.5, ['passed', 'wrong_answer'])
     """
     from orchestrator.errors import InputError
-    from orchestrator.files.completions import read_samples, references_of
-    from orchestrator.files.judging import References, check_how, judge, summarize
-    from tasks.readers.formats import read_format
+    from orchestrator.files.completions import references_of
+    from orchestrator.files.judging import References, check_how, judge, read_inputs, summarize
 
     if completions is None and not check_references:
         raise InputError("nothing to judge; give completions, or ask with check_references=True")
     if not k or any(not isinstance(one, int) or one < 1 for one in k):
         raise InputError(f"k {k!r}: each k must be a whole number of at least 1; write for example (1, 10)")
-    given = {"problems": problems} if completions is None else {"problems": problems, "completions": completions}
-    with as_files(**given) as files:
+    given = {"problems": problems, "completions": completions}
+    with as_files(**{name: rows for name, rows in given.items() if rows is not None}) as files:
         how = check_how(isolation=isolation, workers=workers, cpu_seconds=cpu_seconds, memory_mb=memory_mb)
-        known = read_format(files["problems"], format=format)
-        samples = read_samples(files["completions"], known, format=format) if completions is not None else ()
+        known, samples = read_inputs(files.get("problems"), files.get("completions"), format=format)
         references = references_of(known) if check_references else ()
         checked = None
         if check_references:

@@ -42,9 +42,9 @@ def in_python(folder: str | None = None) -> Iterator[None]:
     Raises:
         PolytuneError: for whatever is refused.
     """
+    from models.locations import ModelError
     from orchestrator.errors import InputError
     from tasks.readers import DataError
-    from trainers.locations import ModelError
 
     try:
         yield

@@ -76,7 +76,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
-    for name in ("polytune", "orchestrator", "trainers", "evaluators", "tasks"):
+    for name in ("polytune", "orchestrator", "trainers", "evaluators", "models", "tasks"):
         (checkout / name).symlink_to(ROOT / name)
     build = f"from setuptools import build_meta; print(build_meta.build_editable({str(wheels)!r}))"
     subprocess.run([sys.executable, "-c", build], cwd=checkout, capture_output=True, check=True)

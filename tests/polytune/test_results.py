@@ -86,7 +86,7 @@ def test_costs_are_hours_memory_parameters_and_usd(quickstart: Path) -> None:
     facts = ("peak_memory_bytes", "trainable_parameters", "total_parameters")
     assert [training[name] for name in facts] == [1000, 10, 100]
     (missing,) = only(costs, method="frozen", stage="score").to_dict(orient="records")
-    assert missing["state"] == "missing" and pd.isna(missing["hours"]) and pd.isna(missing["usd"])
+    assert missing["state"] == "waiting" and pd.isna(missing["hours"]) and pd.isna(missing["usd"])
 
 
 def test_a_study_is_found_by_its_file_and_its_results_elsewhere(finished: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_study_is_found_by_its_file_and_its_results_elsewhere(finished: Path, 
     nothing = polytune.load(finished / "runs" / "studies" / "quickstart" / "study.json", storage=tmp_path / "empty")
     pd.testing.assert_frame_equal(by_name.instances, by_file.instances)
     assert len(nothing.instances) == 0 and {"problem_id", "verdict"} <= set(nothing.instances.columns)
-    assert set(nothing.costs.state) == {"missing"}
+    assert set(nothing.costs.state) == {"waiting"}
 
 
 def test_a_wrong_name_is_told_with_the_nearest(quickstart: Path) -> None:
