@@ -59,7 +59,7 @@ def finish(study: Study, trial: TrialSpec) -> None:
     if trial.kind == "frozen":
         return
     if "execute" in trial.stages:
-        verdicts = execute(problems, written, trial=trial)
+        verdicts = execute(problems, written, limits=trial.limits)
         commit(ledger, trial, "execute", files={"verdicts.jsonl": lines(verdicts)})
     cells = [score_cell(*cell, quality=False).model_dump(mode="json") for cell in cells_of(problems, written)]
     commit(ledger, trial, "score", files={"cells.json": json.dumps(cells)})
