@@ -40,7 +40,7 @@ def test_odd_files_are_rows_and_end_no_batch(tmp_path: Path) -> None:
     assert rows["e_line.py"]["counts"] == {} and "5,000,007 characters" in rows["e_line.py"]["failed"]["pylint"]
     assert {"pylint", "radon", "complexipy", "bandit", "lizard"} == found["tools"].keys()
     assert (found["totals"]["files"], found["totals"]["parses"]) == (5, 3)
-    assert found["totals"]["pylint.warning"] == {"files": 1, "per_file": 1.0, "per_100_lines": 100.0}
+    assert found["totals"]["pylint.warning"] == {"files": 2, "per_file": 0.5, "per_100_lines": 100.0}
 
 
 @pytest.mark.parametrize(
