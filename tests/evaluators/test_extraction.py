@@ -56,9 +56,9 @@ def test_raw_body_follows_the_preamble_to_the_letter() -> None:
     assert extract_program(BODY, problem=problem(PREAMBLE)) == PREAMBLE + BODY
 
 
-def test_first_of_several_blocks_is_taken() -> None:
+def test_last_of_several_complete_blocks_is_taken() -> None:
     text = "```python\ndef f(x):\n    return 1\n```\nor\n```python\ndef f(x):\n    return 2\n```"
-    assert extract_program(text, problem=problem()) == "def f(x):\n    return 1\n"
+    assert extract_program(text, problem=problem()) == "def f(x):\n    return 2\n"
 
 
 @pytest.mark.parametrize(
