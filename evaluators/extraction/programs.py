@@ -15,7 +15,7 @@ from evaluators.extraction.fences import Block, loose_blocks, read_blocks
 from evaluators.extraction.marks import turns, without_thoughts
 from evaluators.languages import LANGUAGES
 from evaluators.languages.support import Dialect, LanguageSupport
-from tasks.records import Problem
+from tasks.records import CodeTests, Problem
 
 _SPAN = re.compile(r"(?<!`)(`{1,3})(?!`)([^`\n]+)\1(?!`)")
 _TAIL_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*\Z")
@@ -23,9 +23,10 @@ _TAIL_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What a program must define, and what goes before it."""
+    """What a program must define, and what goes before it; a name that is not `known` was read off the answer."""
 
     name: str | None
+    known: bool
     preamble: str
     dialect: Dialect
 
@@ -56,23 +57,31 @@ def extract_program(text: str, *, problem: Problem) -> str:
     if language is None:
         raise ValueError(f"track {problem.track!r} writes prose, not code; use extract_summary for it")
     support = LANGUAGES[language]
-    asked = _Asked(name=_entry_point(problem, support), preamble=problem.preamble, dialect=support.dialect)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     text = without_thoughts(text, literals=support.dialect.literals)
-    first = None
+    asked, first = _asked(problem, support, text), None
     for turn in turns(text, literals=support.dialect.literals):
         reading = _whole_answer(turn, asked)
         if reading is not None:
-            return asked.dialect.answer(reading.program, asked.name, reading.given)
+            return support.dialect.answer(reading.program, asked.name if asked.known else None, reading.given)
         first = turn if first is None else first
     return _broken(text if first is None else first, asked)
 
 
-def _entry_point(problem: Problem, support: LanguageSupport) -> str | None:
-    """The name that the tests call, or else the last that the preamble defines."""
-    if problem.tests is not None and problem.tests.entry_point:
-        return problem.tests.entry_point
-    return support.dialect.last_defined(problem.preamble)
+def _asked(problem: Problem, support: LanguageSupport, text: str) -> _Asked:
+    """What the tests call, or else the preamble begins, or else the answer defines first."""
+    tests, dialect = problem.tests, support.dialect
+    name = (tests.entry_point if tests is not None else "") or dialect.last_defined(problem.preamble)
+    if name:
+        return _Asked(name=name, known=True, preamble=problem.preamble, dialect=dialect)
+    own = (support.language.value, support.language.title.lower(), support.suffix.removeprefix("."))
+    blocks = read_blocks(text)
+    tagged = [block for block in blocks if block.info.partition(" ")[0].lower() in own]
+    codes = [block.code for block in [*tagged, *(block for block in blocks if block not in tagged)]]
+    called = re.findall(r"\b([A-Za-z_]\w*)\s*\(", tests.code) if isinstance(tests, CodeTests) else []
+    found = {called: None for called in called if any(dialect.definition(code, called) for code in [*codes, text])}
+    name = next(iter(found), None) or next(filter(None, map(dialect.first_defined, [*codes, text])), None)
+    return _Asked(name=name, known=len(found) == 1, preamble=problem.preamble, dialect=dialect)
 
 
 def _whole_answer(text: str, asked: _Asked) -> _Reading | None:
@@ -212,6 +221,8 @@ def _broken(text: str, asked: _Asked) -> str:
     fenced = read_blocks(text, hidden=hidden)
     before = text[: fenced[0].start] if fenced else text
     blocks = [block for block in fenced if block.code.strip()]
+    if fenced and not blocks and (fenced[0].info or fenced[0].closed):
+        return ""
     if not blocks or (before.strip() and not (blocks[0].info or blocks[0].closed)):
         return next(_bare_readings(before, asked)).program
     defining = [block for block in blocks if asked.name and asked.dialect.definition(block.code, asked.name)]

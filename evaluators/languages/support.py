@@ -32,6 +32,9 @@ class Dialect(Protocol):
     def last_defined(self, code: str) -> str | None:
         """The last function that `code` begins or defines; None if there is none."""
 
+    def first_defined(self, code: str) -> str | None:
+        """The first function or method that `code`, broken or not, defines; None if there is none."""
+
     def definition(self, code: str, name: str) -> re.Match[str] | None:
         """Where `code`, broken or not, begins to define `name`, from the start of the line."""
 

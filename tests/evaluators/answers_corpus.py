@@ -85,7 +85,7 @@ def _print_table() -> None:
         if not right and "--failed" in sys.argv:
             print(entry["id"], entry["form"])
     print("| kind | Python | Java | C# | all |\n|---|---|---|---|---|")
-    for family in sorted({family for family, _ in asked} - {"all"}) + ["all"]:
+    for family in [*sorted({family for family, _ in asked} - {"all"}), "all"]:
         cells = [f"{found[family, where]}/{asked[family, where]}" for where in (*languages, "all")]
         print(f"| {family} | " + " | ".join("" if cell == "0/0" else cell for cell in cells) + " |")
 

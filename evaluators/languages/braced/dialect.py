@@ -7,6 +7,7 @@ what parses is read by its grammar (`members`).
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evaluators.languages.braced import members
 from evaluators.languages.braced.reading import parses_as_members
@@ -15,6 +16,11 @@ from evaluators.languages.syntax import GrammarSource
 _TYPE_DECLARATION = re.compile(r"\b(?:class|interface|enum|record|struct)\s+\w+")
 _NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _METHOD = re.compile(r"(\w+)\s*\([^()]*\)[^;{}()]*\{")
+_METHOD_HEAD = (
+    r"^[ \t]*(?:[\w.<>\[\],?@]+\s+){{0,8}}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+"
+    r"{name}(?:\s*<[\w\s,]+>)?\s*\([^;{{}}]*?(?:\{{|=>)"
+)
+_TYPE_HEAD = r"^[ \t]*(?:\w+\s+){{0,5}}?(?:class|interface|enum|record|struct)\s+{name}\b[^;{{}}]*\{{"
 _TRIALS = 20
 """Parses that are spent on finding where code begins, and as many on where it ends."""
 
@@ -36,13 +42,15 @@ class BracedDialect:
         names = _METHOD.findall(_mask(code))
         return str(names[-1]) if names else None
 
+    def first_defined(self, code: str) -> str | None:
+        """The first method."""
+        found = re.search(_METHOD_HEAD.format(name=r"(?P<name>\w+)"), _mask(code), re.MULTILINE)
+        return found["name"] if found else None
+
     def definition(self, code: str, name: str) -> re.Match[str] | None:
         """A method of that name, or a type: it follows its type; a call's follows an operator, a dot or a keyword."""
         name = re.escape(name)
-        head = r"^[ \t]*(?:[\w.<>\[\],?@]+\s+){0,8}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+"
-        method = rf"{head}{name}(?:\s*<[\w\s,]+>)?\s*\([^;{{}}]*?(?:\{{|=>)"
-        kind = rf"^[ \t]*(?:\w+\s+){{0,5}}?(?:class|interface|enum|record|struct)\s+{name}\b[^;{{}}]*\{{"
-        return re.search(rf"{method}|{kind}", _mask(code), re.MULTILINE)
+        return re.search(f"{_METHOD_HEAD.format(name=name)}|{_TYPE_HEAD.format(name=name)}", _mask(code), re.MULTILINE)
 
     def is_body(self, code: str) -> bool:
         """Indentation says nothing here."""
@@ -138,6 +146,7 @@ def _open_braces(code: str) -> int:
     return code.count("{") - code.count("}")
 
 
+@lru_cache(maxsize=8)
 def _mask(code: str) -> str:
     """Code with comments and literals blanked out, every place kept."""
     return _NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), code)

@@ -42,13 +42,16 @@ class _Member:
     end: int
     kind: str
     names: frozenset[str]
-    words: tuple[str, ...]
     text: str
     node: tree_sitter.Node
 
+    def words(self) -> list[str]:
+        """The words of its code."""
+        return re.findall(r"\w+", _NOT_WORDS.sub(" ", self.text))
+
     def uses(self) -> frozenset[str]:
         """The words besides the one that names the member itself."""
-        rest = list(self.words)
+        rest = self.words()
         for name in self.names:
             if name in rest:
                 rest.remove(name)
@@ -75,7 +78,7 @@ def _definitions(root: tree_sitter.Node, name: str) -> Iterator[tree_sitter.Node
             if named is not None and named.text == wanted and node.child_by_field_name("body") is not None:
                 if node.type in _TYPES:
                     yield node
-                elif node.type != "constructor_declaration":
+                else:
                     methods.append(node)
             if node.type in _METHODS:
                 continue
@@ -98,7 +101,7 @@ def only_needed(program: str, name: str, *, grammar: GrammarSource) -> str:
     container = _container(root, found)
     parts = list(_members(container, source, offset, grammar))
     answer = next((at for at, part in enumerate(parts) if _holds(part.node, found)), None)
-    if answer is None:
+    if answer is None or all(at == answer or part.kind == "head" for at, part in enumerate(parts)):
         return program
     kept = _needed(parts, answer)
     shown = parts[answer].names | {name}
@@ -174,13 +177,12 @@ def _members(container: tree_sitter.Node, source: bytes, offset: int, grammar: G
 def _member(node: tree_sitter.Node, above: list[tree_sitter.Node], source: bytes, offset: int) -> _Member:
     inner = node.named_children[0] if node.type == "global_statement" and node.named_children else node
     text = _text(source, node, offset)
-    words = tuple(re.findall(r"\w+", _NOT_WORDS.sub(" ", text)))
     kind = _kind(inner, is_comment=bool(above) and above[-1] == node)
     start = min([node.start_byte, *(comment.start_byte for comment in above)]) - offset
     if kind == "head":
         start = node.start_byte - offset
     names = frozenset(_names(inner, text)) if kind in {"type", "method", "field"} else frozenset[str]()
-    return _Member(start=start, end=node.end_byte - offset, kind=kind, names=names, words=words, text=text, node=node)
+    return _Member(start=start, end=node.end_byte - offset, kind=kind, names=names, text=text, node=node)
 
 
 def _kind(node: tree_sitter.Node, *, is_comment: bool) -> str:
@@ -228,7 +230,7 @@ def supplies(program: str, others: Sequence[str], *, grammar: GrammarSource) -> 
 
 def _brings(part: _Member, missing: set[str]) -> bool:
     if part.node.type in {"import_declaration", "using_directive"}:
-        return part.words[-1] in missing
+        return part.words()[-1] in missing
     return part.kind in {"type", "method", "field"} and bool(part.names & missing)
 
 

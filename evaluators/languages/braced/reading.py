@@ -4,6 +4,8 @@ One decision: a text that does not parse as it stands is tried as the members of
 is only grammatical inside of one.
 """
 
+from functools import lru_cache
+
 import tree_sitter
 
 from evaluators.languages.syntax import GrammarSource, parse_with
@@ -18,10 +20,11 @@ def parses_as_members(code: str, *, grammar: GrammarSource) -> bool:
     return root is not None and any(c.type not in grammar.comments and c.type not in {"{", "}"} for c in root.children)
 
 
+@lru_cache(maxsize=8)
 def tree_of(source: bytes, grammar: GrammarSource) -> tuple[tree_sitter.Node | None, int]:
     """The node whose children are the members of a program, and by how many bytes its places are ahead.
 
-    None if the grammar accepts the text neither as it stands nor within a class.
+    Whoever reads a text again gets the same tree. None if the grammar accepts the text neither as it stands nor within a class.
     """
     root = parse_with(grammar, source)
     if not root.has_error:

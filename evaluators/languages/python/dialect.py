@@ -37,6 +37,11 @@ class PythonDialect:
         names = _DEFINED.findall(code)
         return str(names[-1]) if names else None
 
+    def first_defined(self, code: str) -> str | None:
+        """The first function at the margin, or method."""
+        found = _DEFINED.search(code) or re.search(r"^\s+def\s+(\w+)", code, re.MULTILINE)
+        return found[1] if found else None
+
     def definition(self, code: str, name: str) -> re.Match[str] | None:
         """A function, class or assignment at the margin, or else the class that has such a method."""
         name = re.escape(name)
