@@ -64,8 +64,9 @@ def _block(text: str, opening: re.Match[str], closing: re.Match[str] | None) -> 
     code, indent = text[opening.end() + 1 : end], opening["indent"]
     if indent:
         # What a list marker takes stands as blanks in the lines below it; a quote's mark is repeated.
-        lines = re.compile(r"^[ \t]*>[ \t]?" if ">" in indent else rf"^[ \t]{{1,{len(indent)}}}", re.MULTILINE)
-        code = lines.sub("", code)
+        quotes = indent.count(">")
+        taken = rf"(?:[ \t]*>[ \t]?){{1,{quotes}}}" if quotes else rf"[ \t]{{1,{len(indent)}}}"
+        code = re.sub(rf"^{taken}", "", code, flags=re.MULTILINE)
     return Block(
         code=code,
         info=opening["info"].strip(),

@@ -12,9 +12,11 @@ CHAT_MARK = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|EOT|end_of_text|end_of_turn|end|start|return|channel|user|assistant|system"
     r"|start_header_id|fim_\w+|file_sep|(?:begin|end)_of_solution)\|>"
     r"|<\uff5c[^\uff5c\n]{1,40}\uff5c>|<(?:end|start)_of_turn>|</?s>(?=\s*(?:\Z|</?s>|\[INST\]|<\|))|<eos>\s*\Z"
-    r"|<(?:file_sep|jupyter_\w+|empty_output)>|\[/?INST\]|^\[DONE\][ \t]*$|^\[BEGIN\][ \t]*$|^\[/?(?:PYTHON|TESTS)\][ \t]*$"
-    r"|^(?:###|@@) ?(?:Instruction|Response|Input|Human|User|Assistant)\b:?|^</?(?:answer|code)>|</code>(?:</pre>)?[ \t]*$"
-    r"|^<pre>(?:<code[^>\n]*>)?|^END SOLUTION[ \t]*$|^\\(?:begin|end)\{(?:lstlisting|verbatim|minted)\}.*$",
+    r"|<(?:file_sep|jupyter_\w+|empty_output)>|\[/?INST\]"
+    r"|^\[(?:DONE|BEGIN|/?PYTHON|/?TESTS)\][ \t]*$"
+    r"|^(?:###|@@) ?(?:Instruction|Response|Input|Human|User|Assistant)\b:?|^</?(?:answer|code)>"
+    r"|</code>(?:</pre>)?[ \t]*$|^<pre>(?:<code[^>\n]*>)?|^END SOLUTION[ \t]*$"
+    r"|^\\(?:begin|end)\{(?:lstlisting|verbatim|minted)\}.*$",
     re.MULTILINE,
 )
 """What ends an answer, or stands before it: models trained without their stop token go on to play the user."""
@@ -24,8 +26,8 @@ _HINT = re.compile(r"<[|/\uff5caefjps]|\[[/A-Z]|###|@@|\\begin|\\end|END SOLUTIO
 _OPENER = re.compile(
     r"<\|im_start\|>assistant\n|<\|assistant\|>\n?|<start_of_turn>model\n|\[/INST\]|<\uff5cAssistant\uff5c>"
     r"|<\|start_header_id\|>assistant<\|end_header_id\|>\n*|(?:###|@@) ?(?:Response|Assistant):?[ \t]*"
-    r"|\[BEGIN\][ \t]*\n|\[PYTHON\][ \t]*\n|<\|begin_of_solution\|>\n?|<answer>\n?|<code>\n?|<pre>(?:<code[^>\n]*>)?\n?|<jupyter_code>"
-    r"|\\begin\{(?:lstlisting|verbatim|minted)\}.*\n"
+    r"|\[BEGIN\][ \t]*\n|\[PYTHON\][ \t]*\n|<\|begin_of_solution\|>\n?|<answer>\n?|<code>\n?"
+    r"|<pre>(?:<code[^>\n]*>)?\n?|<jupyter_code>|\\begin\{(?:lstlisting|verbatim|minted)\}.*\n"
 )
 _THOUGHT_END = re.compile(
     r"</think(?:ing)?>|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>|(?<=[.!?\s])assistantfinal"

@@ -141,10 +141,18 @@ def _bare(text: str, asked: _Asked, *, first: bool = True) -> _Reading | None:
         reading = _Reading(program=text)
         return reading if asked.dialect.completes(text, None, 0) else None
     for code in asked.dialect.code_in(text, asked.name):
-        found = _complete(_put_before(code, asked), asked, cut=True)
+        whole = _put_before(code, asked)
+        found = _complete(whole, asked, cut=True)
         if found is not None:
-            return found
+            return found if found is whole else _with_what_follows(found, code, asked)
     return None
+
+
+def _with_what_follows(reading: _Reading, code: str, asked: _Asked) -> _Reading:
+    """The reading, which was cut at prose, with what it uses of the paragraphs of code behind that."""
+    if not asked.known:
+        return reading
+    return _Reading(program=asked.dialect.supply(reading.program, re.split(r"\n[ \t]*\n(?=\S)", code)))
 
 
 def _fenced(code: str, asked: _Asked, *, cut: bool) -> _Reading | None:

@@ -31,6 +31,7 @@ _HEADS = frozenset({
 _NAMESPACES = frozenset({"namespace_declaration"})
 _NOT_WORDS = re.compile(r'"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*[\s\S]*?\*/')
 _MAIN = re.compile(r"\bstatic\b[^;{}=]*\b[Mm]ain\s*\(")
+_HAS_EXTENSION = re.compile(r"\(\s*this\s+\w")
 _EXTENDS = re.compile(r"(\w+)\s*(?:<[^<>()]*>)?\s*\(\s*this\b")
 
 
@@ -160,29 +161,35 @@ def _without(source: bytes, dropped: Sequence[_Member], parts: Sequence[_Member]
 
 
 def _members(container: tree_sitter.Node, source: bytes, offset: int, grammar: GrammarSource) -> Iterator[_Member]:
-    """The members in order, each with the comments above it; comments behind the last are one of their own."""
-    above: list[tree_sitter.Node] = []
-    last: tree_sitter.Node | None = None
+    """The members in order, each with the comments above it and on its last line; comments alone are one, too."""
+    groups: list[list[tree_sitter.Node]] = [[]]
     for node in container.children:
-        if node.type in grammar.comments:
-            if last is None or above or node.start_point[0] != last.end_point[0]:
-                above.append(node)
-            continue
-        yield _member(node, above, source, offset)
-        above, last = [], node
-    if above:
-        yield _member(above[-1], above, source, offset)
+        last = groups[-2][-1] if len(groups) > 1 else None
+        if node.type not in grammar.comments:
+            groups[-1].append(node)
+            groups.append([])
+        elif last is not None and not groups[-1] and node.start_point[0] == last.end_point[0]:
+            groups[-2].append(node)
+        else:
+            groups[-1].append(node)
+    for group in groups:
+        if group:
+            yield _member(group, source, offset, grammar)
 
 
-def _member(node: tree_sitter.Node, above: list[tree_sitter.Node], source: bytes, offset: int) -> _Member:
+def _member(group: list[tree_sitter.Node], source: bytes, offset: int, grammar: GrammarSource) -> _Member:
+    node = next((node for node in group if node.type not in grammar.comments), group[-1])
     inner = node.named_children[0] if node.type == "global_statement" and node.named_children else node
-    text = _text(source, node, offset)
-    kind = _kind(inner, is_comment=bool(above) and above[-1] == node)
-    start = min([node.start_byte, *(comment.start_byte for comment in above)]) - offset
-    if kind == "head":
-        start = node.start_byte - offset
-    names = frozenset(_names(inner, text)) if kind in {"type", "method", "field"} else frozenset[str]()
-    return _Member(start=start, end=node.end_byte - offset, kind=kind, names=names, text=text, node=node)
+    text, kind = _text(source, node, offset), _kind(inner, is_comment=node.type in grammar.comments)
+    named = kind in {"type", "method", "field"}
+    return _Member(
+        start=(node if kind == "head" else group[0]).start_byte - offset,
+        end=group[-1].end_byte - offset,
+        kind=kind,
+        names=frozenset(_names(inner, text)) if named else frozenset(),
+        text=text,
+        node=node,
+    )
 
 
 def _kind(node: tree_sitter.Node, *, is_comment: bool) -> str:
@@ -206,7 +213,7 @@ def _names(node: tree_sitter.Node, text: str) -> Iterator[str]:
             if name is not None and name.text is not None:
                 yield name.text.decode("utf-8", errors="replace")
             waiting += part.named_children if part.type != "variable_declarator" else []
-    elif node.type in _TYPES:
+    elif node.type in _TYPES and _HAS_EXTENSION.search(text):
         yield from _EXTENDS.findall(text)
 
 
@@ -219,7 +226,8 @@ def supplies(program: str, others: Sequence[str], *, grammar: GrammarSource) -> 
     own = _parts(program, grammar)
     has = {name for part in own for name in part.names}
     missing = {word for part in own for word in part.uses()} - has
-    pool = [part for other in others for part in _parts(other, grammar)]
+    texts = {part.text for part in own}
+    pool = [part for other in others for part in _parts(other, grammar) if part.text not in texts]
     taken = set[int]()
     while wanted := [at for at, part in enumerate(pool) if at not in taken and _brings(part, missing)]:
         taken |= set(wanted)

@@ -24,7 +24,8 @@ def parses_as_members(code: str, *, grammar: GrammarSource) -> bool:
 def tree_of(source: bytes, grammar: GrammarSource) -> tuple[tree_sitter.Node | None, int]:
     """The node whose children are the members of a program, and by how many bytes its places are ahead.
 
-    Whoever reads a text again gets the same tree. None if the grammar accepts the text neither as it stands nor within a class.
+    Whoever reads a text again gets the same tree. None if the grammar accepts the text neither as it stands nor
+    within a class.
     """
     root = parse_with(grammar, source)
     if not root.has_error:

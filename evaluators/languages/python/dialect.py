@@ -98,8 +98,9 @@ class PythonDialect:
         definition = self._head(program, name, given)
         if definition is None:
             return None
-        depth = len(definition[0]) - len(definition[0].lstrip(" \t"))
-        floor = program.count("\n", 0, max(definition.start(), given)) + 1
+        line = program[program.rfind("\n", 0, definition.end() - 1) + 1 : definition.end()]  # a method's own
+        depth = len(line) - len(line.lstrip(" \t"))
+        floor = program.count("\n", 0, max(definition.end() - 1, given)) + 1
         lines = program.split("\n")
         for _ in range(_TRIALS):
             tree = read("\n".join(lines))

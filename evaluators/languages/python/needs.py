@@ -59,6 +59,9 @@ def _bound(statement: ast.stmt) -> set[str]:
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(part.asname or part.name).partition(".")[0] for part in node.names}
+        elif isinstance(node, ast.For):
+            waiting += [*node.body, *node.orelse]  # nobody needs a loop for its variable
+            continue
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
@@ -191,7 +194,8 @@ def supplies(program: str, others: Sequence[str]) -> list[str]:
     if isinstance(tree, Broken):
         return []
     has = {name for statement in tree.body for name in _bound(statement)} | _BUILTINS
-    missing = _used(program) - has
+    if not (missing := _used(program) - has):
+        return []
     pool = [
         (statement, _source(other.split("\n"), statement), _bound(statement))
         for other in others
