@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 FENCE = re.compile(
-    r"^(?P<indent>(?:[ \t>]|[-*+][ \t]+|\d{1,9}[.)][ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTILINE
+    r"^(?P<indent>(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*)(?P<marks>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTILINE
 )
 
 

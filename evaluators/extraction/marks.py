@@ -35,7 +35,7 @@ _THOUGHT_END = re.compile(
 _THOUGHT_START = re.compile(
     r"\s*(?:<think(?:ing)?>|<\|begin_of_thought\|>|(?:<\|start\|>assistant)?<\|channel\|>analysis)"
 )
-_TURNS = 12
+_TURNS = 8
 """Marks at which an answer may end; an endless chat has endless ones."""
 
 

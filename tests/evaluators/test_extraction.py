@@ -194,8 +194,22 @@ def test_csharp_answers_lose_what_is_around_them(text: str) -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("text", ["line of words here\n" * 3000, "a " * 20_000 + "f(", "{" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "line of words here\n" * 3000,
+        "a " * 20_000 + "f(",
+        "{" * 20_000,
+        "def f(x:\n" * 5000,
+        "[/INST] def f(x:\n" * 1000,
+        "```python\ndef f(x:\n```\n" * 2000,
+        "-  " * 40 + "x\n```\n",
+        WHOLE + "print(f(1))\n" * 3000,
+    ],
+)
 def test_endless_output_is_read_in_short_time(text: str) -> None:
+    for language in Language:
+        assert extract_program(text, problem=problem(track=f"generation/{language}"))
     assert extract_program(text, problem=problem(JAVA_PREAMBLE, track="generation/java"))
 
 

@@ -16,11 +16,15 @@ from evaluators.languages.syntax import GrammarSource
 _TYPE_DECLARATION = re.compile(r"\b(?:class|interface|enum|record|struct)\s+\w+")
 _NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _METHOD = re.compile(r"(\w+)\s*\([^()]*\)[^;{}()]*\{")
-_METHOD_HEAD = (
+_HEADS = (
     r"^[ \t]*(?:[\w.<>\[\],?@]+\s+){{0,8}}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+"
-    r"{name}(?:\s*<[\w\s,]+>)?\s*\([^;{{}}]*?(?:\{{|=>)"
+    r"{name}(?:\s*<[\w\s,]+>)?\s*\([^;{{}}]{{0,2000}}?(?:\{{|=>)",
+    r"^[ \t]*(?:\w+\s+){{0,5}}?[\w.<>\[\],?]+\s+{name}\s*\{{(?=\s*(?:get|set|init)\b)",
+    r"^[ \t]*(?:\w+\s+){{0,5}}?(?:class|interface|enum|record|struct)\s+{name}\b[^;{{}}]*\{{",
 )
-_TYPE_HEAD = r"^[ \t]*(?:\w+\s+){{0,5}}?(?:class|interface|enum|record|struct)\s+{name}\b[^;{{}}]*\{{"
+"""How methods, properties and types begin."""
+_LABEL = re.compile(r"\s*\w+:[ \t]*\n")
+"""A heading that reads as a label of the statement below."""
 _TRIALS = 20
 """Parses that are spent on finding where code begins, and as many on where it ends."""
 
@@ -43,14 +47,14 @@ class BracedDialect:
         return str(names[-1]) if names else None
 
     def first_defined(self, code: str) -> str | None:
-        """The first method."""
-        found = re.search(_METHOD_HEAD.format(name=r"(?P<name>\w+)"), _mask(code), re.MULTILINE)
-        return found["name"] if found else None
+        """The first method or property."""
+        heads = (re.search(head.format(name=r"(?P<name>\w+)"), _mask(code), re.MULTILINE) for head in _HEADS[:2])
+        return min((found for found in heads if found), key=lambda found: found.start(), default={"name": None})["name"]
 
     def definition(self, code: str, name: str) -> re.Match[str] | None:
-        """A method of that name, or a type: it follows its type; a call's follows an operator, a dot or a keyword."""
+        """A method of that name, a property or a type: it follows its type, a call's an operator, dot or keyword."""
         name = re.escape(name)
-        return re.search(f"{_METHOD_HEAD.format(name=name)}|{_TYPE_HEAD.format(name=name)}", _mask(code), re.MULTILINE)
+        return re.search("|".join(_HEADS).format(name=name), _mask(code), re.MULTILINE)
 
     def is_body(self, code: str) -> bool:
         """Indentation says nothing here."""
@@ -103,7 +107,8 @@ class BracedDialect:
         definition = self.definition(text, name)
         if definition is None:
             return
-        yield text
+        if not _LABEL.match(text):
+            yield text
         starts = [line.start() for line in self.first_line.finditer(text, 0, definition.end())]
         for start in dict.fromkeys([*starts[:_TRIALS], definition.start()]):
             if text[:start].strip():

@@ -20,6 +20,8 @@ _TYPES = frozenset({
 _METHODS = frozenset({
     "method_declaration", "constructor_declaration", "local_function_statement", "compact_constructor_declaration",
 })  # fmt: skip
+_PROPERTIES = frozenset({"property_declaration"})
+_CONTENTS = ("body", "accessors", "value")
 _FIELDS = frozenset({
     "field_declaration", "property_declaration", "local_variable_declaration", "local_declaration_statement",
     "constant_declaration", "event_field_declaration",
@@ -74,9 +76,9 @@ def _definitions(root: tree_sitter.Node, name: str) -> Iterator[tree_sitter.Node
     wanted, waiting, methods = name.encode(), [root], list[tree_sitter.Node]()
     while waiting:
         node = waiting.pop()
-        if node.type in _TYPES or node.type in _METHODS:
+        if node.type in _TYPES or node.type in _METHODS or node.type in _PROPERTIES:
             named = node.child_by_field_name("name")
-            if named is not None and named.text == wanted and node.child_by_field_name("body") is not None:
+            if named is not None and named.text == wanted and any(map(node.child_by_field_name, _CONTENTS)):
                 if node.type in _TYPES:
                     yield node
                 else:
@@ -224,7 +226,7 @@ def _text(source: bytes, node: tree_sitter.Node, offset: int) -> str:
 def supplies(program: str, others: Sequence[str], *, grammar: GrammarSource) -> list[str]:
     """The members of other programs that bring in names which this one uses and does not have."""
     own = _parts(program, grammar)
-    has = {name for part in own for name in part.names}
+    has = {name for part in own for name in _declared(part.node)}
     missing = {word for part in own for word in part.uses()} - has
     texts = {part.text for part in own}
     pool = [part for other in others for part in _parts(other, grammar) if part.text not in texts]
@@ -234,6 +236,17 @@ def supplies(program: str, others: Sequence[str], *, grammar: GrammarSource) -> 
         missing |= {word for at in wanted for word in pool[at].uses()} - has
     heads = [pool[at].text for at in sorted(taken) if pool[at].kind == "head"]
     return [*heads, *(pool[at].text for at in sorted(taken) if pool[at].kind != "head")]
+
+
+def _declared(node: tree_sitter.Node) -> Iterator[str]:
+    """The names that a member declares, at any depth."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        named = node.child_by_field_name("name")
+        if named is not None and named.text is not None:
+            yield named.text.decode("utf-8", errors="replace")
+        waiting += node.named_children
 
 
 def _brings(part: _Member, missing: set[str]) -> bool:

@@ -18,6 +18,8 @@ _CODE_LINE = re.compile(
     r"(?:from\s+[\w.]+\s+import\b|import\s+\w+(?:\.\w+)*\s*(?:$|,|as\b)|def\s|class\s+\w+\s*[:(]|@\w"
     r"|\w+(?:[.\[][\w.\[\]]*)?(?:\s*,\s*\w+)*\s*[-+*/|&^%]?=[^=])"
 )
+_LABELS = re.compile(r"(?:\s*[A-Z]\w*(?::[ \t]*\w+)?[ \t]*\n)+")
+"""Headings that Python reads as a name or an annotation: `Solution`, `Language: Python`."""
 _TAG_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*\n(?=\s*\S)", re.IGNORECASE)
 _TRIALS = 20
 """Parses that are spent on finding where code begins or ends; endless prose has endless lines."""
@@ -127,7 +129,8 @@ class PythonDialect:
         definition = self.definition(text, name)
         if definition is None:
             return
-        code = text
+        labels = _LABELS.match(text, 0, definition.start())
+        code = text[labels.end() :] if labels else text
         for _ in range(_TRIALS):
             tree = read(code)
             before = len(text) - definition.start()  # how far the definition is from the end

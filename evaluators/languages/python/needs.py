@@ -97,7 +97,12 @@ def _used(source: str) -> set[str]:
     while waiting:
         table = waiting.pop()
         top = table.get_type() == "module"
-        names |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
+        # `counter += 1` with `global counter` assigns, and reads all the same.
+        names |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_declared_global() or (symbol.is_referenced() and (top or symbol.is_global()))
+        }
         waiting += table.get_children()
     return names
 
