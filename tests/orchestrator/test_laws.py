@@ -62,7 +62,7 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
         (
             "execute",
             ("evaluators/isolation/python_candidate.py", "evaluators/languages/java/PolytuneDriver.java",
-             "evaluators/languages/csharp/CompileServer.cs", "evaluators/extraction.py"),
+             "evaluators/languages/csharp/CompileServer.cs", "evaluators/extraction/programs.py"),
             ("trainers", "evaluators/quality", "evaluators/languages/flows.py"),
         ),
         (
