@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from orchestrator.study.schema import Study, TaskData
+from evaluators.similarity.table import METRICS
+from orchestrator.study.schema import Evaluation, Study, TaskData
 from orchestrator.study.space import KEYS
 from tasks.readers import ReaderName, Source
 from tasks.readers.source import OWN
@@ -34,12 +35,28 @@ _SHARED = {
 def json_schema() -> JsonSchema:
     """The JSON Schema (2020-12) of a study file. Every key has a description and examples, and a default or none."""
     schema = Study.model_json_schema(schema_generator=_WithoutTitles)
+    blocks = {name: block for name, block in schema["$defs"].items() if "properties" in block}
+    written: JsonSchema = _written_out(schema | {"$defs": blocks}, choices=schema["$defs"])
     for model in _blocks_of(Study):
-        _describe(model, _block(schema, model.__name__))
-    _add_short_forms(schema)
-    _name_keys(schema)
+        _describe(model, _block(written, model.__name__))
+    _add_short_forms(written)
+    _name_keys(written)
+    _name_metrics(written)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of Polytune"}
-    return head | schema
+    return head | written
+
+
+def _written_out(part: Any, *, choices: JsonSchema) -> Any:
+    """A schema in which what is no block of its own (choices, any value) stands where it is meant."""
+    if isinstance(part, list):
+        return [_written_out(inner, choices=choices) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    meant = choices.get(part.get("$ref", "").removeprefix("#/$defs/"))
+    if meant is not None and "properties" not in meant:
+        kept = {name: value for name, value in meant.items() if name not in ("title", "description")}
+        part = {name: value for name, value in part.items() if name != "$ref"} | kept
+    return {name: _written_out(inner, choices=choices) for name, inner in part.items()}
 
 
 class _WithoutTitles(GenerateJsonSchema):
@@ -131,9 +148,9 @@ def _add_short_forms(schema: JsonSchema) -> None:
     source["required"].remove("reader")
     source["anyOf"] = [{"required": [name]} for name in ("reader", "path", "repository")]
     source["properties"]["reader"]["default"] = OWN
-    for name, text in _SHARED.items():
+    for name, meaning in _SHARED.items():
         own = schema["$defs"]["Method"]["properties"][name]
-        properties[name] = {**own, "description": text}
+        properties[name] = {**own, "description": meaning}
     schema["properties"] = {name: properties[name] for name in _order(properties)}
     schema["patternProperties"] = {"^x-": {"description": "A place for anchors, read by nothing else."}}
 
@@ -165,6 +182,12 @@ def _name_keys(schema: JsonSchema) -> None:
         mapping["properties"] = dict.fromkeys(keys, mapping["additionalProperties"])
         mapping["additionalProperties"] = False
     schema["$defs"]["Range"] |= {"minProperties": 1, "maxProperties": 1}
+
+
+def _name_metrics(schema: JsonSchema) -> None:
+    names = [name for name, metric in METRICS.items() if metric.suits_studies]
+    (several, _) = schema["$defs"][Evaluation.__name__]["properties"]["metrics"]["anyOf"]
+    several["items"] = {"enum": names}
 
 
 def tracks() -> tuple[str, ...]:

@@ -81,7 +81,6 @@ def _blocks(schema: JsonSchema) -> Iterator[tuple[str, str, JsonSchema]]:
             (f"{place}.{key}".lstrip(".") + _inside(entry), held, schema["$defs"][held])
             for key, entry in block["properties"].items()
             for held in _held(entry)
-            if "properties" in schema["$defs"][held]
         ]
         waiting = inner + waiting
 
@@ -192,8 +191,6 @@ def _bounds(key: JsonSchema) -> Iterator[str]:
 
 
 def _link(name: str, places: dict[str, str]) -> str:
-    if name not in places:
-        return "value"
     anchor = re.sub(r"[^a-z0-9 -]", "", places[name].lower()).replace(" ", "-")
     return f"[block](#{anchor})"
 

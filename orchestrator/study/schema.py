@@ -150,7 +150,7 @@ class Evaluation(Settings):
     metrics: tuple[str, ...] | None = Field(
         default=None, examples=[["codebleu", "chrf"]], json_schema_extra={"since": 2}
     )
-    """Similarity metrics by name, as `polytune score --help` lists them. Without it, the usual ones of each track."""
+    """Similarity metrics, each where it applies. Without it, the usual ones of each track."""
 
 
 class Study(Settings):

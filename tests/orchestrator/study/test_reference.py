@@ -153,6 +153,7 @@ WRONG = [
     ("methods qlora search", {"space": {"lora.rank": {"choice": [4], "grid": [8]}}}),
     ("evaluation generation temperature", -1),
     ("evaluation limits memory_mb", 1),
+    ("evaluation metrics", ["blue"]),
     ("resources zero_stage", 4),
     ("y-pairs", {"reader": "micro"}),
     ("training batch_size", True),
