@@ -4,8 +4,8 @@ A tiny study (one adapter, Python alone) goes through the commands that a person
 `run --local` trains, generates, executes and scores; `report` answers; `run` of the finished study makes its plan and
 its report again and needs no Ray. Calls are traced with `sys.setprofile`. A function counts where it is first
 called: a file's `stays` are the unbroken runs of such calls in it, and `returns` are the stays in files that the trip
-had left before. `of_a_trial` counts functions alone that are handed a trial (itself, among others in a sequence, or
-as text), `of_all` every function, `of_every_call` every call. Then: how often the study was expanded, and each data
+had left before. `of_a_trial` counts functions alone that are handed a trial (itself, in a record or a sequence, or as
+text), `of_all` every function, `of_every_call` every call. Then: how often the study was expanded, and each data
 file hashed, by each command.
 
     python benchmarks/trip.py
@@ -129,7 +129,7 @@ def _holds_a_trial(value: object) -> bool:
         return value.startswith(TRIAL_AS_TEXT)
     if isinstance(value, tuple | list):
         return bool(value) and _holds_a_trial(value[0])
-    return type(value).__name__ == "TrialSpec"
+    return "TrialSpec" in (type(value).__name__, type(getattr(value, "trial", None)).__name__)
 
 
 def write_study(folder: Path) -> Path:
