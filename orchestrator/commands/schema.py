@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.commands.output import print_json
 
-EPILOG = "Example: polytune schema > study.schema.json"
+EPILOG = "Example: polytune schema --markdown"
 
 
 def schema(
