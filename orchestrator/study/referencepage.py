@@ -45,11 +45,12 @@ What stands once for several, and what may be written short:
   columns; [data.md](data.md) tells how. One source needs no list around it.
 - A source without `split` takes the one called like its role, and a source without `limit` the limit that `data`
   gives for that role.
-- YAML's own anchors (`&name`, `*name`) work, and keys at the top that begin with `x-` are a place for them; nothing else
-  reads those.
+- YAML's own anchors (`&name`, `*name`) work, and keys at the top that begin with `x-` are a place for them; nothing
+  else reads those.
 - `~` and `$VARIABLE` are written out in paths: `storage`, `data.root`, a model's `name` and a source's `path`.
 - `--set KEY=VALUE` changes a setting from the command line, as in `--set data.root=../data`.
-- The file is read as YAML 1.2: `1e-3` is a number, `no` and `on` are texts, and only `true` and `false` are truth values.
+- The file is read as YAML 1.2: `1e-3` is a number, `no` and `on` are texts, and only `true` and `false` are truth
+  values.
 
 Editors that know JSON Schema complete and check a file whose first line is
 
