@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from orchestrator.study.plainform import EPOCHS
 from orchestrator.study.reference import JsonSchema, tracks
+from trainers.methods.table import METHODS
 
 _HEAD = """\
 <!-- Made by `polytune schema --markdown`; do not edit. -->
@@ -39,6 +41,8 @@ What stands once for several, and what may be written short:
 
 - `training` and `lora` at the top hold for every method that they suit; a method's own blocks change single settings.
   A method that gives one of `epochs` and `max_steps` replaces whichever stands at the top.
+- A method that trains and finds no `training` anywhere takes @EPOCHS@ epochs, at a learning rate of its kind
+  (@RATES@).
 - A model may be its name: `models: [builtin:micro]` is `models: [{name: builtin:micro}]`.
 - A source may be a text: the name of a reader that needs no settings (`test: micro`), a file or folder of your own
   (`test: problems.jsonl`), or a data set of the hub (`test: hub:OWNER/NAME@COMMIT`). The last two are read by their
@@ -65,7 +69,9 @@ def page(schema: JsonSchema) -> str:
     """The page of a schema."""
     blocks = list(_blocks(schema))
     places = {name: place for place, name, _ in blocks}
-    return "\n".join([_HEAD, *(_section(place, block, places) for place, _, block in blocks)])
+    rates = ", ".join(f"{traits.learning_rate:g} for `{kind}`" for kind, traits in METHODS.items() if traits.is_trained)
+    head = _HEAD.replace("@EPOCHS@", str(EPOCHS)).replace("@RATES@", rates)
+    return "\n".join([head, *(_section(place, block, places) for place, _, block in blocks)])
 
 
 def _blocks(schema: JsonSchema) -> Iterator[tuple[str, str, JsonSchema]]:
