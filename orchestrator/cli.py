@@ -24,6 +24,7 @@ from orchestrator.commands import (
     quality,
     report,
     run,
+    schema,
     score,
     show,
 )
@@ -110,6 +111,7 @@ app.command(epilog="Example: polytune track quickstart")(track)
 app.command(epilog=export.EPILOG)(export.export)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=schema.EPILOG)(schema.schema)
 app.command("execute", epilog=execute.EPILOG)(execute.execute)
 app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=quality.EPILOG)(quality.quality)

@@ -14,41 +14,80 @@ from trainers.methods.table import MethodKind, traits_of
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (Hu et al. 2021): rank, scaling alpha / rank, dropout, adapted projections."""
+    """Low-rank adapters (Hu et al. 2021), of the kinds `lora` and `qlora`."""
 
-    rank: int = Field(default=8, ge=1)
-    alpha: int = Field(default=16, ge=1)
-    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    rank: int = Field(default=8, ge=1, examples=[16])
+    """Rank of the two matrices that are trained beside each adapted projection."""
+
+    alpha: int = Field(default=16, ge=1, examples=[32])
+    """Scaling: what the adapter adds is multiplied by `alpha / rank`."""
+
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0, examples=[0.05])
+    """Share of the adapter's inputs that are dropped in training."""
+
+    targets: tuple[str, ...] = Field(
+        default=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        examples=[["q_proj", "v_proj"]],
+    )
+    """Names of the projections that are adapted, in every layer."""
 
 
 class TrainingSettings(Settings):
-    """Optimisation, in optimizer steps over a global batch of examples (packed rows when packing).
+    """Optimisation, counted in optimizer steps. Exactly one of `max_steps` and `epochs` says how long."""
 
-    Exactly one of `max_steps` and `epochs` says how long. `loss` is taken over the answer
-    (`completion`) or over prompt and answer (`sequence`). `precision` is that of the matrix products;
-    optimizer states and master weights are 32-bit. Validation runs every `validate_every`
-    steps; the best checkpoint by `select_by` is kept, and training stops after `patience`
-    validations without an improvement of more than `min_delta`.
-    """
+    learning_rate: float = Field(default=1e-4, gt=0, examples=[5e-3])
+    """Highest learning rate, reached after the warm-up."""
 
-    learning_rate: float = Field(default=1e-4, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0)
-    batch_size: int = Field(default=16, ge=1)
-    max_steps: int | None = Field(default=None, ge=1)
-    epochs: float | None = Field(default=None, gt=0)
+    """How the learning rate goes on after the warm-up: down to 0 along a cosine or a line, or as it is."""
+
+    warmup_steps: int = Field(default=0, ge=0, examples=[20])
+    """Steps over which the learning rate rises from 0."""
+
+    batch_size: int = Field(default=16, ge=1, examples=[32])
+    """Examples of one optimizer step, or packed rows when `packing`, over all processes; `resources.micro_batch`
+    says how many are computed at once."""
+
+    max_steps: int | None = Field(default=None, ge=1, examples=[500])
+    """Number of optimizer steps, whatever the number of examples."""
+
+    epochs: float | None = Field(default=None, gt=0, examples=[1.2])
+    """How often each example is seen. Together and apart then see a track's examples equally often."""
+
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """AdamW, with states of 32 bits or of 8 bits (by bitsandbytes)."""
+
     precision: Literal["bf16", "fp32"] = "bf16"
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    max_length: int = Field(default=512, ge=8)
+    """Precision of the matrix products; optimizer states and master weights have 32 bits."""
+
+    weight_decay: float = Field(default=0.0, ge=0, examples=[0.01])
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0, examples=[0.5])
+    """Norm that gradients are clipped to."""
+
+    max_length: int = Field(default=512, ge=8, examples=[1024])
+    """Longest training row, in tokens of the model. Longer examples are left out and counted, never cut."""
+
     packing: bool = False
+    """Whether several examples share a row of `max_length` tokens. They do not see each other."""
+
     loss: Literal["completion", "sequence"] = "completion"
-    validate_every: int | None = Field(default=None, ge=1)
+    """What the loss is taken over: the answer (`completion`), or prompt and answer (`sequence`)."""
+
+    validate_every: int | None = Field(default=None, ge=1, examples=[45])
+    """Steps between two validations; the best checkpoint is kept. Without it there is no validation and the last
+    weights are kept."""
+
     select_by: Literal["loss", "similarity"] = "loss"
-    patience: int | None = Field(default=None, ge=1)
-    min_delta: float = Field(default=0.0, ge=0)
+    """Which checkpoint is the best: that of the lowest validation loss, or that whose greedy output is most like
+    the references."""
+
+    patience: int | None = Field(default=None, ge=1, examples=[3])
+    """Validations without an improvement after which training stops. Needs `validate_every`."""
+
+    min_delta: float = Field(default=0.0, ge=0, examples=[0.001])
+    """What an improvement must exceed to count."""
 
     @model_validator(mode="after")
     def _says_how_long(self) -> "TrainingSettings":

@@ -19,7 +19,7 @@ from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
 from orchestrator.study.places import with_places
-from orchestrator.study.plainform import plain_form
+from orchestrator.study.plainform import SHARED, plain_form
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
@@ -188,4 +188,6 @@ def _known_keys(location: _Path) -> list[str]:
         model = by_place.get(str(part), model)
     if "space" in location:
         model = Range
-    return sorted(model.model_fields)
+    # What methods share stands at the top of a file, and in no plain form.
+    shared = () if location else SHARED
+    return sorted((*model.model_fields, *shared))

@@ -81,6 +81,11 @@ def test_code_of_a_stage_is_all_that_it_reaches(
     assert not [file for file in files if file.startswith(absent)]
 
 
+def test_every_engine_of_generation_is_code_of_generate() -> None:
+    modules = {name_of(path) for path in (ROOT / "evaluators" / "generation").glob("*.py")}
+    assert modules - code_of(StageName.GENERATE).keys() == set()
+
+
 @pytest.mark.parametrize(
     ("other", "same"),
     [
