@@ -115,7 +115,9 @@ def lay_flat(
     """Examples one after another; `filled` up to a whole width, or just as they are for a row of one."""
     lengths = [len(example.ids) for example in examples]
     spare = -sum(lengths) % WIDTH_STEP if filled else 0
-    before, track, start = [], [], 0
+    before: list[int] = []
+    track: list[int] = []
+    start = 0
     for example in examples:
         before += range(start + example.loss_from - 1, start + len(example.ids) - 1)
         track += [tracks.index(example.track)] * example.loss_tokens

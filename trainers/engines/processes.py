@@ -37,7 +37,7 @@ def share_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     bucket = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(bucket)
-    for gradient, part in zip(gradients, bucket.split([g.numel() for g in gradients]), strict=True):
+    for gradient, part in zip(gradients, torch.split(bucket, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 

@@ -60,7 +60,7 @@ def loss_sums(model: Any, row: Row, *, num_tracks: int, flat: bool = True, smoot
 
 def _chunk_size(model: Any) -> int:
     """How many tokens' logits are made at once."""
-    vocabulary = causal_model(model).config.get_text_config().vocab_size
+    vocabulary: int = causal_model(model).config.get_text_config().vocab_size
     step = 4 * WIDTH_STEP
     return max(step, _CHUNK_BYTES // (4 * vocabulary) // step * step)
 
