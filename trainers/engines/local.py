@@ -13,6 +13,7 @@ from models.quantised import set_evaluating
 from trainers.batches.rows import Batch
 from trainers.engines.optimizers import optimizer_for
 from trainers.engines.protocol import LossModule
+from trainers.methods.dropout import DropoutKey
 from trainers.spec import TrainingSettings
 
 
@@ -22,8 +23,11 @@ class LocalEngine:
     rank = 0
     world = 1
 
-    def __init__(self, model: Any, *, settings: TrainingSettings, num_tracks: int) -> None:
+    def __init__(
+        self, model: Any, *, settings: TrainingSettings, num_tracks: int, dropout_key: DropoutKey | None = None
+    ) -> None:
         self.model = model
+        self._dropout_key = dropout_key
         self._loss = LossModule(model, num_tracks=num_tracks, autocast=settings.precision == "bf16")
         self._settings = settings
         self._trainable = [p for p in model.parameters() if p.requires_grad]
@@ -31,6 +35,9 @@ class LocalEngine:
 
     def sums(self, batch: Batch, *, last: bool) -> tuple[Tensor, Tensor]:
         """See `Engine`."""
+        if self._dropout_key is not None:
+            begins_T = batch.positions_BT.flatten() == 0
+            self._dropout_key.example_keys_T, self._dropout_key.positions_T = begins_T.cumsum(0), batch.positions_BT
         sums, counts = self._loss(batch)
         return sums, counts
 
@@ -45,6 +52,8 @@ class LocalEngine:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        if self._dropout_key is not None:
+            self._dropout_key.step += 1
         return float(norm)
 
     def evaluating(self, on: bool) -> None:

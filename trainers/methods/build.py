@@ -20,9 +20,12 @@ def build_engine(spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> En
 
 def _local(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
     from trainers.engines.local import LocalEngine
+    from trainers.methods.dropout import DropoutKey
     from trainers.methods.lora import adapted
 
-    return LocalEngine(adapted(spec, runtime=runtime), settings=spec.settings, num_tracks=num_tracks)
+    key = DropoutKey(seed=spec.seed)
+    model = adapted(spec, runtime=runtime, key=key)
+    return LocalEngine(model, settings=spec.settings, num_tracks=num_tracks, dropout_key=key)
 
 
 def _zero(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
