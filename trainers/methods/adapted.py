@@ -20,15 +20,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from trainers.methods.dropout import (
-    DropoutKey,
-    MaskKey,
-    add_dropped_,
-    dropped,
-    kept_share,
-    layer_words,
-    threshold_of,
-)
+from trainers.methods.dropout import Dropout, DropoutKey, MaskKey, kept_share, layer_words, threshold_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +53,7 @@ class LowRank(torch.autograd.Function):
         hidden = []
         for slot, A_RI, B_OR in zip(slots, matrices[::2], matrices[1::2], strict=True):
             part_TI = x_TI[slot.start : slot.end]
-            fed_TI = part_TI if slot.mask is None else dropped(part_TI, slot.mask)
+            fed_TI = part_TI if slot.mask is None else Dropout(slot.mask, part_TI).kept(part_TI)
             h_TR = fed_TI @ A_RI.to(dtype).T
             y_TO[slot.start : slot.end].addmm_(h_TR, B_OR.to(dtype).T, alpha=slot.factor)
             hidden.append(h_TR)
@@ -93,14 +85,15 @@ def _backward(
     """Gradients of one slot's A and B; what goes to x is added to `dx_TI`."""
     dtype = x_TI.dtype
     dh_TR = (dy_TO @ B_OR.to(dtype)).mul_(slot.factor)
-    fed_TI = x_TI if slot.mask is None else dropped(x_TI, slot.mask)
+    dropout = None if slot.mask is None else Dropout(slot.mask, x_TI)
+    fed_TI = x_TI if dropout is None else dropout.kept(x_TI)
     dA_RI = (dh_TR.T @ fed_TI).float()
     dB_OR = (dy_TO.T @ h_TR).float().mul_(slot.factor)
     if dx_TI is not None:
-        if slot.mask is None:
+        if dropout is None:
             dx_TI.addmm_(dh_TR, A_RI.to(dtype))
         else:
-            add_dropped_(dx_TI, dh_TR @ A_RI.to(dtype), slot.mask)
+            dropout.add_(dx_TI, dh_TR @ A_RI.to(dtype))
     return dA_RI, dB_OR
 
 
@@ -128,10 +121,10 @@ def adapt(model: torch.nn.Module, key: DropoutKey) -> Coverage:
     own, by_peft = [], []
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
-            if _applies_to(module):
-                module.__class__ = _class_over(type(module))
-                # Not by setattr: a module would take it for a part of itself if it were one.
-                module.__dict__["dropout_key"], module.__dict__["words"] = key, layer_words(_plain(name))
+            if isinstance(module, _Own) or _applies_to(module):
+                if not isinstance(module, _Own):
+                    module.__class__ = _class_over(type(module))
+                module.dropout_key, module.words = key, layer_words(_plain(name))
                 own.append(name)
             else:
                 by_peft.append(name)

@@ -119,20 +119,27 @@ def mask_of(key: MaskKey, columns: int) -> Tensor:
     return mask_TI
 
 
-def dropped(x_TI: Tensor, key: MaskKey) -> Tensor:
-    """What dropout keeps of x and zero elsewhere, not yet divided by the kept share."""
-    if (kernel := _kernel(x_TI)) is not None:
-        fresh: Tensor = kernel.dropped(x_TI, key)
-        return fresh
-    return x_TI * mask_of(key, x_TI.shape[1])
+class Dropout:
+    """The dropout of one pass over an activation: a mask for as long as the pass lasts, or none where a kernel fuses it.
 
+    It does not divide by the kept share, which rides on another factor.
+    """
 
-def add_dropped_(out_TI: Tensor, x_TI: Tensor, key: MaskKey) -> None:
-    """Add to `out_TI` what dropout keeps of x; x is spent."""
-    if (kernel := _kernel(x_TI)) is not None:
-        kernel.add_dropped_(out_TI, x_TI, key)
-    else:
-        out_TI.add_(x_TI.mul_(mask_of(key, x_TI.shape[1])))
+    def __init__(self, key: MaskKey, like_TI: Tensor) -> None:
+        self._key, self._kernel = key, _kernel(like_TI)
+        self._mask_TI = mask_of(key, like_TI.shape[1]) if self._kernel is None else None
+
+    def kept(self, x_TI: Tensor) -> Tensor:
+        """What is kept of x, and zero elsewhere."""
+        found_TI: Tensor = self._kernel.kept(x_TI, self._key) if self._mask_TI is None else x_TI * self._mask_TI
+        return found_TI
+
+    def add_(self, out_TI: Tensor, x_TI: Tensor) -> None:
+        """Add what is kept of x to `out_TI`; x is spent."""
+        if self._mask_TI is None:
+            self._kernel.add_kept_(out_TI, x_TI, self._key)
+        else:
+            out_TI.add_(x_TI.mul_(self._mask_TI))
 
 
 def mixed(x: Tensor) -> Tensor:
@@ -190,7 +197,7 @@ def _fused() -> Any:
         words_2T = row_words(torch.arange(5), torch.arange(5), seed=1, step=2).cuda()
         key = MaskKey(words_2T=words_2T, layer=layer_words("a"), threshold=LEVELS // 3)
         ones_TI = torch.ones(5, 33, device="cuda")
-        same = torch.equal(dropout_kernel.dropped(ones_TI, key) != 0, mask_of(key, 33))
+        same = torch.equal(dropout_kernel.kept(ones_TI, key) != 0, mask_of(key, 33))
     except Exception as error:  # Triton fails in many ways: no compiler, no headers, a driver too old.
         log.warning("dropout goes without its fused kernel: %s", error)
         return None

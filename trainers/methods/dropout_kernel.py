@@ -25,7 +25,7 @@ def _mixed(x, FIRST: tl.constexpr, SECOND: tl.constexpr):  # type: ignore[no-unt
 
 # The layer's words are all different, and none is worth a kernel of its own.
 @triton.jit(do_not_specialize=["layer_a", "layer_b", "threshold", "rows"])
-def _dropped(  # type: ignore[no-untyped-def]
+def _keep(  # type: ignore[no-untyped-def]
     x_ptr,
     out_ptr,
     a_ptr,
@@ -55,22 +55,22 @@ def _dropped(  # type: ignore[no-untyped-def]
     half = ((z >> ((column % 2) * 16)[None, :]) & 0xFFFF) ^ 0x8000
     at = row.to(tl.int64)[:, None] * columns + column[None, :]
     inside = (row < rows)[:, None] & (column < columns)[None, :]
-    kept = inside & (half >= threshold)
-    x = tl.load(x_ptr + at, mask=kept, other=0.0)
+    # What is not kept is not read.
+    x = tl.load(x_ptr + at, mask=inside & (half >= threshold), other=0.0)
     if ADD:
         x = (tl.load(out_ptr + at, mask=inside, other=0.0).to(tl.float32) + x.to(tl.float32)).to(x.dtype)
     tl.store(out_ptr + at, x, mask=inside)
 
 
-def dropped(x_TI: Tensor, key: MaskKey) -> Tensor:
-    """See `trainers.methods.dropout.dropped`."""
+def kept(x_TI: Tensor, key: MaskKey) -> Tensor:
+    """See `trainers.methods.dropout.Dropout.kept`."""
     out_TI = torch.empty_like(x_TI)
     _launch(x_TI, out_TI, key, add=False)
     return out_TI
 
 
-def add_dropped_(out_TI: Tensor, x_TI: Tensor, key: MaskKey) -> None:
-    """See `trainers.methods.dropout.add_dropped_`."""
+def add_kept_(out_TI: Tensor, x_TI: Tensor, key: MaskKey) -> None:
+    """See `trainers.methods.dropout.Dropout.add_`."""
     assert out_TI.is_contiguous() and out_TI.dtype == x_TI.dtype, "gradients of one projection have one layout"
     _launch(x_TI, out_TI, key, add=True)
 
@@ -80,7 +80,7 @@ def _launch(x_TI: Tensor, out_TI: Tensor, key: MaskKey, *, add: bool) -> None:
     grid = (triton.cdiv(rows, _BLOCK_ROWS), triton.cdiv(columns, _BLOCK_COLUMNS))
     a_T, b_T = key.words_2T
     constants: dict[str, Any] = {"FIRST": FIRST, "SECOND": SECOND, "STRIDE": STRIDE}
-    _dropped[grid](
+    _keep[grid](
         x_TI, out_TI, a_T, b_T, *key.layer, key.threshold, rows, columns, ADD=add, ROWS=_BLOCK_ROWS,
         COLUMNS=_BLOCK_COLUMNS, **constants,
     )

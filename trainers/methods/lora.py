@@ -5,12 +5,14 @@ whatever kind holds them. The base is prepared here and not by peft, which would
 32 bits and turn its whole residual stream into 32 bits with them.
 """
 
+import logging
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 
+from models.kernels import apply_kernels
 from models.loading import device_of, load_base
 from models.projections import ALL_LINEAR, linear_names
 from trainers.methods.adapted import adapt
@@ -19,11 +21,14 @@ from trainers.methods.pissa import PissaModel
 from trainers.methods.table import traits_of
 from trainers.spec import LoraSettings, Runtime, TrainingSpec
 
+log = logging.getLogger(__name__)
+
 
 def adapted(spec: TrainingSpec, *, runtime: Runtime, key: DropoutKey) -> Any:
     """The base model with fresh adapters in training mode, which change nothing yet; dropout is drawn by `key`."""
     device = device_of(runtime.device)
     base = load_base(spec.model, precision=traits_of(spec.kind).precision_on(device.type), device=device)
+    log.info("kernels: %s", apply_kernels(base))
     if runtime.gradient_checkpointing:
         # Non-reentrant, so it needs no input that wants a gradient.
         base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
