@@ -1,13 +1,14 @@
 """Which linear layers a model has, for adapters that go on all of them.
 
-One decision: a study that says `all-linear` and one that lists the same layers are the same study, so the word is turned
-into names before a trial is named, by the table here, which needs neither weights nor PyTorch. A family that the table
-does not know keeps the word; its layers are read off the model when it is loaded, and the adapter's own file lists them.
+One decision: a study that says `all-linear` and one that lists the same layers are the same study, so the word is
+turned into names before a trial is named, by the table here, which needs neither weights nor PyTorch. A family that the
+table does not know keeps the word; its layers are read off the model when it is loaded, and the adapter's file lists
+them.
 """
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.locations import location_of
 from models.shapes import has_preset
@@ -58,7 +59,8 @@ def linear_names(model: "torch.nn.Module") -> tuple[str, ...]:
     from transformers.pytorch_utils import Conv1D
 
     kind = getattr(getattr(model, "config", None), "model_type", "")
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    own_head: Any = getattr(model, "get_output_embeddings", None)
+    head = own_head() if own_head is not None else None
     found = [
         name.rsplit(".", 1)[-1]
         for name, module in model.named_modules()

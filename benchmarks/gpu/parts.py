@@ -83,9 +83,7 @@ def layers(device: torch.device, *, tokens: int, inputs: int, outputs: int) -> I
 def dropouts(device: torch.device, *, tokens: int, columns: int) -> Iterator[Line]:
     """What is kept of an activation: PyTorch's own dropout, our hash by its operators, and fused."""
     at_T = torch.arange(tokens, device=device)
-    key = MaskKey(
-        words_2T=row_words(at_T, at_T, seed=0, step=0), layer=layer_words("a"), threshold=threshold_of(0.1)
-    )
+    key = MaskKey(words_2T=row_words(at_T, at_T, seed=0, step=0), layer=layer_words("a"), threshold=threshold_of(0.1))
     x_TI = torch.randn(tokens, columns, device=device, dtype=torch.bfloat16)
     ways: dict[str, Callable[[], Tensor]] = {
         "torch": lambda: torch.nn.functional.dropout(x_TI, 0.1),

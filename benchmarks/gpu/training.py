@@ -132,9 +132,7 @@ class Whole:
 
 def prepared(case: Case, device: torch.device) -> tuple[Adapters | Whole, Applied]:
     """A model in training with what trains it."""
-    model = random_model(
-        case.model, device=device, precision=torch.bfloat16, nf4=case.kind is MethodKind.QLORA
-    )
+    model = random_model(case.model, device=device, precision=torch.bfloat16, nf4=case.kind is MethodKind.QLORA)
     kernels = apply_kernels(model)
     if case.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

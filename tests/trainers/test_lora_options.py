@@ -107,7 +107,10 @@ def test_a_4bit_base_keeps_its_embeddings_and_norms_in_16_bits(model_spec: Model
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"targets": ("q_proj", "w2")}, "lora.targets names w2, which qwen2 does not have; its linear layers are q_proj,"),
+        (
+            {"targets": ("q_proj", "w2")},
+            "lora.targets names w2, which qwen2 does not have; its linear layers are q_proj,",
+        ),
         ({"rank_pattern": {"w2": 3}}, "lora.rank_pattern names w2, which qwen2 does not have"),
         ({"modules_to_save": ("heads",)}, "lora.modules_to_save names heads, which qwen2 does not have"),
     ],

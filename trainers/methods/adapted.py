@@ -4,8 +4,8 @@ peft computes it as seven operations that each keep what they made: the input ca
 mask, the product before and after scaling. Here x is kept once for all projections that read it, with its product by A
 (rank numbers a token); dropout is hashed again in the backward pass, and scale and sum happen inside the product.
 
-One decision: only A and B, their gradients and moments are 32-bit; products are in the precision of the model. What this
-does not compute (DoRA, biases, merged or several active adapters) stays with peft's own forward, layer by layer.
+One decision: only A and B, their gradients and moments are 32-bit; products are in the precision of the model. What
+this does not compute (DoRA, biases, merged or several active adapters) stays with peft's own forward, layer by layer.
 
 Letters of shapes: T tokens of a row, I inputs, O outputs, R rank.
 """
@@ -48,7 +48,7 @@ class LowRank(torch.autograd.Function):
         """The base is called in here, where nothing is recorded, so its output is ours to write."""
         ctx.base, ctx.dtype, ctx.slots = base, dtype, slots
         cast = x.to(dtype)
-        y = base(cast)
+        y: Tensor = base(cast)
         x_TI, y_TO = cast.reshape(-1, x.shape[-1]), y.view(-1, y.shape[-1])
         hidden = []
         for slot, A_RI, B_OR in zip(slots, matrices[::2], matrices[1::2], strict=True):
@@ -62,7 +62,7 @@ class LowRank(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
         """Gradients of x, and of each slot's A and B in 32 bits."""
         x, *rest = ctx.saved_tensors
@@ -101,7 +101,8 @@ def frozen_weight(base: torch.nn.Module, dtype: torch.dtype) -> Tensor:
     """A base projection's weight [O, I] in a precision; 4-bit ones are read out for the moment."""
     weight: Any = base.weight
     if getattr(weight, "quant_state", None) is None:
-        return weight.to(dtype)
+        plain: Tensor = weight.to(dtype)
+        return plain
     from bitsandbytes.functional import dequantize_4bit
 
     whole: Tensor = dequantize_4bit(weight.data, weight.quant_state).to(dtype)
@@ -117,10 +118,11 @@ class Coverage:
 
 
 def adapt(model: torch.nn.Module, key: DropoutKey) -> Coverage:
-    """Let a peft model's adapted projections compute through `LowRank`, with dropout by `key`; it stays a peft model."""
+    """Let a peft model's adapted projections compute through `LowRank`, with dropout by `key`; it stays peft's model."""
     own, by_peft = [], []
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLayer):
+    for name, found in model.named_modules():
+        module: Any = found
+        if isinstance(found, LoraLayer):
             if isinstance(module, _Own) or _applies_to(module):
                 if not isinstance(module, _Own):
                     module.__class__ = _class_over(type(module))
@@ -158,7 +160,7 @@ class _Own:
         mask = _mask_key(self, name, x, tokens)
         slot = Slot(start=0, end=tokens, scale=self.scaling[name], mask=mask)
         matrices = (self.lora_A[name].weight, self.lora_B[name].weight)
-        y: Tensor = LowRank.apply(x, self.base_layer, _precision(x), (slot,), *matrices)
+        y: Tensor = LowRank.apply(x, self.base_layer, _precision(x), (slot,), *matrices)  # type: ignore[no-untyped-call]
         return y
 
 

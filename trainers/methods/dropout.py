@@ -98,7 +98,7 @@ def layer_words(name: str) -> tuple[int, int]:
 
 def row_words(example_keys_T: Tensor, positions_T: Tensor, *, seed: int, step: int) -> Tensor:
     """Two hashes of (seed, step, example, position) for each token, [2, T] int32."""
-    low_T, high_T = example_keys_T.to(torch.int64).contiguous().view(torch.int32).unflatten(-1, (-1, 2)).unbind(-1)
+    low_T, high_T = example_keys_T.to(torch.int64).contiguous().view(torch.int32).view(-1, 2).unbind(-1)
     at_T = positions_T.to(torch.int32)
     run = (seed & _MASK32, (seed >> 32) & _MASK32, step & _MASK32, (step >> 32) & _MASK32)
     return torch.stack([_folded(_START_A, run, low_T, high_T, at_T), _folded(_START_B, run, at_T, high_T, low_T)])
@@ -120,7 +120,7 @@ def mask_of(key: MaskKey, columns: int) -> Tensor:
 
 
 class Dropout:
-    """The dropout of one pass over an activation: a mask for as long as the pass lasts, or none where a kernel fuses it.
+    """The dropout of one pass over an activation: a mask while the pass lasts, or none where a kernel fuses it.
 
     It does not divide by the kept share, which rides on another factor.
     """

@@ -16,7 +16,7 @@ from trainers.methods.dropout import FIRST, LEVELS, SECOND, STRIDE, MaskKey
 _BLOCK_ROWS, _BLOCK_COLUMNS = 4, 512
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _mixed(x, FIRST: tl.constexpr, SECOND: tl.constexpr):  # type: ignore[no-untyped-def]
     x = (x ^ ((x >> 16) & 0xFFFF)) * FIRST
     x = (x ^ ((x >> 15) & 0x1FFFF)) * SECOND
@@ -24,7 +24,7 @@ def _mixed(x, FIRST: tl.constexpr, SECOND: tl.constexpr):  # type: ignore[no-unt
 
 
 # The layer's words are all different, and none is worth a kernel of its own.
-@triton.jit(do_not_specialize=["layer_a", "layer_b", "threshold", "rows"])
+@triton.jit(do_not_specialize=["layer_a", "layer_b", "threshold", "rows"])  # type: ignore[untyped-decorator]
 def _keep(  # type: ignore[no-untyped-def]
     x_ptr,
     out_ptr,
@@ -81,8 +81,18 @@ def _launch(x_TI: Tensor, out_TI: Tensor, key: MaskKey, *, add: bool) -> None:
     a_T, b_T = key.words_2T
     constants: dict[str, Any] = {"FIRST": FIRST, "SECOND": SECOND, "STRIDE": STRIDE}
     _keep[grid](
-        x_TI, out_TI, a_T, b_T, *key.layer, key.threshold, rows, columns, ADD=add, ROWS=_BLOCK_ROWS,
-        COLUMNS=_BLOCK_COLUMNS, **constants,
+        x_TI,
+        out_TI,
+        a_T,
+        b_T,
+        *key.layer,
+        key.threshold,
+        rows,
+        columns,
+        ADD=add,
+        ROWS=_BLOCK_ROWS,
+        COLUMNS=_BLOCK_COLUMNS,
+        **constants,
     )
 
 

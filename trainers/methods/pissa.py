@@ -17,19 +17,19 @@ from torch import Tensor
 _FILE = "adapter_model.safetensors"
 
 
-class PissaModel(PeftModelForCausalLM):  # type: ignore[misc]
+class PissaModel(PeftModelForCausalLM):
     """A peft model whose adapters start so."""
 
     def __init__(self, base: torch.nn.Module, config: LoraConfig) -> None:
         super().__init__(base, config)
         self._start = {name: value.detach().cpu().clone() for name, value in get_peft_model_state_dict(self).items()}
 
-    def save_pretrained(self, save_directory: str, **_: Any) -> None:
+    def save_pretrained(self, save_directory: str, *_: Any, **__: Any) -> None:  # type: ignore[override]
         """Write the adapter as a plain one of twice the rank; see `load_adapter`."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         now = {name: value.detach().cpu() for name, value in get_peft_model_state_dict(self).items()}
-        config = self.peft_config["default"]
+        config: Any = self.peft_config["default"]
         # Scales are alpha / rank, or by its root: the saved B makes up for what twice the rank would take.
         makes_up = 2**0.5 if config.use_rslora else 2.0
         plain = {name: _beside(name, value, self._start[name], makes_up) for name, value in now.items()}
@@ -43,7 +43,7 @@ def _beside(name: str, now: Tensor, start: Tensor, makes_up: float) -> Tensor:
     return (torch.cat([now, -start], dim=1) * makes_up).contiguous()
 
 
-def _doubled(config: LoraConfig) -> LoraConfig:
+def _doubled(config: Any) -> LoraConfig:
     """The settings of the saved adapter."""
     plain = LoraConfig(**{**config.to_dict(), "init_lora_weights": True})
     plain.r, plain.rank_pattern = 2 * config.r, {name: 2 * rank for name, rank in config.rank_pattern.items()}
