@@ -118,14 +118,14 @@ class Coverage:
 
 
 def adapt(model: torch.nn.Module, key: DropoutKey) -> Coverage:
-    """Let a peft model's adapted projections compute through `LowRank`, with dropout by `key`; it stays peft's model."""
+    """Let a peft model's adapted projections compute through `LowRank`, with dropout by `key`; it stays peft's."""
     own, by_peft = [], []
     for name, found in model.named_modules():
         module: Any = found
         if isinstance(found, LoraLayer):
             if isinstance(module, _Own) or _applies_to(module):
                 if not isinstance(module, _Own):
-                    module.__class__ = _class_over(type(module))
+                    module.__class__ = _class_over(type(found))
                 module.dropout_key, module.words = key, layer_words(_plain(name))
                 own.append(name)
             else:

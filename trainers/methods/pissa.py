@@ -24,7 +24,7 @@ class PissaModel(PeftModelForCausalLM):
         super().__init__(base, config)
         self._start = {name: value.detach().cpu().clone() for name, value in get_peft_model_state_dict(self).items()}
 
-    def save_pretrained(self, save_directory: str, *_: Any, **__: Any) -> None:  # type: ignore[override]
+    def save_pretrained(self, save_directory: str, *_: Any, **__: Any) -> None:
         """Write the adapter as a plain one of twice the rank; see `load_adapter`."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
