@@ -98,6 +98,8 @@ class Method(Settings):
             raise ValueError(f"{self.kind} needs training settings, here or in the study's own training block")
         if self.traits.has_own_weights and self.lora:
             raise ValueError("full fine-tuning trains all weights; leave lora out, or use kind: lora")
+        if self.lora and (why := self.lora.unfit_for(self.kind)):
+            raise ValueError(why)
         return self
 
 

@@ -21,10 +21,12 @@ def build_engine(spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> En
 def _adapters(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
     from models.flat import path_of
     from trainers.engines.adapters import SharedBase
+    from trainers.methods.dropout import DropoutKey
     from trainers.methods.lora import adapted
 
-    model = adapted(spec, runtime=runtime)
-    shared = SharedBase(model, flat=path_of(model) == "flat")
+    key = DropoutKey(seed=spec.seed)
+    model = adapted(spec, runtime=runtime, key=key)
+    shared = SharedBase(model, flat=path_of(model) == "flat", key=key)
     return shared.join(spec.settings, num_tracks=num_tracks, seed=spec.seed)
 
 
