@@ -137,7 +137,7 @@ def test_adapter_has_settings_although_none_are_given() -> None:
         ({"seeds": []}, "at least 1 item"),
         ({"study": "a/b"}, "String should match pattern"),
         ({"evaluation": {"generation": {"samples": 3}}}, "greedy samples are equal"),
-        ({"resources": {"checkpoint_minutes": -1}}, "greater than or equal to 1"),
+        ({"resources": {"checkpoint_minutes": -1}}, "greater than or equal to 0"),
     ],
 )
 def test_study_that_means_nothing_is_refused(changes: dict[str, Any], said: str) -> None:

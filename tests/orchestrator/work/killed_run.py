@@ -1,7 +1,7 @@
 """Trainings that are killed at any moment and begun again, until they end; `python killed_run.py JOBS.json`.
 
 One decision: a child is forked from a process that has all imports, since these take ten times as long as the training,
-and is killed by SIGKILL a random while after it began to train. Each job's folder has `end.json` at the end.
+and is killed by SIGKILL a random while after it left a checkpoint, whatever it does then. Each job's folder has `end.json` at the end.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,33 @@ KEY = "a" * 64
 _CLOCK = ("time", "seconds", "tokens_per_s")
 
 
-def one_try(job: dict[str, Any], number: int, micro_tokens: int) -> None:
+@dataclass(slots=True, kw_only=True)
+class EverySteps(Resuming):
+    """A checkpoint is due every so many steps, however fast they are."""
+
+    steps: int
+    seen: int = 0
+
+    def due(self) -> bool:
+        """Whether it is this step's turn."""
+        self.seen += 1
+        return self.seen % self.steps == 0
+
+
+def one_try(job: dict[str, Any], micro_tokens: int) -> None:
     """Train until the end or until killed; what came of it goes to `end.json`."""
     folder, ledger = Path(job["folder"]), Ledger(Path(job["folder"]) / "ledger")
     attempt = ledger.begin(KEY)
     examples = [Example.model_validate(example) for example in job["examples"]]
-    (folder / f"trying-{number}").touch()
     summary = train(
         TrainingSpec.model_validate(job["spec"]),
         data=TrainingData(train=examples[:24], validation=examples[24:]),
         out=attempt.folder,
         runtime=Runtime(device="cpu", micro_tokens=micro_tokens, gradient_checkpointing=job["checkpointing"]),
         hooks=Hooks(
-            resuming=Resuming(store=TrainingCheckpoints(ledger, KEY, attempt=attempt.id), every_s=job["every_s"])
+            resuming=EverySteps(
+                store=TrainingCheckpoints(ledger, KEY, attempt=attempt.id), every_s=0.0, steps=job["every_steps"]
+            )
         ),
     )
     chunks = sorted((attempt.folder / "metrics").iterdir())
@@ -63,12 +78,13 @@ def until_the_end(job: dict[str, Any]) -> None:
     context, kills = multiprocessing.get_context("fork"), []
     for number in range(job["kills"] + 1):
         tokens = job["micro_tokens"][number % len(job["micro_tokens"])]
-        process = context.Process(target=one_try, args=(job, number, tokens), daemon=True)
+        process = context.Process(target=one_try, args=(job, tokens), daemon=True)
         process.start()
         if number < job["kills"]:
-            while process.is_alive() and not (folder / f"trying-{number}").exists():
-                time.sleep(0.005)
-            process.join(timeout=chance.uniform(0.2, job["longest_s"]))
+            before, wanted = _newest(folder), chance.randint(1, 2)
+            while process.is_alive() and len(set(_newest(folder)) - set(before)) < wanted:
+                time.sleep(0.002)
+            process.join(timeout=chance.uniform(0.0, 0.5))
             if process.is_alive() and process.pid is not None:
                 os.kill(process.pid, signal.SIGKILL)
                 kills.append(_newest(folder))
@@ -76,7 +92,7 @@ def until_the_end(job: dict[str, Any]) -> None:
             if (folder / "end.json").exists():
                 break
         else:
-            process.join(timeout=120)
+            process.join(timeout=300)
             assert process.exitcode == 0, f"{job['name']} ended with {process.exitcode}"
     (folder / "kills.json").write_text(json.dumps(kills), encoding="utf-8")
 
