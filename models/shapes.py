@@ -110,6 +110,11 @@ _SHAPES = {
 }
 
 
+def has_preset(model: ModelSpec) -> bool:
+    """Whether a model's shape ships here; those models are all Qwen2."""
+    return model.name.removesuffix("-Instruct") in _SHAPES
+
+
 def shape_of(model: ModelSpec) -> Shape | Unknown:
     """A model's shape: from its folder, or from the presets."""
     config = Path(location_of(model)) / "config.json"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.locations import local_digest
+from models.projections import names_known
 from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.schema import Method, Study, short_name
@@ -23,10 +24,14 @@ _ROLES = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
-    """What identified a study's data and models when they were looked at, by their wording in the study."""
+    """What identified a study's data and models when they were looked at, by their wording in the study.
+
+    `projections` are the linear layers of the models whose families are known, by the models' names.
+    """
 
     sources: Mapping[str, str | None]
     models: Mapping[ModelSpec, str | None]
+    projections: Mapping[str, tuple[str, ...] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ def expand(study: Study) -> Cells:
     digests = Digests(
         sources={source.model_dump_json(): digest(source, root=root) for source in named},
         models={model: local_digest(model) for model in study.models},
+        projections={model.name: names_known(model) for model in study.models},
     )
     return Cells(study=study, trials=_trials(study, digests), digests=digests)
 
@@ -73,7 +79,7 @@ def _trials(study: Study, digests: Digests) -> tuple[TrialSpec, ...]:
     }
     models = [model.model_copy(update={"digest": digests.models[model]}) for model in study.models]
     return tuple(
-        _trial(study, model, name=name, group=group, seed=seed, data=data)
+        _with_targets(_trial(study, model, name=name, group=group, seed=seed, data=data), digests)
         for seed in study.seeds
         for model in models
         for name, method in study.methods.items()
@@ -155,6 +161,12 @@ def _trial(study: Study, model: ModelSpec, *, name: str, group: _Group, seed: in
         quality=study.evaluation.quality,
         metrics=study.evaluation.metrics,
     )
+
+
+def _with_targets(trial: TrialSpec, digests: Digests) -> TrialSpec:
+    """A trial that names the layers that its adapters go on, where they are known."""
+    lora = trial.lora and trial.lora.on(digests.projections[trial.model.name])
+    return trial.model_copy(update={"lora": lora})
 
 
 def find_trial(cells: Cells, label: str) -> TrialSpec:

@@ -5,7 +5,7 @@ on a laptop and, through `ray submit`, on a cluster.
 """
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,8 +32,12 @@ class Resources(Settings):
     full_workers: int = Field(default=1, ge=1, examples=[4])
     """Processes that share a full fine-tuning."""
 
-    micro_batch: int = Field(default=16, ge=1, examples=[2])
-    """Rows in one forward pass of one process; `training.batch_size` is reached by accumulation."""
+    micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[8192])
+    """Tokens that one forward pass of a training holds; `auto` takes as many as are safe. A batch is cut into passes,
+    which changes no number."""
+
+    checkpoint_minutes: float = Field(default=10.0, ge=0, examples=[5])
+    """Minutes after which a training leaves what another process needs to go on exactly where it was."""
 
     zero_stage: Literal[0, 1, 2, 3] = 2
     """DeepSpeed's ZeRO stage of full fine-tunings: what is split over processes (nothing; optimizer states; gradients

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -116,6 +117,8 @@ class Method(Settings):
             raise ValueError(f"{self.kind} needs training settings, here or in the study's own training block")
         if self.traits.has_own_weights and self.lora:
             raise ValueError("full fine-tuning trains all weights; leave lora out, or use kind: lora")
+        if self.lora and (why := self.lora.unfit_for(self.kind)):
+            raise ValueError(why)
         return self
 
 
@@ -191,6 +194,9 @@ class Study(Settings):
 
     resources: Resources = Field(default=Resources(), examples=[{"trial_gpus": 1, "generators": 2}])
     """Where and how the study runs."""
+
+    replaced: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True)
+    """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
 
     @field_validator("models")
     @classmethod

@@ -64,7 +64,7 @@ def test_spec_of_a_training_fits_its_kind(kind: MethodKind, spec_of: Any) -> Non
     ("modules", "absent"),
     [
         ("trainers.methods.table, trainers.memory, evaluators.generation.settings", ("torch", "transformers")),
-        ("trainers.engines.local, trainers.loop.train", ("peft", "bitsandbytes", "deepspeed")),
+        ("trainers.engines.adapters, trainers.loop.train", ("peft", "bitsandbytes", "deepspeed")),
         ("trainers.loop.train, trainers.engines.zero, trainers.methods.full", ("peft", "bitsandbytes")),
     ],
 )  # fmt: skip

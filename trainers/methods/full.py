@@ -3,14 +3,18 @@
 One decision: what this needs of a machine is told before anything is loaded.
 """
 
+import logging
 import shutil
 
 import torch
 from transformers import PreTrainedModel
 
+from models.kernels import apply_kernels
 from models.loading import device_of, load_base
 from trainers.methods.table import traits_of
 from trainers.spec import Runtime, TrainingSpec
+
+log = logging.getLogger(__name__)
 
 
 def missing_for_full() -> str | None:
@@ -24,7 +28,9 @@ def whole(spec: TrainingSpec, *, runtime: Runtime) -> PreTrainedModel:
     """The base model with all its weights in training mode."""
     torch.manual_seed(spec.seed)
     device = device_of(runtime.device)
-    model = load_base(spec.model, precision=traits_of(spec.kind).precision_on(device.type), device=device)
+    precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
+    model = load_base(spec.model, precision=precision, device=device)
+    log.info("kernels: %s", apply_kernels(model))
     if runtime.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     model.train()
