@@ -7,13 +7,14 @@ Exit status: 0 done, 1 finished but something failed, 2 the user's input is at f
 """
 
 import os
+import sys
 
 import typer
 
 from orchestrator.commands import cluster, compare, doctor, execute, export, gc, plan, quality, report, run, score, show
 from orchestrator.commands.cancel import cancel
 from orchestrator.commands.logs import logs
-from orchestrator.commands.output import fail
+from orchestrator.commands.output import drop_output, fail, mend_streams
 from orchestrator.commands.status import status
 from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
@@ -24,14 +25,26 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def main() -> None:
     """Entry point: turns errors that are a user's to mend into one message and exit status 2."""
     from models.locations import ModelError
-    from orchestrator.errors import PolytuneError
+    from orchestrator.errors import FULL, PolytuneError
     from tasks.readers.source import DataError
 
     _quieten()
+    mend_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except (PolytuneError, DataError, ModelError) as error:
         fail(str(error), status=2)
+    except BrokenPipeError:
+        # Whoever read what we print has read enough, as `head` does.
+        drop_output()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        drop_output()
+        fail(f"what was printed could not be written: {error.strerror}; what was computed is kept", status=1)
     except SystemExit as end:
         # Typer takes an interrupt for itself and ends with this status.
         if end.code == run.INTERRUPTED:

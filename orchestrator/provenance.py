@@ -11,6 +11,7 @@ import importlib.util
 import os
 import platform
 import re
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -130,9 +131,9 @@ def _processor() -> str:
 
 
 def _git() -> str:
-    """Commit of this checkout, with `+changes` if it has any; `none` outside one."""
+    """Commit of this checkout, with `+changes` if it has any; `none` outside one, and where git is not installed."""
     root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return "none"
 
     def git(*arguments: str) -> str:

@@ -7,7 +7,7 @@ set gives nothing else. Plain data can be judged outside the process that runs g
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -20,6 +20,30 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# What PyTorch's generators take.
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Settings(Record):
+    """Base of what people write in study files: numbers are finite, and true is no number."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any) -> Any:
+        for name, info in cls.model_fields.items() if isinstance(value, dict) else ():
+            if isinstance(value.get(name), bool) and _is_number(info.annotation):
+                raise ValueError(f"{name} is a number, got {str(value[name]).lower()}; write the number")
+        return value
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a field holds a number and never a truth value."""
+    kinds = {annotation, *get_args(annotation)}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 def is_neutral(record: BaseModel, field: str) -> bool:
@@ -316,6 +340,8 @@ __all__ = [
     "Parameter",
     "Problem",
     "Record",
+    "Seed",
+    "Settings",
     "Task",
     "Tests",
     "Track",

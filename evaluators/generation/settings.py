@@ -5,10 +5,10 @@ One decision: this module loads no engine, so a study can say how to generate wi
 
 from pydantic import Field, model_validator
 
-from tasks.records import Problem, Record, Task
+from tasks.records import Problem, Seed, Settings, Task
 
 
-class GenerationSettings(Record):
+class GenerationSettings(Settings):
     """How completions are decoded. Token limits are by task; temperature 0 is greedy."""
 
     max_new_tokens: int = Field(default=512, ge=1)
@@ -16,7 +16,7 @@ class GenerationSettings(Record):
     samples: int = Field(default=1, ge=1)
     temperature: float = Field(default=0.0, ge=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "GenerationSettings":

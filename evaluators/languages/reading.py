@@ -23,6 +23,13 @@ def parses(code: str, *, language: Language) -> bool:
     return LANGUAGES[language].parses(code)
 
 
+def holds_no_code(code: str, *, language: Language) -> bool:
+    """Whether a text is an empty file of the language, or one of comments alone: right, and no program."""
+    grammar = LANGUAGES[language].grammar
+    root = parse_with(grammar, code.encode("utf-8", errors="replace"))
+    return not root.has_error and all(child.type in grammar.comments for child in root.children)
+
+
 def parser(language: Language) -> tree_sitter.Parser:
     """A parser of the language's grammar."""
     return parser_of(LANGUAGES[language].grammar)
@@ -48,4 +55,4 @@ def extract_flows(tree: SyntaxTree, *, language: Language) -> Counter[Flow]:
     return Counter() if rules is None else flows_of(tree, rules=rules())
 
 
-__all__ = ["extract_flows", "parse", "parser", "parses", "read_tree"]
+__all__ = ["extract_flows", "holds_no_code", "parse", "parser", "parses", "read_tree"]

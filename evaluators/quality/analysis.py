@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from evaluators.languages import LANGUAGES
+from evaluators.languages.reading import holds_no_code
 from evaluators.quality.bandits import measure_with_bandit
 from evaluators.quality.cache import Cache
 from evaluators.quality.lizards import measure_with_lizard
@@ -55,11 +56,17 @@ _PRAGMAS = ((re.compile(r"\bpylint:"), "pylint;"), (re.compile(r"(lizard|GENERAT
 
 
 def analyze(
-    sources: Sequence[str], *, language: Language, cache: Path | None = None, workers: int = 1
+    sources: Sequence[str],
+    *,
+    language: Language,
+    cache: Path | None = None,
+    workers: int = 1,
+    whole_files: bool = False,
 ) -> QualityReport:
     """Measure each source file.
 
-    `cache` is a folder that remembers outcomes, `workers` how many processes pylint may use.
+    `cache` is a folder that remembers outcomes, `workers` how many processes pylint may use. Of `whole_files`, one
+    that is empty or holds comments alone parses; an answer to a problem that is so holds no program, and does not.
 
     Counts are per file. Python: pylint's messages by category (`pylint.error`, `.warning`, `.convention`,
     `.refactor`), bandit's by severity (`bandit.high`, `.medium`, `.low`), radon's raw lines, Halstead's
@@ -70,7 +77,9 @@ def analyze(
     functions) and `.ccn_max`.
     """
     support = LANGUAGES[language]
-    parsed = [support.parses(source) for source in sources]
+    parsed = [
+        support.parses(source) or (whole_files and holds_no_code(source, language=language)) for source in sources
+    ]
     readable = [_silence_pragmas(source) for source, ok in zip(sources, parsed, strict=True) if ok]
     tools: dict[str, str] = {}
     missing: dict[str, str] = {}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.records import Record
+from tasks.records import Settings
 
 IsolationClass = Literal["strict", "landlock", "none"]
 Isolation = Literal["auto", "strict", "landlock", "none"]
@@ -24,7 +24,7 @@ class Program:
     sample: int = 0
 
 
-class Limits(Record):
+class Limits(Settings):
     """What one candidate may use.
 
     `cpu_s` decides timeouts, since it does not depend on how busy the machine is; `wall_s` is the

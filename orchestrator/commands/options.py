@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from orchestrator.study.cells import Cells
     from orchestrator.study.schema import Study
 
-StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")]
+StudyArg = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="A study file, or a study that was run: its NAME in ./runs, or STORAGE/NAME."),
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's label, as `plan` prints it.")]
 
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
-    """A study from its file, or by name from the ledger below the working directory."""
+    """A study from its file, or by its name in a ledger: in `runs` here, or STORAGE/NAME."""
     from orchestrator.ledger.studies import load_named
     from orchestrator.study.file import load_study
 

@@ -3,11 +3,28 @@
 One decision: JSON stands alone on standard output; all else that a command says goes to standard error.
 """
 
+import io
 import json
+import os
 import sys
 from typing import Any, NoReturn
 
 from orchestrator.redaction import without_secrets
+
+
+def mend_streams() -> None:
+    """Let nothing that is printed end in a traceback: a closed stream takes all, an old encoding what it can say."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if name == "stderr" else "replace")
+
+
+def drop_output() -> None:
+    """Let what is still to be printed go nowhere, once standard output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def print_json(value: Any) -> None:

@@ -40,7 +40,13 @@ def quality(
     files = _list_files(path, language)
     read = {file: _read(file) for file in files}
     texts = [text for text, _ in read.values() if text is not None]
-    report = analyze(texts, language=Language(language), cache=default_folder(), workers=len(os.sched_getaffinity(0)))
+    report = analyze(
+        texts,
+        language=Language(language),
+        cache=default_folder(),
+        workers=len(os.sched_getaffinity(0)),
+        whole_files=True,
+    )
     rows = _rows(read, iter(report.files))
     for name, reason in report.missing.items():
         sys.stderr.write(f"polytune: no {name}: {reason}\n")

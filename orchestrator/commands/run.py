@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -52,6 +52,9 @@ def run(
             help="Stop when all runs together cost so much, by resources.price_per_hour.",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit status 1 too where an optional tool was missing.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Run what a study still lacks, then show the answer. Run again to finish the rest.
@@ -72,7 +75,7 @@ def run(
     from orchestrator.run.budget import Limits
 
     outcome, results, page = _run_watched(cells, ledger, Limits(max_hours=max_hours, max_cost=max_cost), quiet=json_)
-    raise typer.Exit(_conclude(results, page, outcome, as_json=json_))
+    raise typer.Exit(_conclude(results, page, outcome, study=study, strict=strict, as_json=json_))
 
 
 def _run_watched(
@@ -143,20 +146,37 @@ def _run_local(cells: "Cells", ledger: "Ledger", label: str | None) -> None:
     sys.stdout.write(f"{label}: {', '.join(outcome.ran) or 'nothing was due'}\n")
 
 
-def _conclude(results: "StudyResults", page: Path | None, outcome: "Outcome", *, as_json: bool) -> int:
+def _conclude(
+    results: "StudyResults", page: Path | None, outcome: "Outcome", *, study: str, strict: bool, as_json: bool
+) -> int:
     """Print what a run came to; returns the exit status."""
+    from orchestrator.errors import Cause
+    from orchestrator.report.lacking import lacks_a_tool, list_lacks
+
+    lacks = list_lacks(results)
     if as_json:
         failed = [
             {"trial": t, "stage": s, "kind": f.kind, "cause": f.cause, "log": f.log_path}
             for (t, s), f in outcome.failed.items()
         ]
         did = {"ran": outcome.ran, "failed": failed, "retried": outcome.retried, "stopped": outcome.stopped}
-        print_json({**did, "report": str(page) if page else None})
+        print_json({**did, "lacking": lacks, "report": str(page) if page else None})
     else:
         print_tables(results, page, brief=True)
         _print_causes(outcome)
-    unjudged = any(row.verdict == "unjudged" for row in results.rows)
-    return 1 if outcome.failed or outcome.stopped or unjudged or page is None else 0
+        _print_lacks(lacks, study)
+    unjudged = any(row.verdict == "unjudged" and not lacks_a_tool(row) for row in results.rows)
+    failed_here = any(failed.kind != Cause.MISSING for failed in outcome.failed.values())
+    wrong = failed_here or bool(outcome.stopped) or unjudged or page is None
+    return 1 if wrong or (strict and lacks) else 0
+
+
+def _print_lacks(lacks: "Sequence[str]", study: str) -> None:
+    """What was left out for want of a tool, at the very end, with what installs it and what finishes the rest."""
+    if lacks:
+        lines = [f"  {line}" for line in lacks]
+        sys.stderr.write("\n".join(["\nLeft out, since this machine lacks a tool:", *lines, ""]))
+        sys.stderr.write(f"  Install what you want of these, then `polytune run {study}` does the rest.\n")
 
 
 def _print_causes(outcome: "Outcome") -> None:

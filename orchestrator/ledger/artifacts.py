@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from orchestrator.ledger.ledger import Ledger, StageRecord, read_lines
+from orchestrator.ledger.oldwords import with_reason
 from orchestrator.study.stages import STAGES, StageName
 from tasks.records import Completion, Record, Verdict
 
@@ -44,7 +45,8 @@ class ScoredRow(Record):
 class ScoredCell(Record):
     """One (track, data set) of one trial, scored: a row for each completion, and what is of the whole.
 
-    `reference_counts` and `reference_rules` are those of the references, by problem id.
+    `reference_counts` and `reference_rules` are those of the references, by problem id; `missing_tools` says of each
+    analyzer that is not installed why, with the command that installs it.
     """
 
     track: str
@@ -57,6 +59,7 @@ class ScoredCell(Record):
     reference_counts: dict[str, dict[str, float]]
     reference_rules: dict[str, dict[str, float]]
     notes: tuple[str, ...]
+    missing_tools: dict[str, str] = Field(default_factory=dict)
 
 
 def write_results(stage: StageName, folder: Path, records: Sequence[BaseModel]) -> None:
@@ -96,7 +99,7 @@ def completions_of(ledger: Ledger, record: StageRecord) -> tuple[Completion, ...
 
 def verdicts_of(ledger: Ledger, record: StageRecord) -> tuple[Verdict, ...]:
     """What a finished execute stage found."""
-    return tuple(Verdict.model_validate(row) for row in read_lines(_path(ledger, record)))
+    return tuple(with_reason(Verdict.model_validate(row)) for row in read_lines(_path(ledger, record)))
 
 
 def cells_of(ledger: Ledger, record: StageRecord) -> tuple[ScoredCell, ...]:

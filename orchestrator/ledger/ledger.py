@@ -42,9 +42,9 @@ from orchestrator.ledger.record import (
     parse_record,
     read_lines,
     refuse_newer,
-    wrong_size,
 )
 from orchestrator.ledger.rejudging import SUPERSEDED, inputs_to_look_for
+from orchestrator.ledger.shelf import Shelf, attempt_name, record_name
 from orchestrator.ledger.storage import Entry, LocalStore, copies_folder, open_store
 from orchestrator.provenance import process, version
 from orchestrator.study.fingerprint import fingerprint
@@ -108,26 +108,26 @@ class Ledger:
         made = uuid.uuid4().hex
         begun = {"begun_at": time.time(), **process()}
         self.store.create(f"ledger-{FORMAT}.json", json.dumps({"format": FORMAT, "polytune": version()}).encode())
-        self.store.create(f"{_attempt(key, made)}.begun.json", json.dumps(begun).encode())
-        folder = self.storage / _attempt(key, made)
+        self.store.create(f"{attempt_name(key, made)}.begun.json", json.dumps(begun).encode())
+        folder = self.storage / attempt_name(key, made)
         folder.mkdir(parents=True, exist_ok=self.is_local)
         return Attempt(key=key, id=made, folder=folder)
 
     def attempt(self, key: str, made: str) -> Attempt:
         """An attempt that another process began."""
-        folder = self.storage / _attempt(key, made)
+        folder = self.storage / attempt_name(key, made)
         folder.mkdir(parents=True, exist_ok=True)
         return Attempt(key=key, id=made, folder=folder)
 
     def upload(self, attempt: Attempt) -> None:
         """Make an attempt's files durable; for a process that is not the one which commits."""
-        self.store.push(attempt.folder, _attempt(attempt.key, attempt.id))
+        self.store.push(attempt.folder, attempt_name(attempt.key, attempt.id))
 
     def download(self, attempt: Attempt) -> None:
         """Bring here what another machine uploaded for an attempt."""
         if self.is_local:
             return
-        prefix = _attempt(attempt.key, attempt.id)
+        prefix = attempt_name(attempt.key, attempt.id)
         for entry in self.store.entries(prefix):
             path = attempt.folder / entry.name.removeprefix(prefix)
             if not path.is_file() or path.stat().st_size != entry.size_bytes:
@@ -141,9 +141,9 @@ class Ledger:
         self.upload(attempt)
         text = record.model_dump_json(indent=1).encode()
         number = 1
-        while not self.store.create(_record(record.key, record.inputs, number), text):
+        while not self.store.create(record_name(record.key, record.inputs, number), text):
             shelf = self._shelf(record.key)
-            existing = self._read(shelf.entries[_record(record.key, record.inputs, number)])
+            existing = self._read(shelf.entries[record_name(record.key, record.inputs, number)])
             if not shelf.condemned(existing):
                 fault = SUPERSEDED if existing == instead_of else shelf.fault(existing)
                 if not fault:
@@ -154,7 +154,7 @@ class Ledger:
 
     def fail(self, attempt: Attempt, failure: Failure) -> Path:
         """Leave word of how an attempt failed."""
-        name = f"{_attempt(attempt.key, attempt.id)}failure.json"
+        name = f"{attempt_name(attempt.key, attempt.id)}failure.json"
         self.store.create(name, failure.model_dump_json(indent=1).encode())
         return self._copy_small(name)
 
@@ -174,7 +174,7 @@ class Ledger:
 
     def _begun(self, key: str) -> Iterator[tuple[float, Path]]:
         for made in self.store.children(f"stages/{key}/attempts/"):
-            path = self._copy_small(f"{_attempt(key, made)}.begun.json")
+            path = self._copy_small(f"{attempt_name(key, made)}.begun.json")
             # A process may have died, or a disk been full, between a folder and its first file.
             begun = json.loads(path.read_text(encoding="utf-8"))["begun_at"] if path.is_file() else 0.0
             yield float(begun), path.parent
@@ -249,7 +249,7 @@ class Ledger:
         Raises:
             ArtifactDamaged: if one is not what the record says. The record is condemned then.
         """
-        folder = self.storage / _attempt(record.key, record.attempt)
+        folder = self.storage / attempt_name(record.key, record.attempt)
         for name, digest in record.outputs.items():
             if not name.startswith(under):
                 continue
@@ -266,20 +266,17 @@ class Ledger:
         return folder
 
     def _pull(self, record: StageRecord, name: str) -> None:
+        attempt = attempt_name(record.key, record.attempt)
         try:
-            self.store.pull(
-                f"{_attempt(record.key, record.attempt)}{name}",
-                self.storage / _attempt(record.key, record.attempt) / name,
-            )
+            self.store.pull(f"{attempt}{name}", self.storage / attempt / name)
         except LedgerError:
-            if not any(e.name.endswith(f"/{name}") for e in self.store.entries(_attempt(record.key, record.attempt))):
-                return
-            raise
+            if any(entry.name.endswith(f"/{name}") for entry in self.store.entries(attempt)):
+                raise
 
     def _find(self, key: str, inputs: Mapping[str, str]) -> tuple[StageRecord | None, str]:
         """The newest record of these inputs with what is wrong with it, condemned or not."""
         shelf, number, last, fault = self._shelf(key), 1, None, ""
-        while (name := _record(key, inputs, number)) in shelf.entries:
+        while (name := record_name(key, inputs, number)) in shelf.entries:
             last = self._read(shelf.entries[name])
             fault = shelf.condemned(last) or shelf.fault(last)
             if not shelf.condemned(last):
@@ -294,16 +291,16 @@ class Ledger:
             self._records[entry] = parse_record(data, where=f"{self.store.address}/{entry.name}")
         return self._records[entry]
 
-    def _shelf(self, key: str) -> "_Shelf":
+    def _shelf(self, key: str) -> Shelf:
         entries = {entry.name: entry for entry in self.store.entries(f"stages/{key}/")}
         words = {name: self.store.read(name) for name in entries if "/condemned-" in name}
-        return _Shelf(entries=entries, faults={n: json.loads(w)["fault"] for n, w in words.items() if w is not None})
+        return Shelf(entries=entries, faults={n: json.loads(w)["fault"] for n, w in words.items() if w is not None})
 
     def _changed(self, record: StageRecord, hash_up_to: float) -> str:
         """The first file of a local record whose content is not what was recorded; nothing if all are."""
         if not self.is_local:
             return ""
-        folder = self.storage / _attempt(record.key, record.attempt)
+        folder = self.storage / attempt_name(record.key, record.attempt)
         files = ((name, file) for name, file in record.outputs.items() if file.size_bytes <= hash_up_to)
         return next(filter(None, (self._files.fault(folder / name, name, file) for name, file in files)), "")
 
@@ -361,37 +358,6 @@ class Ledger:
         """Who holds which study's lease now."""
         found = {name: self.lease(name).holder() for name in self.store.children("leases/")}
         return {name: holder for name, holder in found.items() if holder is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shelf:
-    """All names below a stage's key, and the words on condemned attempts."""
-
-    entries: Mapping[str, Entry]
-    faults: Mapping[str, str]
-
-    def condemned(self, record: StageRecord) -> str:
-        """Why a record's attempt was condemned; nothing if it was not."""
-        return self.faults.get(f"stages/{record.key}/condemned-{record.attempt}.json", "")
-
-    def fault(self, record: StageRecord) -> str:
-        """What of a record's files is missing or cut short."""
-        for name, file in record.outputs.items():
-            entry = self.entries.get(f"{_attempt(record.key, record.attempt)}{name}")
-            if entry is None:
-                return f"{name} is missing"
-            if entry.size_bytes != file.size_bytes:
-                return wrong_size(name, entry.size_bytes, file)
-        return ""
-
-
-def _attempt(key: str, made: str) -> str:
-    return f"stages/{key}/attempts/{made}/"
-
-
-def _record(key: str, inputs: Mapping[str, str], number: int) -> str:
-    again = f".{number}" if number > 1 else ""
-    return f"stages/{key}/record-{fingerprint(dict(inputs))[:16]}{again}.json"
 
 
 __all__ = [

@@ -16,6 +16,7 @@ from typing import Any
 from orchestrator.errors import Cause
 from orchestrator.ledger.artifacts import curve_in
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
+from orchestrator.ledger.oldwords import cause_of
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
@@ -69,7 +70,7 @@ def standing_of(
     failure = ledger.last_failure(key)
     if failure is not None and failure[1].parent == newest:
         state = State.NOT_RUN if failure[0].kind == Cause.MISSING else State.FAILED
-        return Standing(state=state, attempt=newest, cause=failure[0].cause, log_path=str(failure[1]))
+        return Standing(state=state, attempt=newest, cause=cause_of(failure[0]), log_path=str(failure[1]))
     if ledger.is_recorded(key, newest.name):
         # It was made from what upstream has been made anew since.
         return Standing(state=State.WAITING)

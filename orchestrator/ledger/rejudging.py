@@ -1,11 +1,11 @@
-"""Executions that are made again: when one is due, and what tells its record from the one before.
+"""Executions and scores that are made again: when one is due, and what tells its record from the one before.
 
-One decision: a verdict that a machine could not give is not final. When the missing toolchain has come, the stage
+One decision: what a machine could not say for want of a tool is not final. When the missing tool has come, the stage
 runs once more under its own key; its record goes by the inputs of the first one and a mark, is looked for before
-it, and condemns it where it lacked a toolchain itself.
+it, and condemns it where it lacked a tool itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from evaluators.sandbox.toolchains import missing_toolchain
@@ -14,33 +14,50 @@ from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from tasks.records import Language, Track
 
-# Stands among the inputs of an execution that was made again because a toolchain had been missing.
+# Stands among the inputs of a stage that was made again because a tool had been missing.
 JUDGED_AGAIN: dict[str, str] = {"toolchains": "installed since"}
-# Why such a record is condemned where it lacked a toolchain itself: the next one has the same inputs.
+# Why such a record is condemned where it lacked a tool itself: the next one has the same inputs.
 SUPERSEDED = "judged again since"
-# The fact of a record that names the languages which could not be judged.
-ABSENT = "absent_toolchains"
+# The facts of a record that name what was missing: languages that could not be run, analyzers that counted nothing.
+_ABSENT = {StageName.EXECUTE: "absent_toolchains", StageName.SCORE: "absent_tools"}
 
 
 def inputs_to_look_for(stage: StageName, inputs: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
     """The inputs that a stage's record may go by, the one that counts first."""
-    again = ({**inputs, **JUDGED_AGAIN},) if stage == StageName.EXECUTE else ()
+    again = ({**inputs, **JUDGED_AGAIN},) if stage in _ABSENT else ()
     return (*again, inputs)
 
 
-def present_toolchains() -> frozenset[Language]:
-    """The languages that this machine can run."""
-    return frozenset(language for language in Language if not missing_toolchain(language))
+def facts_of_absent(stage: StageName, names: Iterable[str]) -> dict[str, list[str]]:
+    """What a stage's record keeps of the tools that it lacked."""
+    found = sorted(names)
+    return {_ABSENT[stage]: found} if found else {}
 
 
-def judgeable_since(record: StageRecord, trial: TrialSpec, present: frozenset[Language]) -> str:
-    """The languages that an execution could not judge for want of a toolchain, if all are `present` now."""
-    written = {Track.parse(track).target for track in trial.tracks}
-    names = cast("list[str]", record.facts.get(ABSENT, []))
-    absent = [language for language in map(Language, names) if language in written]
+def present_tools() -> frozenset[str]:
+    """What this machine has: languages that it can run, and analyzers of code, by name."""
+    from evaluators.quality.analysis import TOOLS
+    from evaluators.quality.outcome import MissingTool
+
+    found = {language.value for language in Language if not missing_toolchain(language)}
+    for name, tool in TOOLS.items():
+        try:
+            tool.version()
+        except MissingTool:
+            continue
+        found.add(name)
+    return frozenset(found)
+
+
+def judgeable_since(record: StageRecord, trial: TrialSpec, present: frozenset[str]) -> str:
+    """What a stage lacked of tools, in words, if it is all `present` now; nothing if not, or if nothing was lacked."""
+    names = cast("list[str]", record.facts.get(_ABSENT.get(record.stage, ""), []))
+    written = {str(target) for track in trial.tracks if (target := Track.parse(track).target)}
+    languages = {language.value: language.title for language in Language}
+    absent = [name for name in names if name in written or name not in languages]
     if not absent or not present.issuperset(absent):
         return ""
-    return ", ".join(language.title for language in absent)
+    return ", ".join(languages.get(name, name) for name in absent)
 
 
-__all__ = ["ABSENT", "JUDGED_AGAIN", "SUPERSEDED", "inputs_to_look_for", "judgeable_since", "present_toolchains"]
+__all__ = ["JUDGED_AGAIN", "SUPERSEDED", "facts_of_absent", "inputs_to_look_for", "judgeable_since", "present_tools"]

@@ -6,12 +6,14 @@ One decision: a stored study is read from its ledger, so a name means the same i
 import difflib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from orchestrator.errors import Fault, StudyError
 from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.file import load_study
-from orchestrator.study.schema import Study
+from orchestrator.study.file import read_study
+from orchestrator.study.schema import DEFAULT_STORAGE, Study
+
+# A study as it was run, in its folder of the ledger.
+STUDY_FILE = "study.json"
 
 
 def ledger_of(study: Study) -> Ledger:
@@ -19,19 +21,21 @@ def ledger_of(study: Study) -> Ledger:
     return Ledger(study.storage)
 
 
-def load_named(name: str, *, changes: Sequence[str] = (), storage: Path = Path("runs")) -> Study:
-    """A study that was run, by its name, as the ledger stored it.
+def load_named(name: str, *, changes: Sequence[str] = ()) -> Study:
+    """A study that was run, as the ledger stored it: by its name in `runs` here, or as STORAGE/NAME anywhere.
+
+    What it stores goes where it was found, wherever it lay before.
 
     Raises:
         StudyError: if there is none of that name, or a change is of shared settings, which the stored
             form has written out and would not heed.
+        LedgerError: if the storage cannot be read.
     """
-    path = storage / "studies" / name / "study.json"
-    if not path.is_file():
-        there = sorted(p.parent.name for p in storage.glob("studies/*/study.json"))
-        close = difflib.get_close_matches(name, there, n=1)
-        hint = f"did you mean {close[0]}?" if close else "give the path of a study file"
-        raise StudyError(name, (Fault(where="", message=f"no study of that name was run here; {hint}"),))
+    place, _, own = name.rpartition("/")
+    ledger = Ledger(place or DEFAULT_STORAGE)
+    text = ledger.read_study_file(own, STUDY_FILE) if own else None
+    if text is None:
+        raise StudyError(name, (Fault(where="", message=f"no study of that name was run here; {_hint(own, ledger)}"),))
     shared = [change for change in changes if re.match(r"(training|lora|data\.\w+_limit)\b", change)]
     if shared:
         message = (
@@ -39,7 +43,13 @@ def load_named(name: str, *, changes: Sequence[str] = (), storage: Path = Path("
             "there, as in methods.NAME.training.max_steps, or give the study file"
         )
         raise StudyError(name, tuple(Fault(where=f"--set {change}", message=message) for change in shared))
-    return load_study(path, changes=changes)
+    moved = [] if any(change.startswith("storage=") for change in changes) else [f"storage={place or DEFAULT_STORAGE}"]
+    return read_study(text, source=name, changes=[*changes, *moved], as_json=True)
 
 
-__all__ = ["ledger_of", "load_named"]
+def _hint(name: str, ledger: Ledger) -> str:
+    close = difflib.get_close_matches(name, ledger.studies(), n=1)
+    return f"did you mean {close[0]}?" if close else "give the path of a study file, or STORAGE/NAME"
+
+
+__all__ = ["STUDY_FILE", "ledger_of", "load_named"]

@@ -11,19 +11,25 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from models.shapes import Estimate, Unknown
-from orchestrator.ledger.rejudging import present_toolchains
+from orchestrator.ledger.rejudging import present_tools
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
-from orchestrator.study.stages import StageName
-from tasks.records import Language
+from orchestrator.study.stages import STAGES, Holds, StageName
 from trainers.methods.table import MethodKind, traits_of
 
-# What holds cores or GPUs by the study's settings: a training in one process, a full fine-tuning, a generation.
-Work = Literal["train", "train full", "generate"]
+
+class Work(StrEnum):
+    """What holds cores or GPUs by the study's settings."""
+
+    TRAIN = "train"
+    TRAIN_BY_SEVERAL = "train full"
+    GENERATE = "generate"
+
+
 _OR = "or resources.address to a cluster that has more"
 
 
@@ -32,13 +38,14 @@ class Machine:
     """What there is to run on, looked at once by whoever makes a plan.
 
     `cores` and `gpus` are those that are to be given away, None where a cluster is joined, which may grow. `memory` is
-    that of the largest device that a training may get, in bytes. `toolchains` are the languages that can be run.
+    that of the largest device that a training may get, in bytes. `tools` are the languages that can be run and the
+    analyzers that are there.
     """
 
     cores: int | None = None
     gpus: int | None = None
     memory: Estimate | Unknown
-    toolchains: frozenset[Language] = frozenset()
+    tools: frozenset[str] = frozenset()
 
 
 UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
@@ -46,10 +53,10 @@ UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
 
 def this_machine(resources: Resources) -> Machine:
     """What a study would run on."""
-    toolchains = present_toolchains()
+    tools = present_tools()
     if cluster_address(resources):
         unseen = Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
-        return Machine(memory=unseen, toolchains=toolchains)
+        return Machine(memory=unseen, tools=tools)
     asks = resources.trial_gpus or resources.generator_gpus
     memory = (
         _gpu_memory()
@@ -58,9 +65,9 @@ def this_machine(resources: Resources) -> Machine:
     )
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
-        return Machine(memory=memory, toolchains=toolchains)
+        return Machine(memory=memory, tools=tools)
     # Ray takes a second to import, and most studies on a machine of their own ask for no GPU.
-    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0, memory=memory, toolchains=toolchains)
+    return Machine(cores=usable_cores(), gpus=_gpus() if asks else 0, memory=memory, tools=tools)
 
 
 def _gpu_memory() -> Estimate | Unknown:
@@ -96,13 +103,9 @@ def _gpus() -> int:
 
 def works_of(kind: MethodKind, due: Iterable[StageName]) -> tuple[Work, ...]:
     """What of a trial's due stages holds what the study's settings say; the others hold a core, which is there."""
-    found: list[Work] = []
-    for stage in due:
-        if stage == "train":
-            found.append("train full" if traits_of(kind).in_many_processes else "train")
-        elif stage == "generate":
-            found.append("generate")
-    return tuple(found)
+    training = Work.TRAIN_BY_SEVERAL if traits_of(kind).in_many_processes else Work.TRAIN
+    by_holder = {Holds.TRAINER: training, Holds.GENERATOR: Work.GENERATE}
+    return tuple(by_holder[holds] for stage in due if (holds := STAGES[stage].holds) in by_holder)
 
 
 def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) -> tuple[str, ...]:
@@ -118,12 +121,12 @@ def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) 
 
 
 def _asked_by(work: Work, resources: Resources, *, cores: int, gpus: int) -> Iterator[str]:
-    if work == "generate":
+    if work == Work.GENERATE:
         yield from _more_than("generator_cpus", resources.generator_cpus, cores, "core")
         yield from _more_than("generator_gpus", resources.generator_gpus, gpus, "GPU")
         return
     yield from _more_than("trial_cpus", resources.trial_cpus, cores, "core")
-    if work == "train":
+    if work == Work.TRAIN:
         yield from _more_than("trial_gpus", resources.trial_gpus, gpus, "GPU")
         return
     workers = resources.full_workers

@@ -163,8 +163,8 @@ def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
 def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, context: _Context) -> PlannedStage:
     action: Action = "run"
     key, hours = trial.key(stage), context.history.hours(trial, stage)
-    if stage in found.done and (language := judgeable_since(found.done[stage], trial, context.machine.toolchains)):
-        reason = f"could not judge {language} before, and can now"
+    if stage in found.done and (lacked := judgeable_since(found.done[stage], trial, context.machine.tools)):
+        reason = f"lacked {lacked} before, and has it now"
     elif stage in found.done:
         action, reason = "skip", "done"
         hours = Estimate(value=found.done[stage].seconds / 3600, basis="measured")

@@ -4,19 +4,20 @@ One decision: what is not in the ledger is not in the results; a trial without a
 with the stage that is missing and its cause.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluators.health import Health
 from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, completions_of, curve_of, verdicts_of
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import standing_of
+from orchestrator.report.layout import count_nouns
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.report.tally import how_it_ran
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from tasks.records import Verdict
+from tasks.records import UnjudgedReason, Verdict
 
 _Records = Mapping[StageName, StageRecord]
 
@@ -120,23 +121,31 @@ def _row(trial: TrialSpec, cell: ScoredCell, row: ScoredRow, verdict: Verdict | 
         parses=row.parses,
         verdict=verdict.verdict if verdict else None,
         detail=verdict.detail if verdict else "",
+        reason=verdict.reason if verdict else None,
         scores=row.scores,
         counts=row.counts,
         rules=row.rules,
     )
 
 
-def _notes(unjudged: list[str]) -> list[str]:
-    """Why samples were not judged: a missing toolchain in its own words, anything else as a count."""
-    missing = list(dict.fromkeys(detail for detail in unjudged if detail.startswith("not judged:")))
-    others = [detail for detail in unjudged if not detail.startswith("not judged:")]
-    noun = "sample" if len(others) == 1 else "samples"
-    return [*missing, *([f"{len(others)} {noun} could not be judged, the first: {others[0]}"] if others else [])]
+# What is the same for every sample, so that its own words say it once and for all.
+_OF_ALL = (UnjudgedReason.TOOLCHAIN_MISSING, UnjudgedReason.LANGUAGE_NOT_RUN, UnjudgedReason.NEEDS_PROJECT)
+
+
+def _notes(unjudged: Sequence[Verdict]) -> Iterator[str]:
+    """Why samples were not judged: what is the same for all in its own words, anything else as a count by reason."""
+    yield from dict.fromkeys(verdict.detail for verdict in unjudged if verdict.reason in _OF_ALL)
+    by_reason: dict[UnjudgedReason | None, list[Verdict]] = {}
+    for verdict in unjudged:
+        if verdict.reason not in _OF_ALL:
+            by_reason.setdefault(verdict.reason, []).append(verdict)
+    for found in by_reason.values():
+        yield f"{count_nouns(len(found), 'sample')} could not be judged, the first: {found[0].detail}"
 
 
 def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int], Verdict]) -> CellScores:
     unjudged = [
-        verdict.detail
+        verdict
         for row in cell.rows
         if (verdict := verdicts.get((row.problem_id, row.sample))) and verdict.verdict == "unjudged"
     ]
@@ -151,4 +160,5 @@ def _cell(trial: TrialSpec, cell: ScoredCell, verdicts: Mapping[tuple[str, int],
         reference_counts=cell.reference_counts,
         reference_rules=cell.reference_rules,
         notes=(*_notes(unjudged), *cell.notes),
+        missing_tools=cell.missing_tools,
     )

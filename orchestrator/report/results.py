@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
 from orchestrator.study.stages import StageName
-from tasks.records import VerdictName
+from tasks.records import UnjudgedReason, VerdictName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRow:
     """One completion of one trial with all that was measured of it.
 
-    `verdict` is None where the track or problem has no tests. `scores` are similarity metrics in
-    0-100; `counts` are quality counts of one file, absent where a tool is missing or the code does
-    not parse; `rules` are its messages by tool and rule, where one that was not broken is absent.
+    `verdict` is None where the track or problem has no tests; `reason` says why one is unjudged. `scores` are
+    similarity metrics in 0-100; `counts` are quality counts of one file, absent where a tool is missing or the
+    code does not parse; `rules` are its messages by tool and rule, where one that was not broken is absent.
     `parses` is None for prose.
     """
 
@@ -32,6 +32,7 @@ class InstanceRow:
     parses: bool | None
     verdict: VerdictName | None
     detail: str = ""
+    reason: UnjudgedReason | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     rules: Mapping[str, float] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class CellScores:
     reference_counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reference_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing_tools: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from orchestrator.report.evidence import Arm, Evidence, Place
 from orchestrator.report.layout import count_nouns, say_state
 from orchestrator.report.results import InstanceRow, TrialOutcome
 from orchestrator.report.statistics import Interval, bootstrap_interval, wilson_interval
-from tasks.records import Task
+from tasks.records import Task, UnjudgedReason
 
 PASS = "pass@1"
 _PASS_TITLE = "pass@1 %"
@@ -155,32 +155,23 @@ def _find_interval(values: Sequence[float], *, metric: str) -> Interval | None:
 
 def _explain_unfinished(trial: TrialOutcome) -> str:
     for stage in trial.stages:
-        if stage.state == State.FAILED:
-            return _join(f"{stage.stage} failed", stage.cause)
         if stage.state != State.DONE:
-            return _join(say_state(stage.state), stage.cause)
+            state = f"{stage.stage} failed" if stage.state == State.FAILED else say_state(stage.state)
+            return f"{state}: {stage.cause}" if stage.cause else state
     return ""
 
 
 def _explain_unscored(evidence: Evidence, trial: TrialOutcome, *, measure: Measure) -> str:
     """Why rows are there but none of them has a value."""
     rows = evidence.rows_at(trial, measure.place)
-    cell = evidence.cell_at(trial, measure.place)
     if measure.metric != PASS:
         return _explain_unfinished(trial) or "not scored"
-    told = [note for note in (cell.notes if cell else ()) if "not judged" in note]
-    details = [row.detail for row in rows if row.verdict == "unjudged" and row.detail]
-    unfinished = _explain_unfinished(trial)
-    return _join("not judged", next(iter([*told, *details, unfinished]), "") or _count_unjudged(rows))
+    unjudged = [row for row in rows if row.verdict == "unjudged" and row.detail]
+    # A missing toolchain says what to install; it comes before what befell single samples.
+    unjudged.sort(key=lambda row: row.reason != UnjudgedReason.TOOLCHAIN_MISSING)
+    return unjudged[0].detail if unjudged else f"not judged: {_explain_unfinished(trial) or _count_unjudged(rows)}"
 
 
 def _count_unjudged(rows: Sequence[InstanceRow]) -> str:
     unjudged = sum(row.verdict == "unjudged" for row in rows)
     return f"{count_nouns(unjudged, 'sample')} without a reason" if unjudged else "no tests"
-
-
-def _join(outcome: str, cause: str) -> str:
-    """`not run: no g++`, without saying twice what the cause already says."""
-    if not cause:
-        return outcome
-    return cause if cause.lower().startswith(outcome) else f"{outcome}: {cause}"

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, StageFailed
-from orchestrator.ledger.artifacts import completions_of, write_results
+from orchestrator.ledger.artifacts import ScoredCell, completions_of, write_results
 from orchestrator.ledger.attempts import record_failure, record_success
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
-from orchestrator.ledger.rejudging import ABSENT, present_toolchains
+from orchestrator.ledger.rejudging import facts_of_absent, present_tools
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -32,7 +32,8 @@ _OnPieceDone = Callable[[str, int, int], None]
 
 
 def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
-    from orchestrator.work.pieces import GenerationJob, Weights, run_generation
+    from orchestrator.work.messages import Weights
+    from orchestrator.work.pieces import GenerationJob, run_generation
 
     def job(trial: TrialSpec) -> GenerationJob:
         return GenerationJob(
@@ -68,15 +69,13 @@ def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJ
 def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
 
-    present = present_toolchains()
-    absent = [language.value for language in Language if language not in present]
     record_as_they_arrive(
         run,
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
-        facts={ABSENT: absent} if absent else {},
+        facts=_absent_toolchains,
     )
 
 
@@ -89,7 +88,18 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False)
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
         stream=lambda jobs, on_piece_done: run_scoring(jobs, on_piece_done=on_piece_done, in_process=in_process),
+        facts=_absent_analyzers,
     )
+
+
+def _absent_toolchains(verdicts: Sequence[BaseModel]) -> dict[str, Any]:
+    present = present_tools()
+    return facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in present])
+
+
+def _absent_analyzers(cells: Sequence[BaseModel]) -> dict[str, Any]:
+    names = {name for cell in cells if isinstance(cell, ScoredCell) for name in cell.missing_tools}
+    return facts_of_absent(StageName.SCORE, names)
 
 
 PIPELINES: dict[StageName, Callable[..., None]] = {
@@ -120,7 +130,7 @@ def record_as_they_arrive(
     *,
     job: Callable[[TrialSpec], Any],
     stream: Callable[[list[Any], _OnPieceDone], _Stream],
-    facts: dict[str, Any] | None = None,
+    facts: Callable[[Sequence[BaseModel]], dict[str, Any]] = lambda results: {},
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
 
@@ -130,7 +140,7 @@ def record_as_they_arrive(
         due: Trials to make it for.
         job: Makes what a trial's stage needs; what it raises is that trial's failure.
         stream: Runs jobs; yields each one's key and results, or how it failed.
-        facts: What to record with each.
+        facts: Makes what to record beside a trial's results.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
@@ -143,7 +153,7 @@ def record_as_they_arrive(
     error: Exception
     try:
         for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], on_piece_done)):
-            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts or {})
+            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken
@@ -174,7 +184,7 @@ def _end(
     result: Sequence[BaseModel] | StageFailed,
     *,
     seconds: float,
-    facts: dict[str, Any],
+    facts: Callable[[Sequence[BaseModel]], dict[str, Any]],
 ) -> None:
     """Record one trial's results, or why there are none."""
     attempt, trial = begun.attempt, begun.trial
@@ -189,7 +199,7 @@ def _end(
             stage,
             inputs=begun.inputs,
             seconds=seconds,
-            facts=facts,
+            facts=facts(result),
             instead_of=begun.before,
         )
     except Exception as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
+from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, version_notes
 from orchestrator.provenance import provenance
@@ -24,7 +25,7 @@ from tasks.records import Track
 def store_study(cells: Cells, ledger: Ledger) -> None:
     """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
     name = cells.study.study
-    ledger.write_study_file(name, "study.json", json.dumps(stored_form(cells.study), indent=1))
+    ledger.write_study_file(name, STUDY_FILE, json.dumps(stored_form(cells.study), indent=1))
     write_named(ledger, name, (*cells.trials, *under_search(cells, ledger)))
 
 

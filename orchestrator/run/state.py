@@ -17,7 +17,7 @@ from orchestrator.causes import kind_of, wait_before
 from orchestrator.errors import StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger, StageRecord
-from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since, present_toolchains
+from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since, present_tools
 from orchestrator.run.budget import Meter
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.study.cells import Cells
@@ -67,7 +67,7 @@ class Done:
 
     def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
         self.trials = tuple(trials)
-        self._ledger, self._toolchains = ledger, present_toolchains()
+        self._ledger, self._tools = ledger, present_tools()
         self._lock = threading.RLock()
         self._records: dict[str, dict[StageName, StageRecord]] = {}
         self._broken: set[str] = set()
@@ -87,7 +87,7 @@ class Done:
             for trial in self.trials:
                 done = self._records[trial.label]
                 ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
-                if ready and (stage not in done or judgeable_since(done[stage], trial, self._toolchains)):
+                if ready and (stage not in done or judgeable_since(done[stage], trial, self._tools)):
                     found.setdefault(trial.key(stage), trial)
             return [trial for key, trial in found.items() if key not in self._broken]
 

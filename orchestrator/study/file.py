@@ -1,16 +1,16 @@
 """Read a study file: YAML with lines, `--set` changes, and every fault reported at once.
 
-One decision: a fault is found by validation and placed by a second look at the YAML's own nodes, so
-that a message names the line a person has to change, with the nearest name for a typo.
+One decision: a fault is found by validation and placed by the lines that reading noted, so that a message
+names the line a person has to change, with the nearest name for a typo.
 """
 
 import difflib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from evaluators.generation.settings import GenerationSettings
@@ -18,37 +18,62 @@ from evaluators.sandbox.records import Limits
 from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
+from orchestrator.study.places import with_places
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
+from orchestrator.study.yamlfile import Document, YamlError, read_yaml
 from tasks.readers import Source
 from trainers.spec import LoraSettings, TrainingSettings
 
 _Path = tuple[str | int, ...]
+_LONGEST_SHOWN = 80
 
 
 def load_study(path: Path, *, changes: Sequence[str] = ()) -> Study:
-    """Read, change and validate a study file.
+    """Read, change and validate a study file, YAML or (`.json`) as a ledger stores it.
 
     `changes` are `KEY=VALUE` with a dotted key and a YAML value, as `--set` takes them.
 
     Raises:
         StudyError: with every fault of the file.
     """
-    text = _read(path)
-    raw, lines = _parse(text, source=str(path))
+    return read_study(_read(path), source=str(path), changes=changes, as_json=path.suffix == ".json")
+
+
+def read_study(text: str, *, source: str, changes: Sequence[str] = (), as_json: bool = False) -> Study:
+    """A study from its text; `source` is what errors call it.
+
+    Raises:
+        StudyError: with every fault of the text.
+    """
+    raw, lines = _parse(text, source=source, as_json=as_json)
     for change in changes:
-        _apply(raw, change, source=str(path))
+        _apply(raw, change, source=source)
+    plain, unset = with_places(plain_form(raw))
+    if unset:
+        raise StudyError(source, tuple(replace(fault, line=_line_of(fault, lines)) for fault in unset))
     try:
-        study = validate(plain_form(raw))
+        study = validate(plain)
     except ValidationError as error:
-        faults = tuple(_fault(dict(entry), lines) for entry in error.errors())
-        raise StudyError(str(path), tuple(dict.fromkeys(faults))) from None
-    found = tuple(replace(fault, line=_line(tuple(fault.where.split(".")), lines)) for fault in conflicts(study))
+        entries = [dict(entry) for entry in error.errors()]
+        # A list whose only entry is at fault is not empty besides.
+        told = [e for e in entries if not (e["type"] == "too_short" and any(_is_within(o, e) for o in entries))]
+        faults = tuple(_fault(entry, lines) for entry in told)
+        raise StudyError(source, tuple(dict.fromkeys(faults))) from None
+    found = tuple(replace(fault, line=_line_of(fault, lines)) for fault in conflicts(study))
     if found:
-        raise StudyError(str(path), tuple(dict.fromkeys(found)))
+        raise StudyError(source, tuple(dict.fromkeys(found)))
     return study
+
+
+def _is_within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
+    return len(inner["loc"]) > len(outer["loc"]) and inner["loc"][: len(outer["loc"])] == outer["loc"]
+
+
+def _line_of(fault: Fault, lines: dict[_Path, int]) -> int | None:
+    return _line(tuple(int(part) if part.isdecimal() else part for part in fault.where.split(".")), lines)
 
 
 def _read(path: Path) -> str:
@@ -63,41 +88,18 @@ def _read(path: Path) -> str:
         raise StudyError(str(path), (Fault(where="", message=f"cannot be read: {error}"),)) from None
 
 
-def _parse(text: str, *, source: str) -> tuple[dict[str, Any], dict[_Path, int]]:
+def _parse(text: str, *, source: str, as_json: bool) -> tuple[dict[str, Any], dict[_Path, int]]:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        message = f"no YAML: {getattr(error, 'problem', None) or error}"
-        raise StudyError(source, (Fault(where="", message=message, line=line),)) from None
+        document = Document(value=json.loads(text)) if as_json else read_yaml(text)
+    except YamlError as error:
+        raise StudyError(source, error.faults) from None
+    except ValueError as error:
+        raise StudyError(source, (Fault(where="", message=f"no JSON: {error}"),)) from None
+    raw = document.value
     if not isinstance(raw, dict):
         raise StudyError(source, (Fault(where="", message="a study is a mapping of settings, and this is none"),))
-    lines: dict[_Path, int] = {}
-    twice: list[Fault] = []
-    _note_lines(node, (), lines, twice)
-    if twice:
-        raise StudyError(source, tuple(twice))
-    return raw, lines
-
-
-def _note_lines(node: Any, path: _Path, lines: dict[_Path, int], twice: list[Fault]) -> None:
-    """Note where everything stands, and what stands twice: YAML would keep the last and say nothing."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here, line = (*path, key.value), key.start_mark.line + 1
-            if here in lines:
-                where = ".".join(str(part) for part in here)
-                message = f"stands in line {lines[here]} already; keep one of the two"
-                twice.append(Fault(where=where, message=message, line=line))
-                continue
-            lines[here] = line
-            _note_lines(value, here, lines, twice)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*path, index)] = value.start_mark.line + 1
-            _note_lines(value, (*path, index), lines, twice)
+    # A place for anchors: what begins with x- is for the file's author alone.
+    return {key: value for key, value in raw.items() if not str(key).startswith("x-")}, document.lines
 
 
 def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
@@ -107,9 +109,9 @@ def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
             source, (Fault(where=f"--set {change}", message="a change reads KEY=VALUE, as in data.root=../data"),)
         )
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        message = f"the value is no YAML: {getattr(error, 'problem', None) or error}"
+        parsed = read_yaml(value).value
+    except YamlError as error:
+        message = f"the value cannot be read: {error.faults[0].message}"
         raise StudyError(source, (Fault(where=f"--set {change}", message=message),)) from None
     *parents, last = key.split(".")
     target = raw
@@ -135,7 +137,7 @@ def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     elif "input" in error and not isinstance(error["input"], dict | list):
-        message = f"{message}, got {error['input']!r}"
+        message = f"{message}, got {_shown(error['input'])}"
     return Fault(where=where, message=message, line=_line(location, lines))
 
 
@@ -154,6 +156,11 @@ def _line(location: _Path, lines: dict[_Path, int]) -> int | None:
         if location[:end] in lines:
             return lines[location[:end]]
     return None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _known_keys(location: _Path) -> list[str]:

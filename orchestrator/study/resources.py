@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.records import Record
+from tasks.records import Settings
 
 
-class Resources(Record):
+class Resources(Settings):
     """Where and how it runs; nothing here is meant to change a number.
 
     Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`

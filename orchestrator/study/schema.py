@@ -5,6 +5,7 @@ applied) and then validated once by frozen pydantic models. What runs, and what 
 study's name, is the plain form, so a study means the same wherever it came from.
 """
 
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -16,9 +17,14 @@ from models.spec import ModelSpec
 from orchestrator.study.resources import Resources
 from orchestrator.study.space import Search, fit, with_values
 from tasks.readers import Source
-from tasks.records import Record, Task, Track
+from tasks.records import Seed, Settings, Task, Track
 from trainers.methods.table import MethodKind, MethodTraits, traits_of
 from trainers.spec import LoraSettings, TrainingSettings
+
+# Names become names of folders, of which file systems take 255 bytes.
+LONGEST_NAME = 100
+# Where studies go that say nothing of it, beside whatever is run from the same folder.
+DEFAULT_STORAGE = "runs"
 
 
 def _known(track: str) -> str:
@@ -26,11 +32,18 @@ def _known(track: str) -> str:
     return track
 
 
+def _short_enough(name: str) -> str:
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"a method's name has 1 to {LONGEST_NAME} printable characters, got {len(name)}")
+    return name
+
+
+_MethodName = Annotated[str, AfterValidator(_short_enough)]
 # Checked by key, so that each unknown track is a fault of its own with its own line.
 _TrackName = Annotated[str, AfterValidator(_known)]
 
 
-class TaskData(Record):
+class TaskData(Settings):
     """The data of one track: examples to train on, examples to validate on, problems to test on."""
 
     train: tuple[Source, ...] = ()
@@ -38,7 +51,7 @@ class TaskData(Record):
     test: tuple[Source, ...] = Field(min_length=1)
 
 
-class Method(Record):
+class Method(Settings):
     """How a model is adapted: one model for all tasks (`together`) or one for each (`apart`)."""
 
     kind: MethodKind
@@ -90,7 +103,7 @@ class Method(Record):
         return self
 
 
-class DataSettings(Record):
+class DataSettings(Settings):
     """Where local data lies and how much of each source is taken unless it says so itself."""
 
     root: str = "."
@@ -99,7 +112,7 @@ class DataSettings(Record):
     test_limit: int | None = Field(default=None, ge=1)
 
 
-class Evaluation(Record):
+class Evaluation(Settings):
     """What is asked of the trained models and how it is judged."""
 
     generation: GenerationSettings = GenerationSettings()
@@ -109,17 +122,17 @@ class Evaluation(Record):
     """Similarity metrics by name; None for the usual ones of each track."""
 
 
-class Study(Record):
+class Study(Settings):
     """One question: models x methods x tasks x seeds, with training and evaluation settings."""
 
-    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)
     question: str = ""
-    storage: str = "runs"
+    storage: str = DEFAULT_STORAGE
     models: tuple[ModelSpec, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     data: DataSettings = DataSettings()
     tasks: dict[_TrackName, TaskData] = Field(min_length=1)
-    methods: dict[str, Method] = Field(min_length=1)
+    methods: dict[_MethodName, Method] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
 
@@ -175,7 +188,8 @@ class Study(Record):
 
 def short_name(model: ModelSpec) -> str:
     """What people call a model in a trial's name: the last part of its id or path."""
-    return model.name.removeprefix("builtin:").rsplit("/", 1)[-1]
+    name = model.name.removeprefix("builtin:").rstrip("/")
+    return PurePath(name).name or Path(model.name).resolve().name
 
 
 def validate(raw: dict[str, Any]) -> Study:
@@ -188,6 +202,7 @@ def validate(raw: dict[str, Any]) -> Study:
 
 
 __all__ = [
+    "DEFAULT_STORAGE",
     "DataSettings",
     "Evaluation",
     "Method",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from tasks.records import Record
+from tasks.records import Seed, Settings
 from trainers.spec import LoraSettings, TrainingSettings
 
 # What decides how long a training is or how it is judged cannot be tuned by how it is judged.
@@ -28,7 +28,7 @@ KEYS = (*(f"training.{name}" for name in _TRAINING), *(f"lora.{name}" for name i
 Values = dict[str, JsonValue]
 
 
-class Range(Record):
+class Range(Settings):
     """What one setting may be: exactly one of two bounds (both included) and two lists."""
 
     log_uniform: tuple[float, float] | None = None
@@ -69,7 +69,7 @@ class Range(Record):
         return self.log_uniform or self.uniform or self.choice or self.grid or ()
 
 
-class Search(Record):
+class Search(Settings):
     """A search for a method's best settings on the validation split.
 
     `num_trials` draws are made of what has a range or a choice, and each is combined with every point of the
@@ -82,7 +82,7 @@ class Search(Record):
     algorithm: Literal["random", "asha", "tpe"] = "random"
     num_trials: int = Field(default=1, ge=1)
     metric: Literal["validation/loss", "validation/similarity"] = "validation/loss"
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     space: dict[str, Range] = Field(min_length=1)
     chosen: dict[str, Values] = Field(default_factory=dict)
 

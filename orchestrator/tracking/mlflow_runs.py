@@ -10,8 +10,9 @@ import getpass
 import json
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +105,8 @@ class MlflowRuns:
             self.experiment_id = str(self._client.create_experiment(study, artifact_location=location, tags=kind))
             return
         self.experiment_id, self._tags = str(experiment.experiment_id), dict(experiment.tags)
+        if artifacts is not None:
+            _follow_moved_artifacts(uri, experiment.artifact_location, artifacts.resolve().as_uri())
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(self.experiment_id)
         for run in self._search():
@@ -267,6 +270,21 @@ class MlflowRuns:
                 self._client.set_tag(run.info.run_id, "polytune.current", "false")
             if run.info.status not in _ENDED:
                 self._client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _follow_moved_artifacts(uri: str, before: str, now: str) -> None:
+    """Let a database that was moved with its storage find its files, and write new ones, where they are now.
+
+    MLflow keeps absolute places and offers no way to change them.
+    """
+    if before == now or not uri.startswith("sqlite:///"):
+        return
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} LIKE ? || '/%'",
+                (now, len(before) + 1, before, before),
+            )
 
 
 def _is_outdated(run: "Run", view: RunView) -> bool:

@@ -7,14 +7,12 @@ not judged.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.study.trial import TrialSpec
-from tasks.records import Completion, Problem, Verdict
+from tasks.records import Completion, Problem, UnjudgedReason, Verdict
 
 if TYPE_CHECKING:
     from evaluators.sandbox.records import Isolation, Limits, Program
 
 _JUDGING_ATTEMPTS = 2
-_HARNESS_FAILED = "not judged: the harness failed"  # as the sandbox says it
 
 
 def judge_programs(
@@ -48,7 +46,7 @@ def judge_programs(
     for attempt in range(_JUDGING_ATTEMPTS):
         faulty = []
         for program, verdict in judged_programs(problems, due, limits=limits, workers=workers, isolation=isolation):
-            if verdict.detail.startswith(_HARNESS_FAILED) and attempt + 1 < _JUDGING_ATTEMPTS:
+            if verdict.reason == UnjudgedReason.HARNESS_FAULT and attempt + 1 < _JUDGING_ATTEMPTS:
                 faulty.append(program)
             else:
                 yield verdict
@@ -57,12 +55,12 @@ def judge_programs(
             return
 
 
-def execute(problems: Sequence[Problem], completions: Sequence[Completion], *, trial: TrialSpec) -> tuple[Verdict, ...]:
+def execute(problems: Sequence[Problem], completions: Sequence[Completion], *, limits: "Limits") -> tuple[Verdict, ...]:
     """Verdicts for the completions whose problems carry tests, in their order."""
     from evaluators.sandbox.programs import program_of
 
     by_id = {problem.id: problem for problem in problems}
     testable = [c for c in completions if by_id[c.problem_id].tests is not None]
     programs = [program_of(by_id[c.problem_id], c.text, sample=c.sample) for c in testable]
-    found = {(v.task_id, v.sample): v for v in judge_programs(problems, programs, limits=trial.limits)}
+    found = {(v.task_id, v.sample): v for v in judge_programs(problems, programs, limits=limits)}
     return tuple(found[c.problem_id, c.sample] for c in testable)

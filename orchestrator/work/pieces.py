@@ -8,62 +8,50 @@ A trial's stage is cut into pieces. What a piece raises is data, so one bad tria
 a trial's stage is done as soon as its last piece is in.
 """
 
-import json
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evaluators.contamination import Contamination
 from evaluators.generation.settings import GenerationSettings
-from models.spec import ModelSpec
 from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
-from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work import credentials
 from orchestrator.work.judge import execute
+from orchestrator.work.messages import (
+    Answer,
+    ExecutionPiece,
+    GenerationPiece,
+    Piece,
+    PieceFailed,
+    PieceFailure,
+    ScoringPiece,
+    Weights,
+)
 from orchestrator.work.score import cells_of, score_cell
 from tasks.records import Completion, Problem, Record, Verdict
-from trainers.methods.table import MethodKind, traits_of
+from trainers.methods.table import traits_of
 
 if TYPE_CHECKING:
     from evaluators.generation.shelf import Base, ModelShelf
 
 _PROGRAMS_PER_TASK = 50
 
-# Is on_piece_done a job's key, how many of its pieces are done, and how many there are.
+_COLUMN = "record"
+# Is given a job's key, how many of its pieces are done, and how many there are.
 OnPieceDone = Callable[[str, int, int], None]
-Piece = dict[str, str]
 
 
 def _ignore(key: str, done: int, due: int) -> None:
     """For a caller that does not follow the progress."""
-
-
-class Weights(Record):
-    """What to load for generation: the base, and unless it is frozen the training's record in a ledger."""
-
-    model: ModelSpec
-    kind: MethodKind
-    storage: str
-    record: StageRecord | None
-
-    def folder(self) -> Path | None:
-        """The trained weights on this machine, verified; None for the base alone.
-
-        Raises:
-            ArtifactDamaged: if they are not what the training wrote.
-        """
-        if self.record is None:
-            return None
-        name = str(self.record.facts["weights"])
-        return Ledger(self.storage).folder(self.record, under=f"{name}/") / name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +64,11 @@ class GenerationJob:
     problems: tuple[Problem, ...]
 
 
-class _Order(Record):
-    """How a task is to generate for one job."""
-
-    weights: Weights
-    settings: GenerationSettings
-    threads: int
-    batch_size: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingJob:
     """What one trial's execution or scoring needs; `key` is its stage's.
 
-    `contamination` is what scoring is on_piece_done of the problems, by id.
+    `contamination` is what scoring is told of the problems, by id.
     """
 
     key: str
@@ -97,6 +76,10 @@ class JudgingJob:
     problems: tuple[Problem, ...]
     completions: tuple[Completion, ...]
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
+
+
+_AnyPiece = TypeVar("_AnyPiece", bound=Piece)
+_AnyRecord = TypeVar("_AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,41 +92,21 @@ class Pool:
     in_process: bool = False
 
 
-class _Failure(Record):
-    """What a piece raised."""
-
-    cause: str
-    kind: Cause
-    traceback: str
-
-
-class PieceFailed(StageFailed):
-    """A piece of a job raised; holds the traceback of the process that it ran in."""
-
-    def __init__(self, cause: str, kind: Cause, trace: str) -> None:
-        super().__init__(cause, kind=kind)
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return PieceFailed, (self.cause, self.kind, self.trace)
-
-
-def generate_piece(piece: Piece) -> str:
-    """Completions for some of a trial's problems, as JSON."""
+def generate_piece(piece: GenerationPiece) -> list[Completion]:
+    """Completions for some of a trial's problems."""
     import torch
 
     from evaluators.generation.protocol import Prompt
     from evaluators.generation.transformers_engine import TransformersGenerator
 
-    order = _Order.model_validate_json(piece["order"])
-    torch.set_num_threads(order.threads)
-    base, adapter = _placed(order.weights)
-    prompts = [Prompt(problem=Problem.model_validate(p), adapter=adapter) for p in json.loads(piece["problems"])]
-    size = order.batch_size
+    torch.set_num_threads(piece.threads)
+    base, adapter = _placed(piece.weights)
+    prompts = [Prompt(problem=problem, adapter=adapter) for problem in piece.problems]
+    size = piece.batch_size
     while True:
         generator = TransformersGenerator(_shelf(), base, batch_size=size)
         try:
-            return _json([completion for _, completion in generator.complete(prompts, settings=order.settings)])
+            return [completion for _, completion in generator.complete(prompts, settings=piece.settings)]
         except Exception as error:
             # Prompts of a batch do not see each other, so a smaller one says the same.
             if kind_of(error) != Cause.MEMORY or size == 1:
@@ -175,26 +138,22 @@ def _placed(weights: Weights) -> "tuple[Base, Path | None]":
     return base, folder if traits.has_adapter else None
 
 
-def execute_piece(piece: Piece) -> str:
-    """Verdicts on some of a trial's programs, as JSON."""
-    problems, completions = _unpacked(piece)
-    return _json(execute(problems, completions, trial=TrialSpec.model_validate_json(piece["trial"])))
+def execute_piece(piece: ExecutionPiece) -> list[Verdict]:
+    """Verdicts on some of a trial's programs."""
+    return list(execute(piece.problems, piece.completions, limits=piece.limits))
 
 
-def score_piece(piece: Piece) -> str:
-    """One (track, data set) of a trial scored, as JSON."""
-    problems, completions = _unpacked(piece)
-    by_id = {problem.id: problem for problem in problems}
-    trial = TrialSpec.model_validate_json(piece["trial"])
-    contamination = {key: Contamination(**found) for key, found in json.loads(piece["contamination"]).items()}
+def score_piece(piece: ScoringPiece) -> list[ScoredCell]:
+    """One (track, data set) of a trial scored."""
+    by_id = {problem.id: problem for problem in piece.problems}
     cell = score_cell(
-        [by_id[c.problem_id] for c in completions],
-        completions,
-        quality=trial.quality,
-        metrics=trial.metrics,
-        contamination=contamination,
+        [by_id[c.problem_id] for c in piece.completions],
+        piece.completions,
+        quality=piece.quality,
+        metrics=piece.metrics,
+        contamination=piece.contamination,
     )
-    return _json([cell])
+    return [cell]
 
 
 def run_generation(
@@ -208,28 +167,28 @@ def run_generation(
     pool = Pool(
         size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
     )
-    pieces = []
-    for job in jobs:
-        order = _Order(
+    pieces = [piece for job in jobs for piece in _generation_pieces(job, resources)]
+    places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
+    for key, found in _results(generate_piece, pieces, of=Completion, pool=pool, on_piece_done=on_piece_done):
+        if isinstance(found, StageFailed):
+            yield key, found
+        else:
+            yield key, tuple(sorted(found, key=lambda c: (places[key][c.problem_id], c.sample)))
+
+
+def _generation_pieces(job: GenerationJob, resources: Resources) -> Iterator[GenerationPiece]:
+    # Batches of like prompts waste little on padding.
+    ordered = tuple(sorted(job.problems, key=lambda p: (p.track, len(p.input))))
+    size = _problems_per_piece(len(ordered), resources)
+    for start in range(0, len(ordered), size):
+        yield GenerationPiece(
+            key=job.key,
             weights=job.weights,
             settings=job.settings,
             threads=resources.generator_cpus,
             batch_size=resources.generation_batch,
+            problems=ordered[start : start + size],
         )
-        # Batches of like prompts waste little on padding.
-        ordered = sorted(job.problems, key=lambda p: (p.track, len(p.input)))
-        size = _problems_per_piece(len(ordered), resources)
-        pieces += [
-            {"key": job.key, "order": order.model_dump_json(), "problems": _json(ordered[start : start + size])}
-            for start in range(0, len(ordered), size)
-        ]
-    places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
-    for key, found in _results(generate_piece, pieces, pool=pool, on_piece_done=on_piece_done):
-        if isinstance(found, StageFailed):
-            yield key, found
-        else:
-            completions = [Completion.model_validate(row) for row in found]
-            yield key, tuple(sorted(completions, key=lambda c: (places[key][c.problem_id], c.sample)))
 
 
 def _problems_per_piece(problems: int, resources: Resources) -> int:
@@ -248,18 +207,18 @@ def run_execution(
     A job of a data set without tests (CodeXGLUE's pairs) has nothing to run and is done at once.
     """
     pieces = [
-        {"key": job.key, "trial": job.trial.model_dump_json(), **_packed(problems, completions)}
+        ExecutionPiece(key=job.key, limits=job.trial.limits, problems=problems, completions=completions)
         for job in jobs
         for problems, completions in _chunks(job)
     ]
-    testable = {piece["key"] for piece in pieces}
+    testable = {piece.key for piece in pieces}
     yield from ((job.key, ()) for job in jobs if job.key not in testable)
-    for key, found in _results(execute_piece, pieces, pool=Pool(in_process=in_process), on_piece_done=on_piece_done):
+    pool = Pool(in_process=in_process)
+    for key, found in _results(execute_piece, pieces, of=Verdict, pool=pool, on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
-            verdicts = [Verdict.model_validate(row) for row in found]
-            yield key, tuple(sorted(verdicts, key=lambda v: (v.task_id, v.sample)))
+            yield key, tuple(sorted(found, key=lambda v: (v.task_id, v.sample)))
 
 
 def run_scoring(
@@ -267,43 +226,45 @@ def run_scoring(
 ) -> Iterator[tuple[str, tuple[ScoredCell, ...] | StageFailed]]:
     """Score all jobs; yields each job's key and cells when done."""
     pieces = [
-        {
-            "key": job.key,
-            "trial": job.trial.model_dump_json(),
-            "contamination": json.dumps(
-                {p.id: asdict(job.contamination[p.id]) for p in problems if p.id in job.contamination}
-            ),
-            **_packed(tuple({p.id: p for p in problems}.values()), completions),
-        }
+        ScoringPiece(
+            key=job.key,
+            quality=job.trial.quality,
+            metrics=job.trial.metrics,
+            problems=tuple({p.id: p for p in problems}.values()),
+            completions=completions,
+            contamination={p.id: job.contamination[p.id] for p in problems if p.id in job.contamination},
+        )
         for job in jobs
         for problems, completions in cells_of(job.problems, job.completions)
     ]
-    for key, found in _results(score_piece, pieces, pool=Pool(in_process=in_process), on_piece_done=on_piece_done):
+    pool = Pool(in_process=in_process)
+    for key, found in _results(score_piece, pieces, of=ScoredCell, pool=pool, on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
-            cells = [ScoredCell.model_validate(row) for row in found]
-            yield key, tuple(sorted(cells, key=lambda cell: (cell.track, cell.dataset)))
+            yield key, tuple(sorted(found, key=lambda cell: (cell.track, cell.dataset)))
 
 
 def _results(
-    body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool, on_piece_done: OnPieceDone
-) -> Iterator[tuple[str, list[Any] | StageFailed]]:
-    """Run pieces; yields a job's key and rows when its last piece is in, or what its first bad piece raised."""
-    due: dict[str, int] = {}
-    for piece in pieces:
-        due[piece["key"]] = due.get(piece["key"], 0) + 1
-    waiting, found = dict(due), dict[str, list[Any]]()
-    for row in _rows(body, pieces, pool=pool):
-        key = row["key"]
+    body: Callable[[_AnyPiece], Sequence[Record]],
+    pieces: Sequence[_AnyPiece],
+    *,
+    of: type[_AnyRecord],
+    pool: Pool,
+    on_piece_done: OnPieceDone,
+) -> Iterator[tuple[str, list[_AnyRecord] | StageFailed]]:
+    """Run pieces; yields a job's key and records when its last piece is in, or what its first bad piece raised."""
+    due = Counter(piece.key for piece in pieces)
+    waiting, found = dict(due), dict[str, list[_AnyRecord]]()
+    for answer in _answers(body, pieces, pool=pool):
+        key, failure = answer.key, answer.failure
         if key not in waiting:
             continue
-        if row["failure"]:
-            failure = _Failure.model_validate_json(row["failure"])
+        if failure is not None:
             del waiting[key]
             yield key, PieceFailed(failure.cause, failure.kind, failure.traceback)
             continue
-        found.setdefault(key, []).extend(json.loads(row["result"]))
+        found.setdefault(key, []).extend(of.model_validate(row) for row in answer.rows)
         waiting[key] -= 1
         on_piece_done(key, due[key] - waiting[key], due[key])
         if not waiting[key]:
@@ -311,7 +272,9 @@ def _results(
             yield key, found.pop(key)
 
 
-def _rows(body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool) -> Iterator[dict[str, str]]:
+def _answers(
+    body: Callable[[_AnyPiece], Sequence[Record]], pieces: Sequence[_AnyPiece], *, pool: Pool
+) -> Iterator[Answer]:
     if pool.in_process:
         yield from (guarded(body, piece) for piece in pieces)
         return
@@ -320,35 +283,37 @@ def _rows(body: Callable[[Piece], str], pieces: Sequence[Piece], *, pool: Pool) 
     import ray.data
 
     _quiet()
-    dataset = ray.data.from_items(list(pieces), override_num_blocks=len(pieces)).map(
-        _Guarded(body),
+    rows = [{_COLUMN: piece.model_dump_json()} for piece in pieces]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        _Guarded(body, type(pieces[0])),
         compute=ray.data.TaskPoolStrategy(size=pool.size),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
     )
-    yield from dataset.iter_rows()
+    for row in dataset.iter_rows():
+        yield Answer.model_validate_json(row[_COLUMN])
 
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """A piece's body as Ray Data calls it."""
+    """A piece's body as Ray Data calls it, which moves rows of columns."""
 
-    body: Callable[[Piece], str]
+    body: Callable[[Any], Sequence[Record]]
+    kind: type[Piece]
 
-    def __call__(self, piece: Piece) -> dict[str, str]:
+    def __call__(self, row: dict[str, str]) -> dict[str, str]:
         credentials.take()
-        return guarded(self.body, piece)
+        return {_COLUMN: guarded(self.body, self.kind.model_validate_json(row[_COLUMN])).model_dump_json()}
 
 
-def guarded(body: Callable[[Piece], str], piece: Piece) -> dict[str, str]:
-    """A piece's result, or how it failed."""
+def guarded(body: Callable[[_AnyPiece], Sequence[Record]], piece: _AnyPiece) -> Answer:
+    """A piece's records, or how it failed."""
     try:
-        return {"key": piece["key"], "result": body(piece), "failure": ""}
+        return Answer(key=piece.key, rows=tuple(record.model_dump(mode="json") for record in body(piece)))
     except Exception as error:
         cause = str(error) if isinstance(error, PolytuneError) else f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-        failure = _Failure(cause=cause, kind=kind_of(error), traceback=trace)
-        return {"key": piece["key"], "result": "", "failure": failure.model_dump_json()}
+        return Answer(key=piece.key, failure=PieceFailure(cause=cause, kind=kind_of(error), traceback=trace))
 
 
 def _quiet() -> None:
@@ -359,15 +324,6 @@ def _quiet() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-
-
-def _json(records: Sequence[Record]) -> str:
-    return json.dumps([record.model_dump(mode="json") for record in records])
-
-
-def _unpacked(piece: Piece) -> tuple[list[Problem], list[Completion]]:
-    problems = [Problem.model_validate(p) for p in json.loads(piece["problems"])]
-    return problems, [Completion.model_validate(c) for c in json.loads(piece["completions"])]
 
 
 def _chunks(job: JudgingJob) -> Iterator[tuple[tuple[Problem, ...], tuple[Completion, ...]]]:
@@ -382,8 +338,3 @@ def _chunks(job: JudgingJob) -> Iterator[tuple[tuple[Problem, ...], tuple[Comple
         for start in range(0, len(group), _PROGRAMS_PER_TASK):
             chunk = tuple(group[start : start + _PROGRAMS_PER_TASK])
             yield tuple({c.problem_id: by_id[c.problem_id] for c in chunk}.values()), chunk
-
-
-def _packed(problems: Sequence[Problem], completions: Sequence[Completion]) -> dict[str, str]:
-    """Records as JSON: what crosses between processes is plain text."""
-    return {"problems": _json(problems), "completions": _json(completions)}

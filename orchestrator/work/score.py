@@ -47,7 +47,7 @@ def score_cell(
     chosen = study_metrics(track, metrics)
     scores = score_pairs(outputs, [p.reference for p in problems], metrics=chosen, language=track.target)
     parsed = [None if track.target is None else bool(o.strip()) and parses(o, language=track.target) for o in outputs]
-    files, references, notes = _quality(outputs, problems, track.target if quality else None)
+    files, references, missing = _quality(outputs, problems, track.target if quality else None)
     state = health.check(
         [
             health.Output(
@@ -85,7 +85,11 @@ def score_cell(
         health_warnings=health.warnings(state),
         reference_counts={key: dict(file.counts) for key, file in references.items()},
         reference_rules={key: dict(file.rules) for key, file in references.items()},
-        notes=(*notes, *(f"{name}: not scored: {note}" for name, found in scores.notes.items() for note in found)),
+        missing_tools=missing,
+        notes=(
+            *(f"no {tool}: {reason}" for tool, reason in missing.items()),
+            *(f"{name}: not scored: {note}" for name, found in scores.notes.items() for note in found),
+        ),
     )
 
 
@@ -102,8 +106,8 @@ def _output(completion: Completion, problem: Problem) -> str:
 
 def _quality(
     outputs: Sequence[str], problems: Sequence[Problem], language: Language | None
-) -> "tuple[list[FileQuality], dict[str, FileQuality], tuple[str, ...]]":
-    """Each output's quality, that of the references by problem, and a note for each tool that is missing.
+) -> "tuple[list[FileQuality], dict[str, FileQuality], dict[str, str]]":
+    """Each output's quality, that of the references by problem, and why each tool that is missing is.
 
     Outputs and references are analysed as one batch: the tools are slow to start and their counts
     do not depend on company.
@@ -111,10 +115,9 @@ def _quality(
     from evaluators.quality import FileQuality, analyze, default_folder
 
     if language is None:
-        return [FileQuality(parses=False)] * len(outputs), {}, ()
+        return [FileQuality(parses=False)] * len(outputs), {}, {}
     distinct = list(dict.fromkeys((*outputs, *(p.reference for p in problems))))
     report = analyze(distinct, language=language, cache=default_folder())
     by_source = dict(zip(distinct, report.files, strict=True))
     references = {p.id: by_source[p.reference] for p in problems}
-    notes = tuple(f"no {tool}: {reason}" for tool, reason in report.missing.items())
-    return [by_source[output] for output in outputs], references, notes
+    return [by_source[output] for output in outputs], references, dict(report.missing)

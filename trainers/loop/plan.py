@@ -1,8 +1,8 @@
 """What a training will do.
 
-One decision: what a step sees is a pure function of the spec and the data (order, batch, learning
-rate), worked out before a forward pass; the engine only computes. So the same spec gives the same
-batches under any number of processes and any micro-batch.
+One decision: what a step sees is a pure function of the spec and the data (order, batch, learning rate), worked out
+before a forward pass; the engine only computes. So the same spec gives the same batches under any number of processes
+and any cut of a batch into passes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,8 @@ from typing import Any
 
 from tasks.records import Example
 from trainers.batches.mixture import shuffled_epochs
-from trainers.batches.packing import rows_of
 from trainers.batches.rows import Encoded, encode
-from trainers.loop.schedule import batches, steps_for
+from trainers.loop.schedule import batches, steps_for, warmup_of
 from trainers.spec import TrainingSpec
 
 
@@ -27,31 +26,37 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A training before it starts: its rows, what it validates on, and how many steps it has at most.
+    """A training before it starts: its examples, what it validates on, and how many steps it has at most.
 
-    A row holds one example, or several where they are packed. `examples` and `too_long` count, by track, what fits and
-    what was left out; `pad` is the token that rows are filled up with.
+    `examples` and `too_long` count, by track, what fits and what was left out; `pad` is the token that rows are filled
+    up with; `warmup` is how many steps the rate rises for.
     """
 
     spec: TrainingSpec
     tracks: tuple[str, ...]
-    rows: tuple[tuple[Encoded, ...], ...]
-    validation: tuple[tuple[Encoded, ...], ...]
+    train: tuple[Encoded, ...]
+    validation: tuple[Encoded, ...]
     pad: int
     total_steps: int
+    warmup: int
     examples: dict[str, int]
     too_long: dict[str, int]
 
     def order(self) -> Iterator[tuple[int, ...]]:
-        """Numbers of the rows that each step sees, step by step without end."""
-        return batches(shuffled_epochs(len(self.rows), seed=self.spec.seed), size=self.spec.settings.batch_size)
+        """Numbers of the examples that each step sees, step by step without end."""
+        return _order(self.train, self.spec)
+
+
+def _order(train: Sequence[Encoded], spec: TrainingSpec) -> Iterator[tuple[int, ...]]:
+    lengths = [len(example.ids) for example in train]
+    return batches(shuffled_epochs(len(train), seed=spec.seed), lengths=lengths, settings=spec.settings)
 
 
 def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
     """Work out a training.
 
     Raises:
-        ValueError: if no example fits `max_length`.
+        ValueError: if no example fits `max_length`, or the rate would rise for longer than the training lasts.
     """
     settings = spec.settings
     encoded = encode(data.train, tokenizer, settings=settings)
@@ -61,16 +66,17 @@ def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
             f"{settings.max_length} tokens of {spec.model.name}; raise it or choose shorter data"
         )
     tracks = tuple(sorted({example.track for example in (*data.train, *data.validation)}))
-    rows = rows_of(encoded.examples, settings=settings)
-    validation = encode(data.validation, tokenizer, settings=settings).examples
+    total_steps = settings.max_steps or steps_for(
+        len(encoded.examples), epochs=settings.epochs or 1.0, batches=_order(encoded.examples, spec)
+    )
     return Plan(
         spec=spec,
         tracks=tracks,
-        rows=rows,
-        validation=tuple((example,) for example in validation),
+        train=encoded.examples,
+        validation=encode(data.validation, tokenizer, settings=settings).examples,
         pad=tokenizer.pad_token_id,
-        total_steps=settings.max_steps
-        or steps_for(len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0),
+        total_steps=total_steps,
+        warmup=warmup_of(settings, total_steps=total_steps),
         examples={track: sum(e.track == track for e in encoded.examples) for track in tracks},
         too_long=encoded.too_long,
     )

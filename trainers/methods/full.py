@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def missing_for_full() -> str | None:
     """Why full fine-tuning cannot run on this machine, with the remedy; None if it can."""
     if shutil.which("g++") is None:
-        return "not run: no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
+        return "no g++, which DeepSpeed compiles with; install one with: apt-get install g++"
     return None
 
 
@@ -28,7 +28,8 @@ def whole(spec: TrainingSpec, *, runtime: Runtime) -> PreTrainedModel:
     """The base model with all its weights in training mode."""
     torch.manual_seed(spec.seed)
     device = device_of(runtime.device)
-    model = load_base(spec.model, precision=traits_of(spec.kind).precision_on(device.type), device=device)
+    precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
+    model = load_base(spec.model, precision=precision, device=device)
     log.info("kernels: %s", apply_kernels(model))
     if runtime.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

@@ -57,7 +57,7 @@ def _evaluate(study: Study, trial: TrialSpec) -> None:
     model, tokenizer = _adapted(trial, ledger), load_tokenizer(trial.model)
     written = generate(model, tokenizer, problems, settings=trial.generation, batch_size=8)
     commit(ledger, trial, "generate", files={"completions.jsonl": lines(written)})
-    verdicts = execute(problems, written, trial=trial)
+    verdicts = execute(problems, written, limits=trial.limits)
     commit(ledger, trial, "execute", files={"verdicts.jsonl": lines(verdicts)}, facts={"isolation": "rlimits"})
     cells = [score_cell(*cell, quality=False).model_dump_json() for cell in cells_of(problems, written)]
     commit(ledger, trial, "score", files={"cells.json": f"[{','.join(cells)}]"})

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
 from orchestrator.ledger.rejudging import JUDGED_AGAIN
+from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan
 from orchestrator.run.budget import Limits, Meter
 from orchestrator.run.pipelines import record_as_they_arrive
@@ -61,19 +62,33 @@ def test_execution_is_due_again_when_its_toolchain_has_come_and_done_after_that(
     inputs = {generated.key: generated.output_digest}
     # Python is always there, so a record that lacked it stands for one whose compiler was installed since.
     commit(ledger, trial, "execute", inputs, absent_toolchains=["python"])
-    (before,) = plan([trial], ledger, resources=Resources())
-    assert {s.stage: s.reason for s in before.stages}["execute"] == "could not judge Python before, and can now"
+    (before,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    assert {s.stage: s.reason for s in before.stages}["execute"] == "lacked Python before, and has it now"
     again = commit(ledger, trial, "execute", inputs | JUDGED_AGAIN)
     assert ledger.records_of(trial)["execute"] == again
-    (after,) = plan([trial], ledger, resources=Resources())
+    (after,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
     assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
+
+
+def test_score_is_due_again_when_its_analyzer_has_come(tmp_path: Path, trial: TrialSpec) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    commit(ledger, trial, "execute", inputs)
+    # lizard is a dependency, so a record that lacked it stands for one whose tool was installed since.
+    commit(ledger, trial, "score", inputs, absent_tools=["lizard"])
+    (before,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    assert {s.stage: s.reason for s in before.stages}["score"] == "lacked lizard before, and has it now"
+    commit(ledger, trial, "score", inputs | JUDGED_AGAIN)
+    (after,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    assert {s.stage: s.action for s in after.stages}["score"] == "skip"
 
 
 def test_toolchain_of_a_language_that_the_trial_does_not_write_is_no_reason(tmp_path: Path, trial: TrialSpec) -> None:
     ledger = Ledger(tmp_path / "runs")
     generated = commit(ledger, trial, "generate", {})
     commit(ledger, trial, "execute", {generated.key: generated.output_digest}, absent_toolchains=["java"])
-    (planned,) = plan([trial], ledger, resources=Resources())
+    (planned,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
     assert {s.stage: s.action for s in planned.stages}["execute"] == "skip"
 
 
@@ -101,7 +116,7 @@ def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that
     third = Ledger(tmp_path / "runs").records_of(trial)["execute"]
     assert (third.inputs, third.facts) == (second.inputs, {})
     assert third.attempt != second.attempt
-    (after,) = plan([trial], ledger, resources=Resources())
+    (after,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
     assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
 
 

@@ -16,7 +16,6 @@ from orchestrator.run.driver import run_study
 from orchestrator.run.planning import plan_study
 from orchestrator.study.cells import expand
 from orchestrator.study.resources import Resources
-from tasks.records import Language
 from trainers.memory import Estimate, Unknown
 
 
@@ -117,7 +116,7 @@ def test_machine_is_what_this_process_may_use_and_unknown_where_a_cluster_is_joi
 ) -> None:
     here = this_machine(Resources())
     assert (here.cores, here.gpus) == (CORES, 0)
-    assert Language.PYTHON in here.toolchains
+    assert "python" in here.tools
     assert isinstance(here.memory, Estimate) and here.memory.value > 2**30
     joined = this_machine(Resources(address="auto", trial_gpus=1))
     assert (joined.cores, joined.gpus) == (None, None)

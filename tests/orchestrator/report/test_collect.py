@@ -176,7 +176,7 @@ def test_failed_stage_stands_with_its_cause_and_log(room: Room) -> None:
 def test_stage_that_cannot_run_here_is_told_apart_from_one_that_failed(room: Room) -> None:
     room.fail("qlora", "train", "not run: no g++; install g++", Cause.MISSING)
     first = room.outcome("qlora").stages[0]
-    assert (first.state, first.cause) == ("not-run", "not run: no g++; install g++")
+    assert (first.state, first.cause) == ("not-run", "no g++; install g++")
 
 
 def test_scores_do_not_wait_for_verdicts(room: Room) -> None:

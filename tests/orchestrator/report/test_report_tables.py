@@ -66,7 +66,7 @@ def test_failed_trial_reads_its_cause(tables: dict[str, Table]) -> None:
 
 
 def test_trial_that_cannot_run_here_does_not_say_so_twice() -> None:
-    stage = StageOutcome(stage="train", state=State.NOT_RUN, cause="not run: no g++; install g++")
+    stage = StageOutcome(stage="train", state=State.NOT_RUN, cause="no g++; install g++")
     stuck = replace(make_trial("full", kind="full", tracks=TRACKS[:1]), stages=(stage,))
     found = find(StudyResults(study="s", question="q", trials=(stuck,), rows=(), cells=()))
     main = next(table for table in build_tables(found) if table.name == "main")

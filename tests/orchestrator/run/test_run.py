@@ -173,10 +173,10 @@ def test_full_fine_tuning_without_a_compiler_is_not_run_and_says_why(
     monkeypatch.setenv("PATH", str(tmp_path))
     failed = train_trial(TrainingOrder(trial=trial, resources=Resources()), Place(storage=study.storage, root="."))
     assert failed is not None and failed.kind == "missing"
-    assert "not run: no g++" in failed.cause
+    assert failed.cause.startswith("no g++")
     assert "apt-get install g++" in failed.cause
     train = collect(study, (trial,), ledger_of(study)).trials[0].stages[0]
-    assert (train.state, train.cause[:16]) == ("not-run", "not run: no g++,")
+    assert (train.state, train.cause[:7]) == ("not-run", "no g++,")
 
 
 def test_a_model_by_a_relative_path_is_trained_and_no_key_is_in_ray_s_files(tmp_path: Path, tiny_base: Path) -> None:

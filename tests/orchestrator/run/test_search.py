@@ -271,7 +271,7 @@ def test_the_winner_alone_is_tested_and_every_decision_is_kept(
     assert trial.training.learning_rate == best["values"]["training.learning_rate"]
     assert (trial.lora.rank, trial.seed) == (best["values"]["lora.rank"], 5)
     # Whoever reads the study by its name finds the winner too, though no value of it is written there.
-    named = resolved(expand(load_named("small", storage=tmp_path / "runs")), ledger)
+    named = resolved(expand(load_named(f"{tmp_path}/runs/small")), ledger)
     assert named.trials == (trial,)
     # The candidates wrote nothing and saw no problem.
     generated = [p for p in (tmp_path / "runs" / "stages").glob("*/record-*.json") if '"generate"' in p.read_text()]

@@ -227,7 +227,7 @@ def test_later_change_wins(path: Path) -> None:
     [
         ("training.max_steps", "a change reads KEY=VALUE"),
         ("=5", "a change reads KEY=VALUE"),
-        ("seeds=[1", "the value is no YAML"),
+        ("seeds=[1", "the value cannot be read: no YAML"),
         ("study.name=x", "study holds no settings to change"),
         ("models.0.name=x", "models holds no settings to change"),
         ("data.rot=x", "did you mean root?"),
@@ -250,11 +250,12 @@ def stored(path: Path, tmp_path: Path) -> Study:
 
 
 def test_study_that_was_run_is_found_by_its_name(stored: Study, tmp_path: Path) -> None:
-    assert load_named("small", storage=tmp_path / "runs") == stored
+    storage = f"{tmp_path}/runs"
+    assert load_named(f"{storage}/small") == stored.model_copy(update={"storage": storage})
 
 
 def test_study_found_by_name_takes_changes(stored: Study, tmp_path: Path) -> None:
-    found = load_named("small", changes=["seeds=[7]", "methods.qlora.training.max_steps=2"], storage=tmp_path / "runs")
+    found = load_named(f"{tmp_path}/runs/small", changes=["seeds=[7]", "methods.qlora.training.max_steps=2"])
     training = found.methods["qlora"].training
     assert found.seeds == (7,) and training and training.max_steps == 2
 
@@ -262,14 +263,14 @@ def test_study_found_by_name_takes_changes(stored: Study, tmp_path: Path) -> Non
 @pytest.mark.parametrize("change", ["training.max_steps=2", "lora.rank=3", "data.test_limit=1"])
 def test_change_that_a_resolved_study_would_ignore_is_refused(stored: Study, tmp_path: Path, change: str) -> None:
     with pytest.raises(StudyError, match="give the study file"):
-        load_named("small", changes=[change], storage=tmp_path / "runs")
+        load_named(f"{tmp_path}/runs/small", changes=[change])
 
 
 def test_unknown_name_is_told_with_the_nearest(stored: Study, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"no study of that name was run here; did you mean small\?"):
-        load_named("smal", storage=tmp_path / "runs")
+        load_named(f"{tmp_path}/runs/smal")
 
 
 def test_unknown_name_where_nothing_was_run_asks_for_a_file(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="give the path of a study file"):
-        load_named("small", storage=tmp_path)
+        load_named(f"{tmp_path}/small")

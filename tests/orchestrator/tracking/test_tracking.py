@@ -391,3 +391,21 @@ def test_environment_names_another_mlflow(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
     assert tracking_uri(tmp_path) == "http://tracking.example:5000"
+
+
+def test_files_of_a_storage_that_was_moved_are_found_and_written_where_it_is_now(tmp_path: Path) -> None:
+    before, now = tmp_path / "before", tmp_path / "now"
+    room = make_room(before, f"sqlite:///{before}/mlflow.db", name="moved")
+    before.mkdir()
+    finish(room, room.trial("lora"))
+    room.project()
+    kept, again = room.run("micro/lora/seed0").info.run_id, room.run("moved").info.run_id
+    before.rename(now)
+    room = make_room(now, f"sqlite:///{now}/mlflow.db", name="moved")
+    room.client.delete_run(again)
+    finish(room, room.trial("frozen"))
+    room.project()
+    assert not before.exists(), "nothing is written where the storage lay"
+    for run in room.runs():
+        assert run.info.artifact_uri.startswith(now.as_uri())
+    assert [file.path for file in room.client.list_artifacts(kept, "adapter")]

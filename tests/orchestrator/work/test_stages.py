@@ -34,7 +34,7 @@ started = []
 sys.addaudithook(
     lambda event, _: started.append(event) if event in ("subprocess.Popen", "os.fork", "os.posix_spawn") else None
 )
-(verdict,) = execute(*arguments, trial=TrialSpec.model_validate_json(trial))
+(verdict,) = execute(*arguments, limits=TrialSpec.model_validate_json(trial).limits)
 print(verdict.verdict, verdict.detail, started)
 """
 
@@ -144,7 +144,7 @@ def test_samples_of_a_problem_share_a_cell_each_with_its_problem() -> None:
 
 def test_only_problems_with_tests_are_executed(trial: TrialSpec) -> None:
     asked = (problem(1), prose_problem(1))
-    verdicts = execute(asked, [complete(p, p.reference) for p in asked], trial=trial)
+    verdicts = execute(asked, [complete(p, p.reference) for p in asked], limits=trial.limits)
     assert [(v.task_id, v.verdict) for v in verdicts] == [("small/1", "passed")]
 
 
@@ -153,8 +153,10 @@ def test_verdicts_do_not_depend_on_how_completions_are_chunked(trial: TrialSpec,
     asked = [problem(number) for number in (1, 2, 3)]
     texts = [reference(1), "", reference(2), "def f(:", reference(3)]
     written = [complete(p, text, sample=i) for i, text in enumerate(texts) for p in asked]
-    whole = execute(asked, written, trial=trial)
-    parts = [v for i in range(0, len(written), size) for v in execute(asked, written[i : i + size], trial=trial)]
+    whole = execute(asked, written, limits=trial.limits)
+    parts = [
+        v for i in range(0, len(written), size) for v in execute(asked, written[i : i + size], limits=trial.limits)
+    ]
     used = {"cpu_s": 0.0, "wall_s": 0.0}
     assert [v.model_copy(update=used) for v in parts] == [v.model_copy(update=used) for v in whole]
     assert {v.verdict for v in whole} == {"passed", "wrong_answer", "compile_error"}
@@ -169,7 +171,7 @@ def test_verdicts_follow_the_completions(trial: TrialSpec) -> None:
         complete(asked[1], reference(1), sample=1),
         complete(asked[0], reference(1), sample=1),
     ]
-    found = [(v.task_id, v.sample, v.verdict) for v in execute(asked, written, trial=trial)]
+    found = [(v.task_id, v.sample, v.verdict) for v in execute(asked, written, limits=trial.limits)]
     assert found == [
         ("small/1", 0, "compile_error"),
         ("small/2", 0, "passed"),
@@ -187,7 +189,7 @@ def test_empty_completion_is_a_compile_error_without_a_process(trial: TrialSpec)
 
 def test_nothing_to_run_gives_no_verdicts(trial: TrialSpec) -> None:
     asked = prose_problem(1)
-    assert execute([asked], [complete(asked, "Adds.")], trial=trial) == ()
+    assert execute([asked], [complete(asked, "Adds.")], limits=trial.limits) == ()
 
 
 def test_sources_are_read_in_their_order(tmp_path: Path) -> None:

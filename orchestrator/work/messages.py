@@ -1,0 +1,111 @@
+"""What crosses between the driver and the processes that generate, execute and score.
+
+One decision: a message is a record that is written as JSON once and read once, so nothing of the driver travels along.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from evaluators.contamination import Contamination
+from evaluators.generation.settings import GenerationSettings
+from evaluators.sandbox.records import Limits
+from models.spec import ModelSpec
+from orchestrator.errors import Cause, StageFailed
+from orchestrator.ledger.ledger import Ledger, StageRecord
+from tasks.records import Completion, Problem, Record
+from trainers.methods.table import MethodKind
+
+
+class Weights(Record):
+    """What to load for generation: the base, and unless it is frozen the training's record in a ledger."""
+
+    model: ModelSpec
+    kind: MethodKind
+    storage: str
+    record: StageRecord | None
+
+    def folder(self) -> Path | None:
+        """The trained weights on this machine, verified; None for the base alone.
+
+        Raises:
+            ArtifactDamaged: if they are not what the training wrote.
+        """
+        if self.record is None:
+            return None
+        name = str(self.record.facts["weights"])
+        return Ledger(self.storage).folder(self.record, under=f"{name}/") / name
+
+
+class Piece(Record):
+    """A part of one job's work, as it crosses between processes; `key` is the job's."""
+
+    key: str
+
+
+class GenerationPiece(Piece):
+    """Some of a trial's problems, and how to generate for them."""
+
+    weights: Weights
+    settings: GenerationSettings
+    threads: int
+    batch_size: int
+    problems: tuple[Problem, ...]
+
+
+class ExecutionPiece(Piece):
+    """Some of a trial's completions to execute, in one language, with their problems."""
+
+    limits: Limits
+    problems: tuple[Problem, ...]
+    completions: tuple[Completion, ...]
+
+
+class ScoringPiece(Piece):
+    """One (track, data set) of a trial to score."""
+
+    quality: bool
+    metrics: tuple[str, ...] | None
+    problems: tuple[Problem, ...]
+    completions: tuple[Completion, ...]
+    contamination: dict[str, Contamination]
+
+
+class PieceFailure(Record):
+    """What a piece raised."""
+
+    cause: str
+    kind: Cause
+    traceback: str
+
+
+class Answer(Record):
+    """What became of a piece: its records as plain data, or how it failed."""
+
+    key: str
+    rows: tuple[JsonValue, ...] = ()
+    failure: PieceFailure | None = None
+
+
+class PieceFailed(StageFailed):
+    """A piece of a job raised; holds the traceback of the process that it ran in."""
+
+    def __init__(self, cause: str, kind: Cause, trace: str) -> None:
+        super().__init__(cause, kind=kind)
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PieceFailed, (self.cause, self.kind, self.trace)
+
+
+__all__ = [
+    "Answer",
+    "ExecutionPiece",
+    "GenerationPiece",
+    "Piece",
+    "PieceFailed",
+    "PieceFailure",
+    "ScoringPiece",
+    "Weights",
+]
