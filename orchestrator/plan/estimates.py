@@ -13,18 +13,19 @@ from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec, processes_of
+from orchestrator.work.training import largest_micro_tokens
 from trainers.memory import Load, training_memory, weights_size
 from trainers.methods.table import MethodKind
 
 GIB = 2**30
 
 
-def load_of(trial: TrialSpec, resources: Resources, *, micro_batch: int) -> Load:
+def load_of(trial: TrialSpec, resources: Resources, *, micro_tokens: int) -> Load:
     """How a trial's training would use each of its devices."""
     assert trial.training is not None
     return Load(
         kind=trial.kind,
-        tokens=micro_batch * trial.training.max_length,
+        tokens=micro_tokens,
         rank=trial.lora.rank if trial.lora else 0,
         optimizer_8bit=trial.training.optimizer == "adamw_8bit",
         gradient_checkpointing=resources.gradient_checkpointing,
@@ -38,7 +39,7 @@ def memory_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
     """Bytes that a trial's training takes on each device."""
     if trial.training is None:
         return Unknown(reason="nothing is trained")
-    return training_memory(trial.model, load_of(trial, resources, micro_batch=resources.micro_batch))
+    return training_memory(trial.model, load_of(trial, resources, micro_tokens=largest_micro_tokens(trial, resources)))
 
 
 def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resources: Resources) -> Estimate | Unknown:
@@ -90,12 +91,12 @@ def device_memory(resources: Resources, machine: Machine) -> Estimate | Unknown:
 def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown) -> str:
     """Why a training can run on no device, with the numbers and what would fit; nothing if it can, or none knows.
 
-    A training that runs out of memory is tried again with half the micro-batch, so what counts is what it takes
-    with a micro-batch of one row.
+    A training that runs out of memory is tried again with half as many tokens a pass, so what counts is what it
+    takes with one example a pass.
     """
     if trial.training is None or isinstance(capacity, Unknown):
         return ""
-    least = load_of(trial, resources, micro_batch=1)
+    least = load_of(trial, resources, micro_tokens=trial.training.max_length)
     need = training_memory(trial.model, least)
     if isinstance(need, Unknown) or need.value <= capacity.value:
         return ""

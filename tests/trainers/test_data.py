@@ -123,8 +123,6 @@ def test_batch_is_said_once_and_is_16_examples_unless_it_is() -> None:
     assert (settings_of(batch_tokens=99).batch_size, settings_of(batch_tokens=99).batch_tokens) == (None, 99)
     with pytest.raises(ValueError, match="batch_size 4 and batch_tokens 99 both say how large a batch is"):
         settings_of(batch_size=4, batch_tokens=99)
-    with pytest.raises(ValueError, match=r"packing is no setting any more: rows hold as many whole examples"):
-        settings_of(packing=True)
 
 
 def test_warm_up_beyond_the_training_is_refused_with_the_remedy() -> None:
