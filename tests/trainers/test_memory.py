@@ -15,9 +15,10 @@ KINDS = (MethodKind.QLORA, MethodKind.LORA, MethodKind.FULL)
 
 
 def test_lora_parameters_are_those_that_peft_makes(model_spec: ModelSpec, spec_of: Any, runtime: Runtime) -> None:
+    from trainers.methods.dropout import DropoutKey
     from trainers.methods.lora import adapted
 
-    model = adapted(spec_of(), runtime=runtime)
+    model = adapted(spec_of(), runtime=runtime, key=DropoutKey(seed=0))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     shape = shape_of(model_spec)
     assert isinstance(shape, Shape)
@@ -70,9 +71,10 @@ def test_zero_shares_states_between_processes_and_checkpointing_spares_activatio
 def test_adapter_on_disk_is_as_large_as_peft_writes_it(
     model_spec: ModelSpec, spec_of: Any, runtime: Runtime, tmp_path: Path
 ) -> None:
+    from trainers.methods.dropout import DropoutKey
     from trainers.methods.lora import adapted
 
-    adapted(spec_of(), runtime=runtime).save_pretrained(str(tmp_path))
+    adapted(spec_of(), runtime=runtime, key=DropoutKey(seed=0)).save_pretrained(str(tmp_path))
     size = value(weights_size(model_spec, kind=MethodKind.LORA, rank=4, on_cpu=True))
     # The file has names and shapes besides.
     assert size == pytest.approx((tmp_path / "adapter_model.safetensors").stat().st_size, rel=0.2)
