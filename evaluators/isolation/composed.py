@@ -90,8 +90,9 @@ def _fields(kind: type) -> tuple[str, ...] | None:
     if issubclass(kind, tuple):
         names = getattr(kind, "_fields", None)
         return names if type(names) is tuple and all(type(name) is str for name in names) else None
-    known = kind.__dict__.get("__dataclass_fields__")
-    return tuple(field.name for field in dataclasses.fields(kind)) if type(known) is dict else None
+    if type(kind.__dict__.get("__dataclass_fields__")) is not dict or not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _is_plain(name: Any) -> bool:
@@ -172,19 +173,19 @@ def read_named_tuple(content: Any, decode: Callable[[Any], Any]) -> Any:
     """A named tuple of the program's own class where it has one of that name, else of a class made for it."""
     name, fields, values = content
     _checked(name, *fields)
-    kind = own_classes.get(name)
+    kind: Any = own_classes.get(name)
     if not (isinstance(kind, type) and issubclass(kind, tuple) and _fields(kind) == tuple(fields)):
-        kind = _kept("N", content[:2], lambda: namedtuple(name, fields))  # noqa: PYI024
-    return kind._make([decode(value) for value in values])  # type: ignore[attr-defined]
+        kind = _kept("N", content[:2], lambda: namedtuple(name, fields))
+    return kind._make([decode(value) for value in values])
 
 
 def read_dataclass(content: Any, decode: Callable[[Any], Any]) -> Any:
     """An instance of a dataclass; its fields are set as they are, without the class's own `__init__`."""
     name, fields, values, flags = content
     _checked(name, *fields)
-    kind = own_classes.get(name)
+    kind: Any = own_classes.get(name)
     if not (isinstance(kind, type) and not issubclass(kind, tuple) and _fields(kind) == tuple(fields)):
-        chosen = dict(zip(_FLAGS, map(bool, flags), strict=True))
+        chosen: dict[str, Any] = dict(zip(_FLAGS, map(bool, flags), strict=True))
         kind = _kept("D", [name, fields, flags], lambda: dataclasses.make_dataclass(name, fields, **chosen))
     made = object.__new__(kind)
     for field, value in zip(fields, values, strict=True):
@@ -192,18 +193,23 @@ def read_dataclass(content: Any, decode: Callable[[Any], Any]) -> Any:
     return made
 
 
+def _functional(kind: type[enum.Enum]) -> Callable[[str, Any], Any]:
+    """An enumeration's class as what makes others, which its type does not say."""
+    return kind  # type: ignore[return-value]
+
+
 def read_member(content: Any, decode: Callable[[Any], Any]) -> Any:
     """A member of an enumeration."""
     name, base, members, member = content
     _checked(name, member, *[listed for listed, _ in members])
-    kind = own_classes.get(name)
+    kind: Any = own_classes.get(name)
     if not (isinstance(kind, type) and issubclass(kind, enum.Enum) and member in kind.__members__):
         pairs = [(listed, decode(value)) for listed, value in members]
         if base in _ENUMS:
-            kind = _kept("E", content[:3], lambda: _ENUMS[base](name, pairs))
+            kind = _kept("E", content[:3], lambda: _functional(_ENUMS[base])(name, pairs))
         else:
             kind = _kept("E", content[:3], lambda: enum.Enum(name, pairs, type=_MIXED[base]))
-    return kind[member]  # type: ignore[index]
+    return kind[member]
 
 
 __all__ = [

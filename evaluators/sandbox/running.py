@@ -121,7 +121,8 @@ def _run_executed(bench: Bench, problem: Problem, source: str, limits: Limits, i
     level: Strength = "in-process" if isinstance(judge, Rejected) else "apart"
     command = runtime.prepare(source, tests=tests, apart=level == "apart", memory_mb=limits.memory_mb)
     if isinstance(command, Rejected):
-        return Ran(ending=Ending(kind="compile", text=command.message), strength=level)
+        kind = "too_old" if command.too_old else "compile"
+        return Ran(ending=Ending(kind=kind, text=command.message), strength=level)
     opened = bench.open(command, language=language, limits=limits)
 
     def run_tests(session: Session) -> Ending:
@@ -196,6 +197,8 @@ def run_cases(session: Session, tests: CallTests, language: Language) -> Ending:
             answer = _read(session.ask(json.dumps(["call", None, tests.entry_point, arguments, types])))
         except StoppedError as stopped:
             return Ending(kind="stopped", text=str(stopped), where=where)
+        if answer[0] == "missing":
+            return Ending(kind="unmatched", text=": ".join(map(str, answer[1:])))
         if answer[0] != "ok":
             return _failure(answer, where=where)
         try:

@@ -7,20 +7,25 @@ CPU a program against 164 ms for one `mcs` process each.
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from evaluators.languages.braced.compilers import COMPILE_TIMEOUT_S, CompileServer
 from evaluators.languages.braced.remote import RemoteJudge
+from evaluators.languages.csharp.newer import GRAMMAR, is_newer
 from evaluators.languages.csharp.stubs import STUBS
-from evaluators.languages.csharp.toolchain import mono_tools
+from evaluators.languages.csharp.toolchain import NEWER, mono_tools
 from evaluators.languages.runtimes import Command, Rejected, RuntimeSupport, shared_libraries
 from evaluators.languages.warm import InfrastructureFault, WarmProcess
 from tasks.records import CallTests, CodeTests
 
 _HERE = Path(__file__).parent
-_LIBRARY, _CODEC, _DRIVER, _BRIDGE, _SERVER = (
-    _HERE / name
-    for name in ("CompareLogic.cs", "PolytuneCodec.cs", "PolytuneDriver.cs", "PolytuneBridge.cs", "CompileServer.cs")
+_LIBRARY, _CODEC, _SIGNATURES, _DRIVER, _BRIDGE, _SERVER = (
+    _HERE / f"{name}.cs"
+    for name in (
+        *("CompareLogic", "PolytuneCodec", "PolytuneSignatures", "PolytuneDriver", "PolytuneBridge"),
+        "CompileServer",
+    )
 )
 _REFERENCES = ("-r:System.dll", "-r:System.Core.dll", "-r:System.Numerics.dll")
 _OUTSIDE_HEAP_BYTES = 512 * 2**20
@@ -47,12 +52,15 @@ class CSharpRuntime:
         self._mono, self._mcs = found
         self._env = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(tools), "MONO_DISABLE_SHARED_AREA": "1"}
         library = self._build(tools / "CompareNETObjects.dll", _LIBRARY)
-        self._driver = self._build(tools / "PolytuneDriver.exe", _CODEC, _DRIVER)
+        self._driver = self._build(tools / "PolytuneDriver.exe", _CODEC, _SIGNATURES, _DRIVER)
         server = self._build(tools / "CompileServer.exe", _CODEC, _BRIDGE, _SERVER)
         subprocess.run(["chmod", "-R", "a+rX", "--", str(tools)], check=True)
         argv = (self._mono, str(server), self._mcs, str(library), str(tools))
         log = tools / "csharp.log"
-        self._server = CompileServer(WarmProcess(argv, env=self._env, log=log), rules=STUBS)
+        newer = partial(is_newer, grammar=GRAMMAR)
+        self._server = CompileServer(
+            WarmProcess(argv, env=self._env, log=log), rules=STUBS, remedy=NEWER, is_newer=newer
+        )
 
     def _build(self, target: Path, *sources: Path) -> Path:
         kind = "library" if target.suffix == ".dll" else "exe"

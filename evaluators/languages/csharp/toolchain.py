@@ -25,6 +25,9 @@ def mono_tools() -> tuple[str, str] | None:
     return None
 
 
+NEWER = "a current C# compiler takes it, mono's does not"
+"""What to say of a program that mono's compiler is too old for."""
+
 TOOLCHAIN = Toolchain(
     title="mono",
     absent="no mono with its C# compiler",
@@ -34,4 +37,4 @@ TOOLCHAIN = Toolchain(
     version=lambda: asked_version((mono_tools() or (None,))[0]),
 )
 
-__all__ = ["TOOLCHAIN", "mono_tools"]
+__all__ = ["NEWER", "TOOLCHAIN", "mono_tools"]
