@@ -29,13 +29,13 @@ _REFERENCES = frozenset({"string", "object", "dynamic"})
 _TYPES = (
     "nint nuint unmanaged notnull Span ReadOnlySpan Memory ReadOnlyMemory Index Range IAsyncEnumerable PriorityQueue "
     "HashCode DateOnly TimeOnly Half Int128 UInt128 FrozenSet FrozenDictionary ImmutableArray ImmutableList "
-    "ImmutableDictionary ImmutableHashSet BitOperations ArgumentNullException.ThrowIfNull INumber Lock"
+    "ImmutableDictionary ImmutableHashSet BitOperations"
 )
 _MEMBERS = (
     "Clamp TakeLast SkipLast Chunk MaxBy MinBy DistinctBy UnionBy ExceptBy IntersectBy ToHashSet TryAdd Order "
-    "GetValueOrDefault OrderDescending CountBy AggregateBy Index TryGetNonEnumeratedCount EnsureCapacity TryPop TryPeek "
-    "TryDequeue AsSpan Fill Cbrt Log2 PopCount IsAscii IsAsciiDigit IsAsciiLetter Shared Combine ThrowIfNull ThrowIfNegative "
-    "Deconstruct ReplaceLineEndings Shuffle GetItems CopySign IsPow2 Sinh SumBy Zip"
+    "GetValueOrDefault OrderDescending CountBy AggregateBy Index TryGetNonEnumeratedCount EnsureCapacity "
+    "TryPop TryPeek TryDequeue AsSpan Cbrt Log2 PopCount IsAsciiDigit IsAsciiLetter Shared Combine ThrowIfNull "
+    "ReplaceLineEndings Shuffle CopySign IsPow2"
 )
 _MESSAGES = tuple(
     re.compile(pattern)

@@ -19,7 +19,7 @@ CLASS = f"public class Solution\n{{\n{METHOD}}}\n"
 DIRECTED = {
     "a region": f"#region A\n{CLASS}#endregion\n",
     "a warning": f"#pragma warning disable CS0168\n{CLASS}",
-    "a definition": f"#define FAST\n{CLASS.replace('return x + 1;', '''\n#if FAST\nreturn x + 1;\n#endif\n''')}",
+    "a definition": "#define FAST\n" + CLASS.replace("return x + 1;", "\n#if FAST\nreturn x + 1;\n#endif\n"),
     "a nullable context": f"#nullable enable\n{CLASS}",
     "a region around bare methods": f"#region A {{\n{METHOD}#endregion\n",
     "a byte order mark": f"\ufeff{CLASS}",
