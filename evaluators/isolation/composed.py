@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}", re.ASCII)
@@ -68,21 +68,31 @@ _PARTS: dict[type, Callable[[Any], list[Any] | None]] = {
 }
 
 
-def write(kind: type, value: Any, encode: Callable[[Any], Any]) -> dict[str, Any] | None:
-    """The encoding of a value of this module's kinds; None if it is of another."""
+class Description(NamedTuple):
+    """A value taken apart: its tag, and a content in which `held` are values that are still to be encoded."""
+
+    tag: str
+    before: list[Any]
+    held: list[Any]
+    after: list[Any]
+
+
+def describe(kind: type, value: Any) -> Description | None:
+    """Take a value of this module's kinds apart; None if it is of another. May raise what a class of its own raises."""
     if kind in _PARTS:
         parts = _PARTS[kind](value)
-        return None if parts is None else {"x": [kind.__name__, [encode(part) for part in parts]]}
+        return None if parts is None else Description("x", [kind.__name__], parts, [])
     if issubclass(kind, enum.Enum):
-        return _write_member(kind, value, encode)
+        return _describe_member(kind, value)
     names = _fields(kind)
     if names is None or len(names) > _MOST_NAMES or not all(map(_is_plain, (kind.__name__, *names))):
         return None
     if issubclass(kind, tuple):
-        return {"N": [kind.__name__, list(names), [encode(item) for item in tuple.__iter__(value)]]}
+        return Description("N", [kind.__name__, list(names)], list(tuple.__iter__(value)), [])
     parameters = kind.__dataclass_params__  # type: ignore[attr-defined]
     flags = [bool(getattr(parameters, flag)) for flag in _FLAGS]
-    return {"D": [kind.__name__, list(names), [encode(object.__getattribute__(value, n)) for n in names], flags]}
+    held = [object.__getattribute__(value, name) for name in names]
+    return Description("D", [kind.__name__, list(names)], held, [flags])
 
 
 def _fields(kind: type) -> tuple[str, ...] | None:
@@ -99,14 +109,14 @@ def _is_plain(name: Any) -> bool:
     return type(name) is str and _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
 
 
-def _write_member(kind: type[enum.Enum], value: enum.Enum, encode: Callable[[Any], Any]) -> dict[str, Any] | None:
+def _describe_member(kind: type[enum.Enum], value: enum.Enum) -> Description | None:
     """A member with all members of its class, so that two of one class have one class again."""
     members = {name: member.value for name, member in kind.__members__.items()}
     base = _base_of(kind)
     known = 0 < len(members) <= _MOST_NAMES and all(map(_is_plain, (kind.__name__, *members)))
     if base is None or not known or value.name not in members:
         return None
-    return {"E": [kind.__name__, base, [[name, encode(held)] for name, held in members.items()], value.name]}
+    return Description("E", [kind.__name__, base], [[name, held] for name, held in members.items()], [value.name])
 
 
 def _base_of(kind: type[enum.Enum]) -> str | None:
@@ -213,11 +223,12 @@ def read_member(content: Any, decode: Callable[[Any], Any]) -> Any:
 
 
 __all__ = [
+    "Description",
+    "describe",
     "forget_classes",
     "own_classes",
     "read_dataclass",
     "read_library",
     "read_member",
     "read_named_tuple",
-    "write",
 ]

@@ -141,16 +141,19 @@ def encode(value: object, *, depth: int = 0) -> Encoded:
 def _composed(kind: type, value: object, depth: int) -> Encoded:
     """The encoding of what is more than a built-in value and yet plain data; None if it is not."""
     try:
-        return composed.write(kind, value, lambda part: encode(part, depth=depth + 1))
-    except (AttributeError, TypeError, ValueError):  # a class that only looks like one of these
+        found = composed.describe(kind, value)
+    except Exception:  # a class that only looks like one of these
         return None
+    if found is None:
+        return None
+    return {found.tag: [*found.before, [encode(part, depth=depth + 1) for part in found.held], *found.after]}
 
 
 def _writer_of_base(kind: type) -> Callable[[Any, int], Encoded] | None:
     for base in type.__dict__["__mro__"].__get__(kind):  # what a metaclass says of itself does not count
         if base in _BY_TYPE:
             return _BY_TYPE[base]
-        if getattr(base, "__module__", "") == "itertools":
+        if type.__dict__["__module__"].__get__(base) == "itertools":
             return _drained
     return None
 

@@ -43,8 +43,8 @@ NEWER = {
     "null-forgiving": '{ string s = "a"; return x + s!.Length; }',
     "using declaration": "{ using var s = new System.IO.MemoryStream(); return x + 1; }",
     "raw string": '{ var s = """a"""; return x + s.Length; }',
-    "library since": "{ return Math.Clamp(x, 1, 1) + 1; }",
-    "span": "{ ReadOnlySpan<int> s = new int[] { x }; return s[0] + 1; }",
+    "a method since": "new[] { x }.Chunk(1).First()[0] + 1",
+    "a type since": "{ PriorityQueue<int, int> q = null; return q == null ? x + 1 : 0; }",
 }
 WRONG = {
     "an unknown name": CLASS.replace("x + 1", "y + 1"),
