@@ -205,7 +205,7 @@ def read_dataclass(content: Any, decode: Callable[[Any], Any]) -> Any:
 
 def _functional(kind: type[enum.Enum]) -> Callable[[str, Any], Any]:
     """An enumeration's class as what makes others, which its type does not say."""
-    return kind  # type: ignore[return-value]
+    return kind
 
 
 def read_member(content: Any, decode: Callable[[Any], Any]) -> Any:

@@ -56,13 +56,24 @@ class CompileServer:
 
     def compile(self, source: str, *, tests: CallTests | CodeTests) -> Encoded | Rejected:
         """Compile a program alone; what tests in its class would close is closed."""
-        if isinstance(tests, CodeTests):
-            source = f"{source}\n{'}' * closing_braces(tests.code, rules=self._rules.wrapping)}"
-        return self._compiled(source)
+        return self._compiled(self._closed(source, tests))
 
     def compile_with(self, source: str, tests: CodeTests) -> Encoded | Rejected:
         """Compile a program together with the tests that follow it."""
         return self._compiled(f"{source}\n{tests.code}")
+
+    def _closed(self, source: str, tests: CallTests | CodeTests) -> str:
+        if isinstance(tests, CodeTests):
+            return f"{source}\n{'}' * closing_braces(tests.code, rules=self._rules.wrapping)}"
+        return source
+
+    def whole(self, source: str, *, tests: CallTests | CodeTests) -> str:
+        """The file that `compile` compiles."""
+        return wrap(self._closed(source, tests), rules=self._rules.wrapping)
+
+    def whole_with(self, source: str, tests: CodeTests) -> str:
+        """The file that `compile_with` compiles."""
+        return wrap(f"{source}\n{tests.code}", rules=self._rules.wrapping)
 
     def _compiled(self, source: str) -> Encoded | Rejected:
         said = self._ask("compile", wrap(source, rules=self._rules.wrapping))

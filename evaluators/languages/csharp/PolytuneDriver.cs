@@ -323,8 +323,8 @@ public sealed class PolytuneDriver
     {
         var connection = dup(0);
         dup2(open("/dev/null", 0), 0);
-        Debug.Listeners.Clear();
-        Debug.Listeners.Add(new Failing());
+        Trace.Listeners.Clear();
+        Trace.Listeners.Add(new Failing());
         var driver = new PolytuneDriver(connection);
         var requests = new BlockingCollection<object>();
         var ends = new BlockingCollection<bool>();

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evaluators.languages.braced.compilers import COMPILE_TIMEOUT_S, CompileServer
 from evaluators.languages.braced.remote import RemoteJudge
+from evaluators.languages.csharp.dotnet import SdkCompiler, find_sdk
 from evaluators.languages.csharp.newer import GRAMMAR, is_newer
 from evaluators.languages.csharp.stubs import STUBS
 from evaluators.languages.csharp.toolchain import NEWER, mono_tools
@@ -38,7 +39,9 @@ def readable_paths() -> tuple[str, ...]:
         return ()
     mono, library = found[0], Path(found[1]).parent.parent.parent  # mcs.exe lies in lib/mono/4.5
     native = sorted(str(path) for path in library.glob("lib[mM]ono*"))
-    return (str(library / "mono"), mono, *native, "/etc/mono", *shared_libraries(), "/usr/share/zoneinfo")
+    sdk = find_sdk()
+    more = () if sdk is None else (str(sdk.root),)
+    return (str(library / "mono"), mono, *native, "/etc/mono", *shared_libraries(), "/usr/share/zoneinfo", *more)
 
 
 class CSharpRuntime:
@@ -58,6 +61,11 @@ class CSharpRuntime:
         argv = (self._mono, str(server), self._mcs, str(library), str(tools))
         log = tools / "csharp.log"
         newer = partial(is_newer, grammar=GRAMMAR)
+        sdk = find_sdk()
+        self._sdk: SdkCompiler | None = None
+        if sdk is not None:
+            driver = (_CODEC, _SIGNATURES, _DRIVER)
+            self._sdk = SdkCompiler(sdk, tools=tools, driver=driver, library=_LIBRARY)
         self._server = CompileServer(
             WarmProcess(argv, env=self._env, log=log), rules=STUBS, remedy=NEWER, is_newer=newer
         )
@@ -80,7 +88,9 @@ class CSharpRuntime:
         """Compile the program, with its tests unless they run apart."""
         program = self._server.compile(source, tests=tests)
         if isinstance(program, Rejected):
-            return program
+            if not program.too_old:
+                return program
+            return self._by_sdk(source, tests=tests, apart=apart, memory_mb=memory_mb, refused=program)
         together = self._server.compile_with(source, tests) if isinstance(tests, CodeTests) and not apart else None
         if isinstance(together, Rejected):
             return together
@@ -91,6 +101,22 @@ class CSharpRuntime:
             program=program,
             tests=together,
         )
+
+    def _by_sdk(
+        self, source: str, *, tests: CallTests | CodeTests, apart: bool, memory_mb: int, refused: Rejected
+    ) -> Command | Rejected:
+        """Compile what mono is too old for with a .NET SDK, where there is one."""
+        if self._sdk is None:
+            return refused
+        program = self._sdk.compile(self._server.whole(source, tests=tests))
+        if isinstance(program, Rejected):
+            return program
+        together = None
+        if isinstance(tests, CodeTests) and not apart:
+            together = self._sdk.compile(self._server.whole_with(source, tests))
+        if isinstance(together, Rejected):
+            return together
+        return self._sdk.command(program, together, memory_mb=memory_mb)
 
     def open_judge(self, tests: CodeTests, *, preamble: str) -> RemoteJudge | Rejected:
         """Compile tests against stubs, to be run in the warm process."""

@@ -120,3 +120,34 @@ def test_an_endless_program_costs_its_limit(tmp_path: Path) -> None:
     problem = mbpp(tmp_path, "total", SUM.format(name="total"), [[3], [4]])
     found = judge(problem, "def total(n):\n    while True: pass\n")[1]
     assert (found.verdict, found.cpu_s < 1, found.wall_s < 3) == ("timeout", True, True)
+
+
+def test_check_code_of_the_hub_may_test_a_function_called_check(tmp_path: Path) -> None:
+    row = {
+        "task_id": "HumanEval/900",
+        "prompt": "def check(n):\n",
+        "canonical_solution": "    return n + check(n - 1) if n else 0\n",
+        "entry_point": "check",
+        "test": "import copy\ndef check(candidate):\n    for i, e in [(3, 6), (4, 10)]:\n"
+        "        assert candidate(i) == e\n",
+    }
+    found = judge(read(tmp_path, "humaneval-plus", row), "def check(n):\n    return n\n")
+    assert [(v.verdict, v.strength) for v in found] == [("passed", "apart"), ("wrong_answer", "apart")]
+
+
+def test_a_program_keeps_a_check_of_its_own_where_tests_run_beside_it(tmp_path: Path) -> None:
+    row = {
+        "task_id": "HumanEval/900",
+        "prompt": "def solve(f):\n",
+        "canonical_solution": "    return check(f)\ndef check(f):\n    return f(2)\n",
+        "entry_point": "solve",
+        "test": "def check(candidate):\n    assert candidate(lambda n: n + 1) == 3\n",
+    }
+    found = judge(read(tmp_path, "humaneval-plus", row), "def solve(f):\n    return 1\n")
+    assert [(v.verdict, v.strength) for v in found] == [("passed", "in-process"), ("wrong_answer", "in-process")]
+
+
+def test_wall_time_is_widened_with_cpu_time(tmp_path: Path) -> None:
+    problem = mbpp(tmp_path, "total", SUM.format(name="total"), [[12_000_000]])
+    limits = SMALL.model_copy(update={"cpu_s": 0.2, "wall_s": 0.25})
+    assert [v.verdict for v in judge(problem, problem.reference + "# the same\n", limits=limits)] == ["passed"] * 2
