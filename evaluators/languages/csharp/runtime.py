@@ -22,10 +22,10 @@ from tasks.records import CallTests, CodeTests
 
 _HERE = Path(__file__).parent
 _LIBRARY, _CODEC, _SIGNATURES, _DRIVER, _BRIDGE, _SERVER = (
-    _HERE / f"{name}.cs"
+    _HERE / name
     for name in (
-        *("CompareLogic", "PolytuneCodec", "PolytuneSignatures", "PolytuneDriver", "PolytuneBridge"),
-        "CompileServer",
+        *("CompareLogic.cs", "PolytuneCodec.cs", "PolytuneSignatures.cs", "PolytuneDriver.cs"),
+        *("PolytuneBridge.cs", "CompileServer.cs"),
     )
 )
 _REFERENCES = ("-r:System.dll", "-r:System.Core.dll", "-r:System.Numerics.dll")
