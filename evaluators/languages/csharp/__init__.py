@@ -51,7 +51,7 @@ SUPPORT = LanguageSupport(
     grammar=GRAMMAR,
     parses=partial(parses_as_members, grammar=GRAMMAR),
     dialect=BracedDialect(
-        grammar=_GRAMMAR,
+        grammar=GRAMMAR,
         literals=re.compile(
             r"(?P<remark>//[^\n]*|/\*.*?\*/)|(?P<literal>\"\"\".*?\"\"\"|(?:@\$?|\$@)\"(?:\"\"|[^\"])*\""
             r"|\$?(?<!\w)(?:\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))",
