@@ -68,7 +68,7 @@ def _load_as_run(load: Load, training: Mapping[str, Any], facts: Mapping[str, An
     settings, lora, runtime = training["settings"], training.get("lora") or {}, facts["runtime"]
     return replace(
         load,
-        micro_tokens=runtime["micro_batch"] * settings["max_length"],
+        micro_tokens=runtime.get("micro_tokens") or runtime["micro_batch"] * settings["max_length"],
         rank=lora.get("rank", 0),
         optimizer_8bit=settings["optimizer"] == "adamw_8bit",
         gradient_checkpointing=runtime["gradient_checkpointing"],
