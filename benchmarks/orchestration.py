@@ -59,7 +59,7 @@ def study_of(storage: Path, *, name: str, seeds: int, methods: dict[str, Any]) -
                 "training": {"learning_rate": 5e-3, "batch_size": 8, "max_steps": SHORT},
                 "methods": methods,
                 "evaluation": {"quality": False, "generation": {"max_new_tokens": 128}},
-                "resources": {"micro_batch": 8, "generation_batch": 8, "generators": 2},
+                "resources": {"micro_tokens": 2048, "generation_batch": 8, "generators": 2},
             }
         )
     )

@@ -41,11 +41,17 @@ def load_tokenizer(model: ModelSpec) -> Any:
 
 
 def load_base(
-    model: ModelSpec, *, precision: Precision, device: torch.device, weights: Path | None = None
+    model: ModelSpec,
+    *,
+    precision: Precision,
+    device: torch.device,
+    weights: Path | None = None,
+    products: torch.dtype = torch.bfloat16,
 ) -> PreTrainedModel:
     """A base model's weights in a precision, on a device.
 
-    `weights` is a folder with all weights of a full fine-tuning, which are then a base of their own.
+    `weights` is a folder with all weights of a full fine-tuning, which are then a base of their own; `products` is
+    what those of 4-bit weights are computed in.
 
     Raises:
         ModelError: if the weights cannot be read.
@@ -58,7 +64,7 @@ def load_base(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_compute_dtype=products,
         )
     options["dtype"] = torch.float32 if precision == "fp32" else torch.bfloat16
     where = location_of(model) if weights is None else str(weights)

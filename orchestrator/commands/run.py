@@ -18,6 +18,7 @@ from orchestrator.commands.options import JsonOption, SetOption, StudyArg, Trial
 from orchestrator.commands.output import fail, print_json, warn
 from orchestrator.commands.plan import show_plan
 from orchestrator.commands.report import make_report, print_tables
+from orchestrator.errors import Fault, StudyError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,6 +64,8 @@ def run(
     it; what still runs when it is reached is stopped, and begun anew by the next run. Exit status 1 then.
     """
     cells, ledger = opened(study, set_)
+    if cells.study.replaced:
+        raise StudyError(cells.study.study, tuple(Fault(where="", message=told) for told in cells.study.replaced))
     if dry_run:
         show_plan(cells, ledger, as_json=json_)
         return

@@ -1,4 +1,4 @@
-"""`polytune show`: what the model really sees: rendered prompts and answers, tokens, loss mask, packing.
+"""`polytune show`: what the model really sees: rendered prompts and answers, tokens, loss mask, batches.
 
 One decision: nothing is rendered here. Text, tokens and mask come from the functions that training and
 generation call, so what is shown cannot differ from what is fed.
@@ -40,36 +40,27 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What becomes of a trial's training examples under `max_length`, packed or not.
+    """What becomes of a trial's training examples under `max_length`.
 
     Attributes:
         examples: those that fit, over all tracks of the trial.
         too_long: those left out.
-        rows: sequences that batches are made of; equal to `examples` unless packed.
-        capacity: `max_length`, the tokens that one row may hold.
+        longest: tokens of the longest that fits.
         tokens: tokens of all examples that fit.
         loss_tokens: those of them that carry loss.
     """
 
     examples: int
     too_long: int
-    rows: int
-    capacity: int
+    longest: int
     tokens: int
     loss_tokens: int
-    packed: bool
-
-    @property
-    def fill(self) -> float:
-        """Share of the rows' capacity that holds tokens, 0-1. Packing is there to raise it."""
-        return self.tokens / (self.rows * self.capacity) if self.rows else 0.0
 
     def __str__(self) -> str:
-        kind = "packed rows" if self.packed else "rows, one example each"
         left_out = f", {self.too_long} longer and left out," if self.too_long else ""
         return (
-            f"{self.examples} training examples{left_out} in {self.rows} {kind}, {self.fill:.0%} of "
-            f"{self.capacity} tokens full; {self.loss_tokens:,} of {self.tokens:,} tokens carry loss"
+            f"{self.examples} training examples{left_out} of up to {self.longest} tokens; "
+            f"{self.loss_tokens:,} of {self.tokens:,} tokens carry loss"
         )
 
 
@@ -109,11 +100,8 @@ class Shown:
         return f"{self.trial}: {counts}{lost}\n{self.fit}"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, with the fill rate."""
-        plain = dataclasses.asdict(self)
-        if self.fit is not None:
-            plain["fit"]["fill"] = self.fit.fill
-        return plain
+        """Plain data."""
+        return dataclasses.asdict(self)
 
 
 def show(
@@ -123,7 +111,7 @@ def show(
     track: Annotated[str | None, typer.Option("--track", help="Only this track.")] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show rendered prompts, tokens, loss mask and packing: what the model really sees."""
+    """Show rendered prompts, tokens and loss mask: what the model really sees."""
     examples = shown(opened(study, set_)[0], trial, track)
     if json_:
         print_json([example.as_json() for example in examples])
@@ -175,8 +163,7 @@ def _tracks(study: Study, trial: TrialSpec, track: str | None) -> tuple[str, ...
 
 
 def _fit(trial: TrialSpec, examples: Sequence[Example], tokenizer: Any) -> Fit | None:
-    """How all of a trial's examples go into rows, worked out by training's own functions."""
-    from trainers.batches.packing import rows_of
+    """How many of a trial's examples are trained on, worked out by training's own function."""
     from trainers.batches.rows import encode
 
     if trial.training is None:
@@ -185,11 +172,9 @@ def _fit(trial: TrialSpec, examples: Sequence[Example], tokenizer: Any) -> Fit |
     return Fit(
         examples=len(encoded.examples),
         too_long=sum(encoded.too_long.values()),
-        rows=len(rows_of(encoded.examples, settings=trial.training)),
-        capacity=trial.training.max_length,
+        longest=max((len(example.ids) for example in encoded.examples), default=0),
         tokens=sum(len(example.ids) for example in encoded.examples),
         loss_tokens=sum(len(example.ids) - example.loss_from for example in encoded.examples),
-        packed=trial.training.packing,
     )
 
 

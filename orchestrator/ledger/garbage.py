@@ -162,6 +162,9 @@ def _outdated(name: str, stage: _Stage, stages: Mapping[str, _Stage]) -> str:
 
 def _attempts(ledger: Ledger, stage: _Stage, *, outdated: Mapping[str, str], running: bool) -> Iterator[Garbage]:
     attempts = stage.attempts()
+    left = [entry for entry in stage.entries if entry.name.split("/")[2] == "checkpoints"]
+    if left and stage.counting():
+        yield _garbage(stage.key, "", "what a training that is recorded would have gone on from", left)
     kept = {record.attempt for name, record in stage.counting().items() if name not in outdated}
     for name, why in outdated.items():
         made = stage.records[name].attempt

@@ -6,6 +6,7 @@ No other code knows where a stage's files lie. Below a local folder, or below th
     stages/KEY/attempts/UUID/...               an attempt's files, whatever became of it
     stages/KEY/attempts/UUID/.begun.json       when and where it began
     stages/KEY/attempts/UUID/failure.json      how it failed, if it did
+    stages/KEY/checkpoints/...                 what a training goes on from, see checkpoints.py
     stages/KEY/record-INPUTS.json              the success: which attempt, and what it read and wrote
     stages/KEY/condemned-UUID.json             why this attempt's record counts no more: a file of it is damaged,
                                                or it was judged again

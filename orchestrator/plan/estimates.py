@@ -14,9 +14,9 @@ from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec, processes_of
+from orchestrator.work.training import largest_micro_tokens
 from trainers.memory import Load, comparable, training_memory, weights_size
 from trainers.methods.table import MethodKind
-from trainers.spec import TrainingSettings
 
 GIB = 2**30
 
@@ -38,16 +38,11 @@ def load_of(trial: TrialSpec, resources: Resources, *, micro_tokens: int) -> Loa
     )
 
 
-def pass_tokens(training: TrainingSettings, resources: Resources) -> int:
-    """Tokens of one forward pass."""
-    return resources.micro_batch * training.max_length
-
-
 def memory_of(trial: TrialSpec, resources: Resources, history: History) -> Estimate | Unknown:
     """Bytes that a trial's training takes on each device, corrected by what like trainings took."""
     if trial.training is None:
         return Unknown(reason="nothing is trained")
-    load = load_of(trial, resources, micro_tokens=pass_tokens(trial.training, resources))
+    load = load_of(trial, resources, micro_tokens=largest_micro_tokens(trial, resources))
     return training_memory(trial.model, load, measured=measured_of(trial, load, history))
 
 
@@ -128,8 +123,8 @@ def device_memory(resources: Resources, machine: Machine) -> Estimate | Unknown:
 def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown) -> str:
     """Why a training can run on no device, with the numbers and what would fit; nothing if it can, or none knows.
 
-    A training that runs out of memory is tried again with half the micro-batch, so what counts is what it takes
-    with a micro-batch of one row.
+    A training that runs out of memory is tried again with half as many tokens a pass, so what counts is what it
+    takes with one example a pass.
     """
     if trial.training is None or isinstance(capacity, Unknown):
         return ""

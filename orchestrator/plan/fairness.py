@@ -87,8 +87,10 @@ def _of_adapter(name: str, trial: TrialSpec) -> Iterator[str]:
 
 def _batch(training: TrainingSettings) -> tuple[int, str]:
     """A global batch's size, and what it is counted in."""
-    tokens: int | None = getattr(training, "batch_tokens", None)
-    return (tokens, "tokens") if tokens is not None else (training.batch_size, "examples")
+    if training.batch_tokens is not None:
+        return training.batch_tokens, "tokens"
+    assert training.batch_size is not None, "a training says its batch in examples or in tokens"
+    return training.batch_size, "examples"
 
 
 def _budgets(trials: Sequence[TrialSpec]) -> Iterator[str]:

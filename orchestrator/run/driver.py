@@ -243,14 +243,15 @@ def _train(run: StudyRun) -> None:
 
 
 def _recall(run: StudyRun, queue: TrainingQueue) -> None:
-    """Begin with the micro-batches that earlier runs found to fit."""
+    """Begin with as many tokens a pass as earlier runs found to fit."""
     for trial in run.done.trials:
         record = run.done.before(trial, StageName.TRAIN)
         if record is None or all(retry.kind != Cause.MEMORY for retry in retries_of(record)):
             continue
         runtime = record.facts["runtime"]
         assert isinstance(runtime, dict)
-        queue.learn(trial, int(str(runtime["micro_batch"])))
+        if "micro_tokens" in runtime:  # records of before passes were counted in tokens
+            queue.learn(trial, int(str(runtime["micro_tokens"])))
 
 
 def _whenever_due(run: StudyRun, stage: StageName) -> None:

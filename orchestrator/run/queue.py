@@ -1,7 +1,7 @@
 """Which training starts next, and what becomes of one that ended.
 
 One decision: everything that decides about trainings sits in one queue that knows no Ray: their order, their
-retries, the micro-batch that was learnt from those that ran out of memory, and a stop. Tune asks it for the
+retries, the tokens a pass that were learnt from those that ran out of memory, and a stop. Tune asks it for the
 next one whenever it has room, so a decision is taken as late as it can be.
 """
 
@@ -16,10 +16,13 @@ from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec, processes_of
-from orchestrator.work.training import TrainingOrder, largest_micro_batch
+from orchestrator.work.training import TrainingOrder, largest_micro_tokens
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
 Ended = Callable[[TrialSpec, StageFailed | None, str], None]
+
+# With fewer tokens a pass nearly every example is a pass alone, so there is nothing left to halve.
+_LEAST_TOKENS = 64
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class _Training:
     trial: TrialSpec
     lost: int = 0
     not_before: float = 0.0
-    micro_batch: int = 0
+    micro_tokens: int = 0
     retried: list[Retry] = field(default_factory=list)
 
 
@@ -120,9 +123,11 @@ class TrainingQueue:
 
     def _start(self, training: _Training) -> TrainingOrder:
         trial = training.trial
-        learnt = self._learnt.get(_like(trial), self._resources.micro_batch)
-        resources = self._resources.model_copy(update={"micro_batch": min(learnt, self._resources.micro_batch)})
-        training.micro_batch = largest_micro_batch(trial, resources)
+        resources, learnt = self._resources, self._learnt.get(_like(trial))
+        if learnt is not None:
+            fewer = min(learnt, largest_micro_tokens(trial, resources))
+            resources = resources.model_copy(update={"micro_tokens": fewer})
+        training.micro_tokens = largest_micro_tokens(trial, resources)
         self._running[trial.key(StageName.TRAIN)] = training
         return TrainingOrder(trial=trial, resources=resources, retried=tuple(training.retried))
 
@@ -151,18 +156,18 @@ class TrainingQueue:
             training.lost += 1
             wait = wait_before(training.lost)
             training.not_before = time.monotonic() + wait
-            return f"begins again in {wait:.0f} s"
-        if failed.kind == Cause.MEMORY and training.micro_batch > 1:
-            half = training.micro_batch // 2
+            return f"goes on in {wait:.0f} s"
+        if failed.kind == Cause.MEMORY and training.micro_tokens > _LEAST_TOKENS:
+            half = training.micro_tokens // 2
             like = _like(training.trial)
             self._learnt[like] = min(half, self._learnt.get(like, half))
-            return f"begins again with a micro-batch of {half} instead of {training.micro_batch}"
+            return f"goes on with {half} tokens a pass instead of {training.micro_tokens}"
         return ""
 
-    def learn(self, trial: TrialSpec, micro_batch: int) -> None:
+    def learn(self, trial: TrialSpec, micro_tokens: int) -> None:
         """Take over what an earlier run found to fit for a trial's model and method."""
         with self._lock:
-            self._learnt[_like(trial)] = min(micro_batch, self._learnt.get(_like(trial), micro_batch))
+            self._learnt[_like(trial)] = min(micro_tokens, self._learnt.get(_like(trial), micro_tokens))
 
     def _longest_first(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
         """By estimated hours; where nothing tells, full fine-tunings first, then by the number of tracks.

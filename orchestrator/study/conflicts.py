@@ -71,9 +71,9 @@ def _between(model: ModelSpec, method: Method, *, where: str) -> Iterator[Fault]
     training, shape = method.training, shape_of(model)
     if training is None or isinstance(shape, Unknown) or shape.context is None:
         return
-    if training.packing and training.max_length > shape.context:
+    if training.max_length > shape.context:
         yield Fault(
             where=f"{where}.training.max_length",
-            message=f"packed rows of {training.max_length} tokens are longer than the context of {model.name}, "
+            message=f"examples of {training.max_length} tokens are longer than the context of {model.name}, "
             f"{shape.context} tokens; set at most {shape.context}",
         )

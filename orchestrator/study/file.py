@@ -19,7 +19,7 @@ from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
 from orchestrator.study.places import with_places
-from orchestrator.study.plainform import plain_form
+from orchestrator.study.plainform import plain_form, without_replaced
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
@@ -51,9 +51,11 @@ def read_study(text: str, *, source: str, changes: Sequence[str] = (), as_json: 
     raw, lines = _parse(text, source=source, as_json=as_json)
     for change in changes:
         _apply(raw, change, source=source)
+    raw, replaced = without_replaced(raw)
     plain, unset = with_places(plain_form(raw))
-    if unset:
-        raise StudyError(source, tuple(replace(fault, line=_line_of(fault, lines)) for fault in unset))
+    # What a ledger stored stays readable; whoever would run it is told.
+    if wrong := (*unset, *(() if as_json else replaced)):
+        raise StudyError(source, tuple(_with_line(fault, lines) for fault in wrong))
     try:
         study = validate(plain)
     except ValidationError as error:
@@ -62,18 +64,19 @@ def read_study(text: str, *, source: str, changes: Sequence[str] = (), as_json: 
         told = [e for e in entries if not (e["type"] == "too_short" and any(_is_within(o, e) for o in entries))]
         faults = tuple(_fault(entry, lines) for entry in told)
         raise StudyError(source, tuple(dict.fromkeys(faults))) from None
-    found = tuple(replace(fault, line=_line_of(fault, lines)) for fault in conflicts(study))
+    found = tuple(_with_line(fault, lines) for fault in conflicts(study))
     if found:
         raise StudyError(source, tuple(dict.fromkeys(found)))
-    return study
+    return study.model_copy(update={"replaced": tuple(f"{fault.where} {fault.message}" for fault in replaced)})
 
 
 def _is_within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
     return len(inner["loc"]) > len(outer["loc"]) and inner["loc"][: len(outer["loc"])] == outer["loc"]
 
 
-def _line_of(fault: Fault, lines: dict[_Path, int]) -> int | None:
-    return _line(tuple(int(part) if part.isdecimal() else part for part in fault.where.split(".")), lines)
+def _with_line(fault: Fault, lines: dict[_Path, int]) -> Fault:
+    place = tuple(int(part) if part.isdecimal() else part for part in fault.where.split("."))
+    return replace(fault, line=_line(place, lines))
 
 
 def _read(path: Path) -> str:

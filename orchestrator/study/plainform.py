@@ -6,11 +6,21 @@ on as it is, so that every fault of a file is found by one validation and placed
 
 from typing import Any
 
+from orchestrator.errors import Fault
 from orchestrator.study.schema import Study
 from tasks.readers.source import written_out
 from trainers.methods.table import METHODS, traits_of
 
 _ROLES = ("train", "validation", "test")
+# Settings that say one thing in two ways.
+_SAID_ONCE = ({"epochs", "max_steps"}, {"batch_size", "batch_tokens"}, {"warmup_steps", "warmup_ratio"})
+# What was a setting once, by the block that it stood in, and what took its place.
+_REPLACED: dict[tuple[str, ...], str] = {
+    ("training", "packing"): "rows hold as many whole examples as fit resources.micro_tokens, which changes no number; "
+    "leave it out, and say training.batch_tokens if batch_size counted packed rows",
+    ("resources", "micro_batch"): "say in resources.micro_tokens how many tokens a forward pass holds, or leave it out "
+    "for auto",
+}
 
 
 def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
@@ -27,6 +37,25 @@ def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
     if isinstance(raw.get("methods"), dict):
         plain["methods"] = {str(name): _plain_method(entry, raw) for name, entry in raw["methods"].items()}
     return plain
+
+
+def without_replaced(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    """A study's raw form without settings that are none any more, and what takes the place of each."""
+    found: list[Fault] = []
+
+    def cleaned(value: Any, place: tuple[str, ...]) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kept = {}
+        for key, inner in value.items():
+            here = (*place, str(key))
+            if instead := _REPLACED.get(here[-2:]):
+                found.append(Fault(where=".".join(here), message=f"is no setting any more: {instead}"))
+            else:
+                kept[key] = cleaned(inner, here)
+        return kept
+
+    return cleaned(raw, ()), tuple(found)
 
 
 def _plain_task(entry: Any, data: dict[str, Any]) -> Any:
@@ -99,10 +128,11 @@ def _merged(shared: Any, own: Any) -> Any:
     if shared is None or own is None:
         return shared if own is None else own
     merged = {**shared, **own}
-    if own.keys() & {"epochs", "max_steps"}:
-        # A method that says how long replaces the shared wording of it, whichever that is.
-        merged = {key: value for key, value in merged.items() if key in own or key not in ("epochs", "max_steps")}
+    for ways in _SAID_ONCE:
+        if own.keys() & ways:
+            # A method that says how long, or how large a batch, replaces the shared wording, whichever that is.
+            merged = {key: value for key, value in merged.items() if key in own or key not in ways}
     return merged
 
 
-__all__ = ["plain_form", "stored_form"]
+__all__ = ["plain_form", "stored_form", "without_replaced"]

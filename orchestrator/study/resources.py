@@ -5,7 +5,7 @@ on a laptop and, through `ray submit`, on a cluster.
 """
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ class Resources(Settings):
     running Ray cluster. A training process that
     would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
 
+    `micro_tokens` is how many tokens one forward pass of a training holds, `auto` for as many as are safe.
+    Every `checkpoint_minutes` a training leaves what another process needs to go on where it was.
+
     `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
     is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
     where it can be. `checkpoints_gib` is how much the weights of all trainings in the storage may take together:
@@ -32,7 +35,8 @@ class Resources(Settings):
     trial_gpus: float = Field(default=0.0, ge=0)
     trial_memory_mb: int | None = Field(default=None, ge=1)
     full_workers: int = Field(default=1, ge=1)
-    micro_batch: int = Field(default=16, ge=1)
+    micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    checkpoint_minutes: float = Field(default=10.0, ge=0)
     zero_stage: Literal[0, 1, 2, 3] = 2
     gradient_checkpointing: bool = False
     generators: int = Field(default=1, ge=1)

@@ -133,6 +133,8 @@ class Study(Settings):
     methods: dict[_MethodName, Method] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
+    replaced: tuple[str, ...] = Field(default=(), exclude=True)
+    """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
 
     @field_validator("models")
     @classmethod

@@ -8,7 +8,7 @@ import difflib
 import itertools
 import math
 import random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -17,8 +17,8 @@ from trainers.spec import LoraSettings, TrainingSettings
 
 # What decides how long a training is or how it is judged cannot be tuned by how it is judged.
 _TRAINING = (
-    "learning_rate", "schedule", "warmup_steps", "batch_size", "optimizer", "weight_decay", "max_grad_norm", "packing",
-    "loss",
+    "learning_rate", "schedule", "warmup_steps", "warmup_ratio", "batch_size", "batch_tokens", "optimizer",
+    "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "loss", "label_smoothing",
 )  # fmt: skip
 _LORA = ("rank", "alpha", "dropout", "targets")
 # So many draws at random come before the first that learns from others, as is Optuna's default.
@@ -154,7 +154,8 @@ def _is_number(key: str) -> bool:
 def _kind_of(key: str) -> Any:
     room, _, name = key.partition(".")
     settings = TrainingSettings if room == "training" else LoraSettings
-    return settings.model_fields[name].annotation
+    kinds = [kind for kind in get_args(settings.model_fields[name].annotation) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 else settings.model_fields[name].annotation
 
 
 def with_values(
@@ -169,7 +170,9 @@ def with_values(
     for key, value in values.items():
         room, _, name = key.partition(".")
         own[room][name] = value
-    tuned = TrainingSettings.model_validate({**training.model_dump(), **own["training"]})
+    # Of two ways to say how large a batch is, the one that was drawn counts.
+    ways = {"batch_size": None, "batch_tokens": None} if own["training"].keys() & {"batch_size", "batch_tokens"} else {}
+    tuned = TrainingSettings.model_validate({**training.model_dump(), **ways, **own["training"]})
     if not own["lora"]:
         return tuned, lora
     return tuned, LoraSettings.model_validate({**(lora or LoraSettings()).model_dump(), **own["lora"]})

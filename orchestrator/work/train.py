@@ -15,12 +15,19 @@ from trainers.spec import Runtime
 
 if TYPE_CHECKING:
     from trainers.loop.log import Row
+    from trainers.loop.resume import Resuming
     from trainers.loop.services import Validate
     from trainers.loop.summary import TrainingSummary
 
 
 def train(
-    trial: TrialSpec, folder: Path, *, root: Path, runtime: Runtime, report: "Callable[[Row], None]"
+    trial: TrialSpec,
+    folder: Path,
+    *,
+    root: Path,
+    runtime: Runtime,
+    report: "Callable[[Row], None]",
+    resuming: "Resuming | None" = None,
 ) -> "TrainingSummary":
     """Train one trial's model into `folder`; `summary.json` there says what was done."""
     from trainers.loop.train import Hooks, TrainingData
@@ -34,7 +41,8 @@ def train(
         validation=read_all_examples(trial.validation, root=root) if validates else (),
     )
     judge = _validator(trial, root=root) if validates and spec.settings.select_by == "similarity" else None
-    summary = run_training(spec, data=data, out=folder, runtime=runtime, hooks=Hooks(report=report, validate=judge))
+    hooks = Hooks(report=report, validate=judge, resuming=resuming)
+    summary = run_training(spec, data=data, out=folder, runtime=runtime, hooks=hooks)
     if (folder / summary.weights).is_dir() and _is_first_process():
         write_summary(folder, summary)
     return summary

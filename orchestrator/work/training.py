@@ -6,6 +6,8 @@ same function serves a cluster, a test and a debugger.
 A single-process training runs where `train_trial` is called. A full fine-tuning is run by Ray Train.
 """
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import FULL, Cause, LedgerError, StageFailed
 from orchestrator.ledger.artifacts import summary_in
 from orchestrator.ledger.attempts import run_stage
+from orchestrator.ledger.checkpoints import TrainingCheckpoints
 from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.record import Retry
@@ -26,23 +29,39 @@ from trainers.spec import Runtime
 
 if TYPE_CHECKING:
     from trainers.loop.log import Row
+    from trainers.loop.resume import Resuming
+
+# How often a cluster is asked whether a node is to go.
+_ASKED_EVERY_S = 5.0
+# The tokens of a forward pass where nobody says, on a CPU and on a GPU.
+_AUTO_TOKENS = {False: 4096, True: 16_384}
 
 
 def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
     """How one training process of a trial runs."""
     return Runtime(
         threads=resources.trial_cpus,
-        micro_batch=largest_micro_batch(trial, resources),
+        micro_tokens=largest_micro_tokens(trial, resources),
         zero_stage=resources.zero_stage,
         gradient_checkpointing=resources.gradient_checkpointing,
+        checkpoint_minutes=resources.checkpoint_minutes,
     )
 
 
-def largest_micro_batch(trial: TrialSpec, resources: Resources) -> int:
-    """The rows of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
-    processes = processes_of(trial, resources)
-    share = -(-trial.training.batch_size // processes) if trial.training else resources.micro_batch
-    return max(1, min(resources.micro_batch, share))
+def largest_micro_tokens(trial: TrialSpec, resources: Resources) -> int:
+    """The tokens of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
+    allowed = resources.micro_tokens
+    if allowed == "auto":
+        allowed = _AUTO_TOKENS[resources.trial_gpus > 0]
+    if trial.training is None:
+        return allowed
+    longest = trial.training.max_length
+    batch = (
+        (trial.training.batch_size or 1) * longest
+        if trial.training.batch_tokens is None
+        else (trial.training.batch_tokens + longest)
+    )
+    return max(1, min(allowed, max(longest, -(-batch // processes_of(trial, resources)))))
 
 
 class TrainingOrder(Record):
@@ -89,7 +108,9 @@ def train_trial(
         return {**facts, "runtime": how, **({"retried": retried} if retried else {})}
 
     try:
-        run_stage(Ledger(place.storage), trial, StageName.TRAIN, inputs={}, body=body)
+        ledger = Ledger(place.storage)
+        record = run_stage(ledger, trial, StageName.TRAIN, inputs={}, body=body)
+        TrainingCheckpoints(ledger, record.key, attempt=record.attempt).clear()
     except StageFailed as failed:
         return failed
     except LedgerError as unwritable:
@@ -116,8 +137,47 @@ def _train_here(
             root=Path(place.root),
             runtime=runtime_of(order.trial, order.resources),
             report=report,
+            resuming=_resuming(Ledger(place.storage), attempt, order.resources, leaving=_node_drains),
         )
     return summary.model_dump(mode="json")
+
+
+def _resuming(ledger: Ledger, attempt: Attempt, resources: Resources, *, leaving: "Callable[[], bool]") -> "Resuming":
+    """Where this training's checkpoints are kept, and when one is due."""
+    from trainers.loop.resume import Resuming
+
+    store = TrainingCheckpoints(ledger, attempt.key, attempt=attempt.id)
+    return Resuming(store=store, every_s=60 * resources.checkpoint_minutes, leaving=_now_and_then(leaving))
+
+
+def _now_and_then(ask: "Callable[[], bool]") -> "Callable[[], bool]":
+    """Ask the cluster at most every few seconds."""
+    asked, answer = -math.inf, False
+
+    def told() -> bool:
+        nonlocal asked, answer
+        if time.monotonic() - asked >= _ASKED_EVERY_S:
+            asked, answer = time.monotonic(), ask()
+        return answer
+
+    return told
+
+
+def _node_drains() -> bool:
+    """Whether the node of this process is about to be taken away; Ray tells a Tune trial nothing of it by itself."""
+    import ray
+    from ray._private.state import state
+
+    if not ray.is_initialized():
+        return False
+    return ray.get_runtime_context().get_node_id() in state.get_draining_nodes()
+
+
+def _workers_are_preempted() -> bool:
+    """Whether Ray Train has notice that a node of this training is about to be taken away."""
+    import ray.train
+
+    return ray.train.get_preemption_info() is not None
 
 
 def _progress(folder: Path) -> "Callable[[Row], None]":
@@ -182,8 +242,9 @@ def _full_worker(config: dict[str, str]) -> None:
             root=Path(told.place.root),
             runtime=runtime_of(trial, resources),
             report=_progress(attempt.folder),
+            resuming=_resuming(ledger, attempt, resources, leaving=_workers_are_preempted),
         )
     ledger.upload(attempt)
 
 
-__all__ = ["Place", "TrainingOrder", "largest_micro_batch", "runtime_of", "train_trial"]
+__all__ = ["Place", "TrainingOrder", "largest_micro_tokens", "runtime_of", "train_trial"]

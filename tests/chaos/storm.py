@@ -43,7 +43,7 @@ tasks:
 training: {{learning_rate: 5.0e-3, batch_size: 8, max_steps: 24}}
 methods: {{frozen: {{kind: frozen}}, lora: {{kind: lora}}, apart: {{kind: lora, grouping: apart}}}}
 evaluation: {{quality: false, generation: {{max_new_tokens: 24, max_summary_tokens: 16}}}}
-resources: {{micro_batch: 8, object_store_mb: 100}}
+resources: {{micro_tokens: 2048, object_store_mb: 100}}
 """
 # Ray's core ends a process without a word on the terminal; its own log then says why.
 TELLING = {"RAY_BACKEND_LOG_LEVEL": "info"}

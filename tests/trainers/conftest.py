@@ -47,4 +47,4 @@ def spec_of(model_spec: ModelSpec) -> SpecOf:
 @pytest.fixture(scope="session")
 def runtime() -> Runtime:
     """The CPU, one thread."""
-    return Runtime(device="cpu", micro_batch=8)
+    return Runtime(device="cpu", micro_tokens=1024)

@@ -1,21 +1,17 @@
-"""Encoding, packing and collating: what is masked, what is left out, and what packing may not change."""
+"""Encoding, batches and rows: what is masked, what is left out, and what lies where in a row."""
 
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.loading import load_base
-from models.spec import ModelSpec
 from tasks.records import Example
-from trainers.batches.packing import pack, rows_of
-from trainers.batches.rows import WIDTH_STEP, Encoded, EncodedSet, collate, encode
-from trainers.objective.token_losses import loss_sums
+from trainers.batches.mixture import Size, steps_of
+from trainers.batches.rows import FILLER, WIDTH_STEP, Encoded, EncodedSet, cut, encode, lay_flat
+from trainers.loop.schedule import batches, warmup_of
 from trainers.spec import TrainingSettings
-
-CPU = torch.device("cpu")
 
 TRACKS = ("generation/python", "summarization/java", "translation/java-csharp")
 
@@ -64,69 +60,79 @@ def test_examples_that_are_too_long_are_counted_by_track_and_never_cut(
     assert sum(short.too_long.values()) > 0
 
 
-sizes = st.integers(8, 64).flatmap(lambda capacity: st.tuples(st.just(capacity), st.lists(st.integers(1, capacity))))
+sizes = st.tuples(st.integers(8, 64), st.lists(st.integers(1, 80)))
 
 
 @given(sizes)
-def test_packing_puts_every_item_in_exactly_one_row_within_capacity(drawn: tuple[int, list[int]]) -> None:
-    capacity, lengths = drawn
-    rows = pack(lengths, capacity=capacity)
+def test_cut_puts_every_item_in_exactly_one_row_within_room_unless_it_is_alone(drawn: tuple[int, list[int]]) -> None:
+    room, lengths = drawn
+    rows = cut(lengths, micro_tokens=room)
     assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
-    assert all(row and sum(lengths[index] for index in row) <= capacity for row in rows)
+    assert all(len(row) == 1 or sum(lengths[index] for index in row) <= room for row in rows)
 
 
 @given(sizes)
-def test_packing_leaves_at_most_one_row_half_empty_and_keeps_its_order(drawn: tuple[int, list[int]]) -> None:
-    capacity, lengths = drawn
-    rows = pack(lengths, capacity=capacity)
-    assert sum(2 * sum(lengths[index] for index in row) <= capacity for row in rows) <= 1
-    assert rows == pack(list(lengths), capacity=capacity)
+def test_cut_leaves_at_most_one_row_half_empty_and_keeps_its_order(drawn: tuple[int, list[int]]) -> None:
+    room, lengths = drawn
+    rows = cut(lengths, micro_tokens=room)
+    assert sum(2 * sum(lengths[index] for index in row) <= room for row in rows) <= 1
+    assert rows == cut(list(lengths), micro_tokens=room)
     assert all(list(row) == sorted(row, key=lambda i: (-lengths[i], i)) for row in rows)
 
 
-def test_packed_rows_lose_no_example(encoded: EncodedSet) -> None:
-    rows = rows_of(encoded.examples, settings=settings_of(packing=True))
-    assert len(rows) < len(encoded.examples)
-    assert sorted(e.ids for row in rows for e in row) == sorted(e.ids for e in encoded.examples)
-    assert rows_of(encoded.examples, settings=settings_of()) == tuple((e,) for e in encoded.examples)
+FIRST = Encoded(track="a", ids=(5, 6, 7), loss_from=1)
+SECOND = Encoded(track="b", ids=(8, 9, 10), loss_from=2)
 
 
-def test_packing_changes_no_loss(encoded: EncodedSet, model_spec: ModelSpec, tokenizer: Any) -> None:
-    model = load_base(model_spec, precision="fp32", device=CPU).eval()
-    assert model.dtype == torch.float32
-
-    def sums(packing: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = rows_of(encoded.examples, settings=settings_of(packing=packing))
-        batch = collate(rows, pad=tokenizer.pad_token_id, tracks=TRACKS)
-        assert (batch.mask_B1TT is not None) is packing
-        with torch.no_grad():
-            return loss_sums(model, batch, num_tracks=len(TRACKS))
-
-    packed, apart = sums(True), sums(False)
-    torch.testing.assert_close(packed[0], apart[0], atol=1e-3, rtol=1e-5)
-    torch.testing.assert_close(packed[0] / packed[1], apart[0] / apart[1], atol=1e-4, rtol=0.0)
-    assert packed[1].tolist() == apart[1].tolist()
-    assert all(packed[1] > 0)
+def test_row_holds_examples_one_after_another_with_positions_and_losses_of_their_own() -> None:
+    row = lay_flat([FIRST, SECOND], keys=(4, 2), tracks=("a", "b"), pad=0)
+    assert row.ids_1T[0, :6].tolist() == [5, 6, 7, 8, 9, 10]
+    assert row.positions_1T[0, :8].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert row.keys_T[:7].tolist() == [4, 4, 4, 2, 2, 2, FILLER]
+    assert (row.before_N.tolist(), row.targets_N.tolist(), row.track_N.tolist()) == ([0, 1, 4], [6, 7, 10], [0, 0, 1])
+    # What fills a row up to a common width is an example of nothing.
+    assert row.tokens == WIDTH_STEP
+    assert row.segments.lengths == (3, 3, WIDTH_STEP - 6)
+    assert not row.ids_1T[0, 6:].any()
 
 
-def test_positions_restart_and_attention_stays_within_each_packed_example() -> None:
-    first = Encoded(track="a", ids=(5, 6, 7), loss_from=1)
-    second = Encoded(track="b", ids=(8, 9), loss_from=1)
-    batch = collate([(first, second), (second,)], pad=0, tracks=("a", "b"))
-    assert batch.ids_BT[:, :5].tolist() == [[5, 6, 7, 8, 9], [8, 9, 0, 0, 0]]
-    assert batch.positions_BT[:, :5].tolist() == [[0, 1, 2, 0, 1], [0, 1, 0, 0, 0]]
-    assert batch.track_BT[:, :5].tolist() == [[-1, 0, 0, -1, 1], [-1, 1, -1, -1, -1]]
-    # Beyond the longest row there is padding up to a common width, and no loss.
-    assert batch.ids_BT.shape == (2, WIDTH_STEP)
-    assert not batch.ids_BT[:, 5:].any()
-    assert (batch.track_BT[:, 5:] == -1).all()
-    assert batch.mask_B1TT is not None
-    assert not batch.mask_B1TT[0, 0, :5, 5:].any()
-    assert batch.mask_B1TT[0, 0, :5, :5].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [0, 0, 0, 1, 0],
-        [0, 0, 0, 1, 1],
-    ]
-    assert batch.mask_B1TT.any(-1).all()  # a row that may look nowhere would turn into nan
+def test_row_of_a_single_example_is_just_as_long_as_it() -> None:
+    row = lay_flat([SECOND], keys=(0,), tracks=("a", "b"), pad=0, filled=False)
+    assert (row.tokens, row.segments.lengths) == (3, (3,))
+
+
+def test_batches_are_so_many_examples_or_as_many_as_have_so_many_tokens() -> None:
+    lengths = [5, 1, 4, 9]
+
+    def some(**settings: int) -> list[tuple[int, ...]]:
+        return list(islice(batches(cycle(range(4)), lengths=lengths, settings=settings_of(**settings)), 4))
+
+    assert some(batch_size=3) == [(0, 1, 2), (3, 0, 1), (2, 3, 0), (1, 2, 3)]
+    assert some(batch_tokens=6) == [(0, 1), (2, 3), (0, 1), (2, 3)]
+    assert some(batch_tokens=9) == [(0, 1, 2), (3,), (0, 1, 2), (3,)]
+
+
+def test_epochs_are_counted_in_examples_however_a_batch_is_said() -> None:
+    lengths = [5, 1, 4, 9]
+    for settings, steps in (({"batch_size": 3}, 3), ({"batch_tokens": 6}, 4), ({"batch_tokens": 1000}, 1)):
+        order = batches(cycle(range(4)), lengths=lengths, settings=settings_of(**settings))
+        sizes = [Size(track="a", tokens=length, loss_tokens=1) for length in lengths]
+        assert steps_of(order, sizes, by="examples", epochs=2.0) == steps
+
+
+def test_batch_is_said_once_and_is_16_examples_unless_it_is() -> None:
+    assert settings_of().batch_size == 16
+    assert (settings_of(batch_tokens=99).batch_size, settings_of(batch_tokens=99).batch_tokens) == (None, 99)
+    with pytest.raises(ValueError, match="batch_size 4 and batch_tokens 99 both say how large a batch is"):
+        settings_of(batch_size=4, batch_tokens=99)
+
+
+def test_warm_up_beyond_the_training_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"warmup_steps is 20, and the training has 10 steps.*set at most 10"):
+        settings_of(max_steps=10, warmup_steps=20)
+    by_epochs = TrainingSettings(epochs=1, warmup_steps=20)
+    with pytest.raises(ValueError, match=r"warmup_steps is 20, and the training has 10 steps"):
+        warmup_of(by_epochs, total_steps=10)
+    assert warmup_of(TrainingSettings(epochs=1, warmup_ratio=0.25), total_steps=10) == 2
+    with pytest.raises(ValueError, match="both say how long the rate rises"):
+        settings_of(max_steps=10, warmup_steps=2, warmup_ratio=0.1)

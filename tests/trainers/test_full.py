@@ -14,11 +14,10 @@ import torch
 from models.loading import load_base
 from models.spec import ModelSpec
 from tasks.records import Example
-from trainers.batches.rows import collate, encode
+from tests.trainers.plain_loss import plain_loss
 from trainers.loop.summary import TrainingSummary
 from trainers.methods.full import missing_for_full
-from trainers.objective.token_losses import loss_sums
-from trainers.spec import Runtime, TrainingSettings
+from trainers.spec import Runtime
 
 CPU = torch.device("cpu")
 TRACK = "generation/python"
@@ -63,13 +62,13 @@ def runs(spec_of: Any, examples: tuple[Example, ...], tmp_path_factory: pytest.T
     long = spec_of("full", learning_rate=3e-3, max_steps=15, validate_every=5)
     short = spec_of("full", learning_rate=1e-2, max_steps=3, precision="fp32")
     alone = {
-        "long": job(long, examples, out=folder / "long", zero_stage=2, micro_batch=8),
-        "stage 2": job(short, examples, out=folder / "stage 2", zero_stage=2, micro_batch=8),
-        "small micro-batch": job(short, examples, out=folder / "small micro-batch", zero_stage=2, micro_batch=2),
-        "stage 0": job(short, examples, out=folder / "stage 0", zero_stage=0, micro_batch=8),
-        "stage 3": job(short, examples, out=folder / "stage 3", zero_stage=3, micro_batch=8),
+        "long": job(long, examples, out=folder / "long", zero_stage=2, micro_tokens=2048),
+        "stage 2": job(short, examples, out=folder / "stage 2", zero_stage=2, micro_tokens=2048),
+        "small passes": job(short, examples, out=folder / "small passes", zero_stage=2, micro_tokens=256),
+        "stage 0": job(short, examples, out=folder / "stage 0", zero_stage=0, micro_tokens=2048),
+        "stage 3": job(short, examples, out=folder / "stage 3", zero_stage=3, micro_tokens=2048),
     }
-    shared = {"two processes": job(short, examples, out=folder / "two processes", zero_stage=2, micro_batch=2)}
+    shared = {"two processes": job(short, examples, out=folder / "two processes", zero_stage=2, micro_tokens=256)}
     launch([{"world": 1, "jobs": list(alone.values())}, {"world": 2, "jobs": list(shared.values())}], folder=folder)
     found: Runs = {}
     for name in (*alone, *shared):
@@ -93,15 +92,12 @@ def test_full_checkpoint_read_back_has_the_loss_that_was_trained(
     summary, weights = runs["long"]
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= {path.name for path in weights.iterdir()}
     model = load_base(model_spec, precision="fp32", device=CPU, weights=weights)
-    rows = [(e,) for e in encode(examples[24:], tokenizer, settings=TrainingSettings(max_steps=1)).examples]
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        sums, counts = loss_sums(model, collate(rows, pad=tokenizer.pad_token_id, tracks=(TRACK,)), num_tracks=1)
-    assert float(sums / counts) == pytest.approx(summary.best_value, abs=2e-2)
+    assert plain_loss(model, examples[24:], tokenizer) == pytest.approx(summary.best_value, abs=2e-2)
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 @needs_compiler
-@pytest.mark.parametrize("how", ["small micro-batch", "stage 0", "stage 3", "two processes"])
+@pytest.mark.parametrize("how", ["small passes", "stage 0", "stage 3", "two processes"])
 def test_how_a_full_training_runs_changes_no_weight(runs: Runs, model_spec: ModelSpec, how: str) -> None:
     def parameters(name: str) -> dict[str, torch.Tensor]:
         model = load_base(model_spec, precision="fp32", device=CPU, weights=runs[name][1])

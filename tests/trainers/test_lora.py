@@ -14,11 +14,10 @@ from peft import PeftModel
 
 from models.loading import load_adapter, load_base
 from models.spec import ModelSpec
-from trainers.batches.rows import collate, encode
+from tests.trainers.plain_loss import plain_loss
 from trainers.loop.log import Row
 from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
-from trainers.objective.token_losses import loss_sums
-from trainers.spec import Runtime, TrainingSettings
+from trainers.spec import Runtime
 
 CPU = torch.device("cpu")
 TRACK = "generation/python"
@@ -39,13 +38,6 @@ def data(examples_of: Any) -> TrainingData:
     return TrainingData(train=examples_of(TRACK), validation=examples_of(TRACK, start=32, count=16))
 
 
-def mean_loss(model: Any, data: TrainingData, tokenizer: Any) -> float:
-    rows = [(e,) for e in encode(data.validation, tokenizer, settings=TrainingSettings(max_steps=1)).examples]
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        sums, counts = loss_sums(model, collate(rows, pad=tokenizer.pad_token_id, tracks=(TRACK,)), num_tracks=1)
-    return float(sums.sum() / counts.sum())
-
-
 @pytest.fixture(scope="module")
 def trained(
     spec_of: Any, data: TrainingData, runtime: Runtime, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
@@ -58,7 +50,7 @@ def trained(
             "repacked": repacked(model),
             "layers": len(layers_4bit(model)),
             "dropouts": sum(isinstance(m, torch.nn.Dropout) and m.training for m in model.modules()),
-            "again": mean_loss(model, data, tokenizer),
+            "again": plain_loss(model, data.validation, tokenizer),
         }
 
     spec = spec_of("qlora", validate_every=6, dropout=0.1)
@@ -107,7 +99,7 @@ def test_adapter_on_a_fresh_4bit_base_has_the_loss_it_was_kept_for(
 ) -> None:
     summary, out, _ = trained
     model = load_adapter(load_base(model_spec, precision="nf4", device=CPU), out / summary.weights)
-    assert mean_loss(model, data, tokenizer) == pytest.approx(summary.best_value, abs=0.05)
+    assert plain_loss(model, data.validation, tokenizer) == pytest.approx(summary.best_value, abs=0.05)
 
 
 def test_adapter_merges_into_the_full_precision_base(
@@ -118,10 +110,10 @@ def test_adapter_merges_into_the_full_precision_base(
 ) -> None:
     summary, out, _ = trained
     base = load_base(model_spec, precision="fp32", device=CPU)
-    before = mean_loss(base, data, tokenizer)
+    before = plain_loss(base, data.validation, tokenizer)
     merged = PeftModel.from_pretrained(base, str(out / summary.weights)).merge_and_unload()
     merged.eval()
     assert not layers_4bit(merged)
-    after = mean_loss(merged, data, tokenizer)
+    after = plain_loss(merged, data.validation, tokenizer)
     assert after == pytest.approx(summary.best_value, rel=0.1)
     assert after < before

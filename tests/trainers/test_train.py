@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 from models.loading import load_adapter, load_base
 from models.spec import ModelSpec
-from trainers.batches.rows import collate, encode
+from tests.trainers.plain_loss import plain_loss
+from trainers.batches.rows import encode
 from trainers.loop.divergence import TrainingDiverged
 from trainers.loop.log import Row
 from trainers.loop.schedule import learning_rate_at
 from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
-from trainers.objective.token_losses import loss_sums
 from trainers.spec import Runtime, TrainingSettings
 
 CPU = torch.device("cpu")
@@ -84,6 +84,7 @@ def test_summary_counts_examples_tokens_and_parameters(
     assert summary.examples == {TRACK: 32}
     assert summary.steps == 30
     assert not summary.stopped_early
+    assert summary.rows == "flat"
     # Seven whole epochs of four steps, then two more steps over part of an eighth.
     assert 7 * sum(lengths) < summary.tokens < 8 * sum(lengths)
     assert summary.tokens == max(row.get("tokens", 0) for row in reported)
@@ -102,14 +103,6 @@ def test_adapter_is_saved_as_peft_saves_it_and_only_the_best_is_kept(
     assert summary.weights == f"checkpoint-{summary.best_step}"
 
 
-def validation_loss(model: Any, data: TrainingData, tokenizer: Any) -> float:
-    """Mean loss per token over the validation examples, with the precision of training."""
-    rows = [(e,) for e in encode(data.validation, tokenizer, settings=TrainingSettings(max_steps=1)).examples]
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        sums, counts = loss_sums(model, collate(rows, pad=tokenizer.pad_token_id, tracks=(TRACK,)), num_tracks=1)
-    return float(sums.sum() / counts.sum())
-
-
 def test_adapter_that_is_read_back_has_the_validation_loss_it_was_kept_for(
     trained: tuple[TrainingSummary, Path, list[Row]],
     data: TrainingData,
@@ -119,7 +112,7 @@ def test_adapter_that_is_read_back_has_the_validation_loss_it_was_kept_for(
     summary, out, _ = trained
     adapted = load_adapter(load_base(model_spec, precision="fp32", device=CPU), out / summary.weights)
     frozen = load_base(model_spec, precision="fp32", device=CPU)
-    assert validation_loss(adapted, data, tokenizer) == pytest.approx(summary.best_value, abs=5e-3)
+    assert plain_loss(adapted, data.validation, tokenizer) == pytest.approx(summary.best_value, abs=5e-3)
     ids = torch.tensor([encode(data.validation, tokenizer, settings=TrainingSettings(max_steps=1)).examples[0].ids])
     with torch.no_grad():
         assert (adapted(input_ids=ids).logits - frozen(input_ids=ids).logits).abs().max() > 0.1
@@ -132,25 +125,25 @@ def _after(
     return summary, load_file(out / summary.weights / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("packing", [False, True], ids=["apart", "packed"])
-def test_micro_batch_changes_no_weight(spec_of: Any, data: TrainingData, tmp_path: Path, packing: bool) -> None:
-    """Rows of unequal length, so that a mean of micro-batch means would show."""
-    spec = spec_of("lora", precision="fp32", max_steps=2, packing=packing)
+def test_cut_of_a_batch_changes_no_weight(spec_of: Any, data: TrainingData, tmp_path: Path) -> None:
+    """Examples of unequal length, so that a mean of means would show."""
+    spec = spec_of("lora", precision="fp32", max_steps=2)
     found = {}
-    for size in (2, 8):
-        runtime = Runtime(device="cpu", micro_batch=size)
+    for size in (64, 512, 10_000):
+        runtime = Runtime(device="cpu", micro_tokens=size)
         found[size] = _after(spec, data, tmp_path / str(size), runtime)
-    assert found[2][0].last_loss == pytest.approx(found[8][0].last_loss, rel=1e-4)
-    for name, tensor in found[8][1].items():
-        # Steps are of 1e-2; measured differences were at most 3e-6.
-        torch.testing.assert_close(tensor, found[2][1][name], rtol=0.0, atol=5e-5)
+    for size in (64, 512):
+        assert found[size][0].last_loss == pytest.approx(found[10_000][0].last_loss, rel=1e-5)
+        for name, tensor in found[10_000][1].items():
+            # Steps are of 1e-2.
+            torch.testing.assert_close(tensor, found[size][1][name], rtol=0.0, atol=5e-5)
 
 
 def test_gradient_checkpointing_changes_no_weight(spec_of: Any, data: TrainingData, tmp_path: Path) -> None:
     spec = spec_of("lora", precision="fp32", max_steps=2)
     found = []
     for checkpointing in (False, True):
-        runtime = Runtime(device="cpu", micro_batch=8, gradient_checkpointing=checkpointing)
+        runtime = Runtime(device="cpu", micro_tokens=1024, gradient_checkpointing=checkpointing)
         found.append(_after(spec, data, tmp_path / str(checkpointing), runtime)[1])
     for name, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][name], rtol=1e-4, atol=1e-5)
@@ -247,7 +240,7 @@ def test_learning_rate_warms_up_and_ends_near_zero() -> None:
         settings = TrainingSettings.model_validate(
             {"learning_rate": 1.0, "schedule": schedule, "warmup_steps": 10, "max_steps": 100}
         )
-        return [learning_rate_at(step, settings=settings, total_steps=100) for step in range(100)]
+        return [learning_rate_at(step, settings=settings, total_steps=100, warmup=10) for step in range(100)]
 
     for schedule in ("cosine", "linear", "constant"):
         assert rates(schedule)[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])

@@ -9,7 +9,6 @@ as a training does, and no chance decides how much of a track is seen.
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from tasks.records import Record
 from trainers.spec import MixtureSettings
@@ -116,36 +115,6 @@ def _furthest_behind(
         given[track] += costs[index]
         total += costs[index]
         yield index
-
-
-def cut_by_examples(indices: Iterator[int], *, batch_size: int) -> Iterator[tuple[int, ...]]:
-    """Global batches of `batch_size` examples; a batch may span the end of an epoch."""
-    while True:
-        yield tuple(islice(indices, batch_size))
-
-
-def cut_by_tokens(indices: Iterator[int], sizes: Sequence[Size], *, batch_tokens: int) -> Iterator[tuple[int, ...]]:
-    """Global batches of examples in order, each until it holds `batch_tokens` tokens, prompts included.
-
-    A batch ends with the example by which it reaches them, so it holds less than one example more.
-    """
-    while True:
-        batch: list[int] = []
-        held = 0
-        while held < batch_tokens:
-            batch.append(next(indices))
-            held += sizes[batch[-1]].tokens
-        yield tuple(batch)
-
-
-def cut(
-    indices: Iterator[int], sizes: Sequence[Size], *, batch_size: int | None, batch_tokens: int | None
-) -> Iterator[tuple[int, ...]]:
-    """Global batches by tokens where `batch_tokens` is given, else by examples."""
-    if batch_tokens is not None:
-        return cut_by_tokens(indices, sizes, batch_tokens=batch_tokens)
-    assert batch_size is not None, "a training says its batch in examples or in tokens"
-    return cut_by_examples(indices, batch_size=batch_size)
 
 
 def steps_of(batches: Iterator[tuple[int, ...]], sizes: Sequence[Size], *, by: str, epochs: float) -> int:

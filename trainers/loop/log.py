@@ -18,13 +18,17 @@ _SECONDS_PER_CHUNK = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class MetricLog:
-    """Rows, each with its time since 1970; only the `active` one of several processes' logs writes."""
+    """Rows, each with its time since 1970; only the `active` one of several processes' logs writes.
+
+    `history` holds all of them, those of before an interruption too.
+    """
 
     folder: Path
     report: Callable[[Row], None]
     active: bool
     total_steps: int
     rows: list[Row] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     chunks: int = 0
     flushed: float = field(default_factory=time.monotonic)
 
@@ -33,9 +37,15 @@ class MetricLog:
         if self.active:
             row = {**row, "time": time.time()}
             self.rows.append(row)
+            self.history.append(row)
             self.report({**row, "total_steps": self.total_steps})
             if len(self.rows) >= _ROWS_PER_CHUNK or time.monotonic() - self.flushed >= _SECONDS_PER_CHUNK:
                 self.flush()
+
+    def take_up(self, rows: list[Row]) -> None:
+        """Have the rows of a training that goes on; they were reported when they were new."""
+        self.rows, self.history = list(rows), list(rows)
+        self.flush()
 
     def flush(self) -> None:
         """Close the chunk that is open."""

@@ -1,19 +1,20 @@
 """What a training will do.
 
-One decision: what a step sees is a pure function of the spec and the data (order, batch, learning
-rate), worked out before a forward pass; the engine only computes. So the same spec gives the same
-batches under any number of processes and any micro-batch.
+One decision: what a step sees is a pure function of the spec and the data (order, batch, learning rate), worked out
+before a forward pass; the engine only computes. So the same spec gives the same batches under any number of processes
+and any cut of a batch into passes.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tasks.records import Example
-from trainers.batches.mixture import shuffled_epochs
-from trainers.batches.packing import rows_of
+from trainers.batches.mixture import Seen, Size, order, seen_of, steps_of
 from trainers.batches.rows import Encoded, encode
-from trainers.loop.schedule import batches, steps_for
+from trainers.loop.schedule import batches, warmup_of
+from trainers.objective.balance import Objective
 from trainers.spec import TrainingSpec
 
 
@@ -27,31 +28,51 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A training before it starts: its rows, what it validates on, and how many steps it has at most.
+    """A training before it starts: its examples, what it validates on, and how many steps it has at most.
 
-    A row holds one example, or several where they are packed. `examples` and `too_long` count, by track, what fits and
-    what was left out; `pad` is the token that rows are filled up with.
+    `examples` and `too_long` count, by track, what fits and what was left out; `pad` is the token that rows are filled
+    up with; `warmup` is how many steps the rate rises for.
     """
 
     spec: TrainingSpec
     tracks: tuple[str, ...]
-    rows: tuple[tuple[Encoded, ...], ...]
-    validation: tuple[tuple[Encoded, ...], ...]
+    train: tuple[Encoded, ...]
+    validation: tuple[Encoded, ...]
     pad: int
     total_steps: int
+    warmup: int
     examples: dict[str, int]
     too_long: dict[str, int]
 
     def order(self) -> Iterator[tuple[int, ...]]:
-        """Numbers of the rows that each step sees, step by step without end."""
-        return batches(shuffled_epochs(len(self.rows), seed=self.spec.seed), size=self.spec.settings.batch_size)
+        """Numbers of the examples that each step sees, step by step without end."""
+        return _order(self.train, self.spec)
+
+    @property
+    def objective(self) -> Objective:
+        """What each step minimises over the tracks."""
+        return Objective(tracks=self.tracks, settings=self.spec.settings.balance)
+
+    def seen(self, steps: int) -> dict[str, Seen]:
+        """What so many steps saw of each track."""
+        return seen_of(islice(self.order(), steps), _sizes(self.train))
+
+
+def _sizes(train: Sequence[Encoded]) -> list[Size]:
+    return [Size(track=e.track, tokens=len(e.ids), loss_tokens=e.loss_tokens) for e in train]
+
+
+def _order(train: Sequence[Encoded], spec: TrainingSpec) -> Iterator[tuple[int, ...]]:
+    lengths = [len(example.ids) for example in train]
+    indices = order(_sizes(train), mixture=spec.settings.mixture, seed=spec.seed)
+    return batches(indices, lengths=lengths, settings=spec.settings)
 
 
 def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
     """Work out a training.
 
     Raises:
-        ValueError: if no example fits `max_length`.
+        ValueError: if no example fits `max_length`, or the rate would rise for longer than the training lasts.
     """
     settings = spec.settings
     encoded = encode(data.train, tokenizer, settings=settings)
@@ -61,16 +82,20 @@ def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
             f"{settings.max_length} tokens of {spec.model.name}; raise it or choose shorter data"
         )
     tracks = tuple(sorted({example.track for example in (*data.train, *data.validation)}))
-    rows = rows_of(encoded.examples, settings=settings)
-    validation = encode(data.validation, tokenizer, settings=settings).examples
+    total_steps = settings.max_steps or steps_of(
+        _order(encoded.examples, spec),
+        _sizes(encoded.examples),
+        by=settings.mixture.by,
+        epochs=settings.epochs or 1.0,
+    )
     return Plan(
         spec=spec,
         tracks=tracks,
-        rows=rows,
-        validation=tuple((example,) for example in validation),
+        train=encoded.examples,
+        validation=encode(data.validation, tokenizer, settings=settings).examples,
         pad=tokenizer.pad_token_id,
-        total_steps=settings.max_steps
-        or steps_for(len(rows), batch_size=settings.batch_size, epochs=settings.epochs or 1.0),
+        total_steps=total_steps,
+        warmup=warmup_of(settings, total_steps=total_steps),
         examples={track: sum(e.track == track for e in encoded.examples) for track in tracks},
         too_long=encoded.too_long,
     )

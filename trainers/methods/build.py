@@ -18,22 +18,34 @@ def build_engine(spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> En
     return BUILDERS[engine](spec, runtime, num_tracks)
 
 
-def _local(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
-    from trainers.engines.local import LocalEngine
+def _adapters(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
+    from models.flat import path_of
+    from trainers.engines.adapters import SharedBase
     from trainers.methods.lora import adapted
 
-    return LocalEngine(adapted(spec, runtime=runtime), settings=spec.settings, num_tracks=num_tracks)
+    model = adapted(spec, runtime=runtime)
+    shared = SharedBase(model, flat=path_of(model) == "flat")
+    return shared.join(spec.settings, num_tracks=num_tracks, seed=spec.seed)
 
 
 def _zero(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
+    from models.flat import path_of
     from trainers.engines.zero import ZeroEngine, join_group
     from trainers.methods.full import whole
 
     join_group(runtime)
-    return ZeroEngine(whole(spec, runtime=runtime), settings=spec.settings, runtime=runtime, num_tracks=num_tracks)
+    model = whole(spec, runtime=runtime)
+    return ZeroEngine(
+        model,
+        settings=spec.settings,
+        runtime=runtime,
+        num_tracks=num_tracks,
+        flat=path_of(model) == "flat",
+        seed=spec.seed,
+    )
 
 
 BUILDERS: dict[EngineName, Callable[[TrainingSpec, Runtime, int], Engine]] = {
-    EngineName.LOCAL: _local,
+    EngineName.ADAPTERS: _adapters,
     EngineName.ZERO: _zero,
 }

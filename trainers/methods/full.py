@@ -24,7 +24,8 @@ def whole(spec: TrainingSpec, *, runtime: Runtime) -> PreTrainedModel:
     """The base model with all its weights in training mode."""
     torch.manual_seed(spec.seed)
     device = device_of(runtime.device)
-    model = load_base(spec.model, precision=traits_of(spec.kind).precision_on(device.type), device=device)
+    precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
+    model = load_base(spec.model, precision=precision, device=device)
     if runtime.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     model.train()

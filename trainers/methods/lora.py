@@ -17,10 +17,10 @@ from trainers.spec import LoraSettings, Runtime, TrainingSpec
 
 def adapted(spec: TrainingSpec, *, runtime: Runtime) -> Any:
     """The base model with fresh adapters in training mode; their B matrices are zero."""
-    torch.manual_seed(spec.seed)
     device = device_of(runtime.device)
-    precision = traits_of(spec.kind).precision_on(device.type)
-    base = load_base(spec.model, precision=precision, device=device)
+    precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
+    products = torch.float32 if spec.settings.precision == "fp32" else torch.bfloat16
+    base = load_base(spec.model, precision=precision, device=device, products=products)
     if precision == "nf4":
         base = prepare_model_for_kbit_training(
             base,
@@ -31,9 +31,17 @@ def adapted(spec: TrainingSpec, *, runtime: Runtime) -> Any:
         base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         base.enable_input_require_grads()
     assert spec.lora is not None, "a TrainingSpec of an adapter has lora settings"
+    torch.manual_seed(spec.seed)
     model = get_peft_model(base, _config(spec.lora, base))
     model.train()
     return model
+
+
+def join(model: Any, spec: TrainingSpec, *, name: str) -> None:
+    """Put one adapter more on a base that has adapters already; it begins as it would alone."""
+    assert spec.lora is not None, "a TrainingSpec of an adapter has lora settings"
+    torch.manual_seed(spec.seed)
+    model.add_adapter(name, _config(spec.lora, model.get_base_model()))
 
 
 def _config(lora: LoraSettings, base: PreTrainedModel) -> LoraConfig:

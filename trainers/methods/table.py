@@ -28,9 +28,9 @@ class Trained(StrEnum):
 
 
 class EngineName(StrEnum):
-    """What computes the steps of a training: this process alone, or a group of processes under DeepSpeed ZeRO."""
+    """What computes the steps of a training: adapters over a frozen base, or all weights under DeepSpeed ZeRO."""
 
-    LOCAL = "local"
+    ADAPTERS = "adapters"
     ZERO = "zero"
 
 
@@ -77,6 +77,10 @@ class MethodTraits:
         """How the base's weights are held on a type of device, `cpu` or `cuda`."""
         return self.on_cpu if device == "cpu" else self.on_cuda
 
+    def trained_precision_on(self, device: str, asked: str) -> Precision:
+        """How they are held in a training that asks for `bf16` or `fp32`; what is quantised is so either way."""
+        return "fp32" if asked == "fp32" and not self.is_quantised else self.precision_on(device)
+
 
 METHODS: dict[MethodKind, MethodTraits] = {
     MethodKind.FROZEN: MethodTraits(
@@ -90,14 +94,14 @@ METHODS: dict[MethodKind, MethodTraits] = {
         trained=Trained.ADAPTER,
         on_cpu="fp32",
         on_cuda="bf16",
-        engine=EngineName.LOCAL,
+        engine=EngineName.ADAPTERS,
         title="LoRA adapter",
     ),
     MethodKind.QLORA: MethodTraits(
         trained=Trained.ADAPTER,
         on_cpu="nf4",
         on_cuda="nf4",
-        engine=EngineName.LOCAL,
+        engine=EngineName.ADAPTERS,
         title="QLoRA adapter (trained on the base in 4 bits, NF4 with double quantisation)",
     ),
     MethodKind.FULL: MethodTraits(

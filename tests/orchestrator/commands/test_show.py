@@ -27,21 +27,20 @@ def by_role(items: tuple[Shown, ...], role: str) -> list[Shown]:
 
 def test_tokens_and_mask_are_those_of_the_batch(study: Study) -> None:
     from models.loading import load_tokenizer
-    from trainers.batches.packing import rows_of
-    from trainers.batches.rows import collate, encode
+    from trainers.batches.rows import encode, lay_flat
 
     trial = trial_of(study, "qlora")
     assert trial.training is not None
     tokenizer = load_tokenizer(trial.model)
     examples = read_all_examples(trial.train, root=Path(study.data.root))
-    rows = rows_of(encode(examples, tokenizer, settings=trial.training).examples, settings=trial.training)
-    batch = collate(rows, pad=tokenizer.pad_token_id, tracks=trial.tracks)
+    encoded = encode(examples, tokenizer, settings=trial.training).examples
+    row = lay_flat(encoded, keys=range(len(encoded)), tracks=trial.tracks, pad=tokenizer.pad_token_id)
+    losing = set((row.before_N + 1).tolist())
     items = by_role(shown(expand(study), trial.label, None), "train")
     assert [item.track for item in items] == [CODE, CODE, PROSE, PROSE]
-    for index, item in enumerate(items):
-        width = len(item.tokens)
-        assert [token.id for token in item.tokens] == batch.ids_BT[index, :width].tolist()
-        assert list(item.loss_mask) == (batch.track_BT[index, :width] >= 0).tolist()
+    for item, (start, end) in zip(items, row.segments.bounds(), strict=False):
+        assert [token.id for token in item.tokens] == row.ids_1T[0, start:end].tolist()
+        assert list(item.loss_mask) == [place in losing for place in range(start, end)]
 
 
 def test_answer_alone_carries_loss_and_its_text_can_be_read(study: Study) -> None:
@@ -71,16 +70,12 @@ def test_test_problem_is_shown_as_generation_prompts_it(study: Study) -> None:
     assert not any(item.loss_mask)
 
 
-def test_packing_tells_rows_and_how_full_they_are(tmp_path: Path, tiny_base: Path) -> None:
-    training = {"max_steps": 1, "packing": True, "max_length": 256}
-    fit = shown(expand(make_study(tmp_path, models=[str(tiny_base)], training=training)), None, None)[0].fit
+def test_note_tells_how_many_examples_and_tokens_a_training_has(tmp_path: Path, tiny_base: Path) -> None:
+    fit = shown(expand(make_study(tmp_path, models=[str(tiny_base)])), None, None)[0].fit
     assert fit is not None
-    assert (fit.examples, fit.packed) == (4, True)
-    assert fit.rows < fit.examples
-    assert fit.fill == fit.tokens / (fit.rows * 256)
-    loose = shown(expand(make_study(tmp_path, models=[str(tiny_base)])), None, None)[0].fit
-    assert loose is not None
-    assert (loose.rows, loose.packed, loose.tokens) == (4, False, fit.tokens)
+    assert (fit.examples, fit.too_long) == (4, 0)
+    assert fit.longest < fit.loss_tokens < fit.tokens
+    assert str(fit).startswith(f"4 training examples of up to {fit.longest} tokens; ")
 
 
 def test_example_that_is_too_long_is_shown_as_left_out(tmp_path: Path, tiny_base: Path) -> None:

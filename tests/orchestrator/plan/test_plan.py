@@ -25,7 +25,7 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES
 from orchestrator.study.trial import TrialSpec
 
-RESOURCES = Resources(micro_batch=4)
+RESOURCES = Resources(micro_tokens=2048)
 PAPER = Path(__file__).resolve().parents[3] / "studies" / "paper-2601-15094.yaml"
 
 
@@ -166,7 +166,9 @@ def test_training_that_fits_no_device_is_refused_with_the_numbers_and_what_would
     ledger: Ledger, tmp_path: Path
 ) -> None:
     study = make_study(tmp_path, **SEVEN)
-    found = plan(expand(study).trials, ledger, resources=Resources(trial_gpus=1, device_memory_gib=24, micro_batch=64))
+    found = plan(
+        expand(study).trials, ledger, resources=Resources(trial_gpus=1, device_memory_gib=24, micro_tokens=32_768)
+    )
     assert [bool(p.refusal) for p in found] == [True, False], "a micro-batch is halved until it fits"
     with pytest.raises(DoesNotFit) as caught:
         refuse_what_does_not_fit(found)
@@ -211,7 +213,7 @@ def first_reasons(tmp_path: Path, ledger: Ledger, **changes: Any) -> list[str]:
     [
         ({}, ["done"] * 4),
         ({"question": "Another wording?"}, ["done"] * 4),
-        ({"resources": {"micro_batch": 1}}, ["done"] * 4),
+        ({"resources": {"micro_tokens": 512}}, ["done"] * 4),
         (
             {"training": {"max_steps": 4, "learning_rate": 0.002}},
             ["settings changed: training.settings.learning_rate 0.001 -> 0.002", "after train", "after generate",
@@ -289,8 +291,8 @@ def test_other_versions_are_said_and_recompute_nothing(ledger: Ledger, trial: Tr
     )
 
 
-def test_memory_grows_with_the_micro_batch(ledger: Ledger, trial: TrialSpec) -> None:
-    small, large = (plan([trial], ledger, resources=Resources(micro_batch=n))[0].memory_bytes for n in (1, 8))
+def test_memory_grows_with_the_tokens_of_a_pass(ledger: Ledger, trial: TrialSpec) -> None:
+    small, large = (plan([trial], ledger, resources=Resources(micro_tokens=n))[0].memory_bytes for n in (512, 4096))
     assert isinstance(small, Estimate) and isinstance(large, Estimate)
     assert 0 < small.value < large.value
     assert small.basis == "from the model's shape"

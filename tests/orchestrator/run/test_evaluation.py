@@ -88,7 +88,7 @@ def test_test_data_that_cannot_be_read_fail_generation_of_their_trial_alone(
     (prose,) = (trial for trial in expand(study).trials if trial.tracks == (PROSE,))
     (code,) = (trial for trial in expand(study).trials if trial.tracks == (CODE,))
     finish_training(Ledger(study.storage), prose)
-    order = TrainingOrder(trial=code, resources=Resources(micro_batch=2))
+    order = TrainingOrder(trial=code, resources=Resources(micro_tokens=1024))
     assert train_trial(order, Place(storage=study.storage, root=study.data.root)) is None
     run = begin(study)
     (tmp_path / "data" / "unplugged" / "test.jsonl").unlink()

@@ -75,7 +75,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def train(trial: TrialSpec, storage: str, study: Study) -> str:
-    order = TrainingOrder(trial=trial, resources=Resources(micro_batch=2))
+    order = TrainingOrder(trial=trial, resources=Resources(micro_tokens=1024))
     failed = train_trial(order, Place(storage=storage, root=study.data.root))
     return str(failed or "")
 

@@ -35,7 +35,7 @@ methods: {{lora: {{kind: lora}}}}
 
 
 @pytest.mark.timeout(900)
-def test_out_of_memory_halves_the_micro_batch_for_a_trial_and_its_siblings(tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_tokens_of_a_pass_for_a_trial_and_its_siblings(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text(LARGE.format(storage=tmp_path / "runs"), encoding="utf-8")
     program = Path(__file__).with_name("out_of_memory.py")
@@ -44,17 +44,17 @@ def test_out_of_memory_halves_the_micro_batch_for_a_trial_and_its_siblings(tmp_p
     said = json.loads(done.stdout)
     print(said)
     first = [(kind, again) for label, kind, again in said if label == "micro/lora/seed0"]
-    assert first[0] == ("memory", "begins again with a micro-batch of 32 instead of 64")
+    assert first[0] == ("memory", "goes on with 16384 tokens a pass instead of 32768")
     assert first[-1] == ("", "")
     # The sibling begins with what was learnt, and so never fails.
     assert [(kind, again) for label, kind, again in said if label == "micro/lora/seed1"] == [("", "")]
     ledger = Ledger(tmp_path / "runs")
     facts = [ledger.records_of(trial)["train"].facts for trial in expand(load_study(path)).trials]
-    fitting = 64 // 2 ** (len(first) - 1)
-    assert [fact["runtime"]["micro_batch"] for fact in facts] == [fitting, fitting]  # type: ignore[index,call-overload]
+    fitting = 32_768 // 2 ** (len(first) - 1)
+    assert [fact["runtime"]["micro_tokens"] for fact in facts] == [fitting, fitting]  # type: ignore[index,call-overload]
     assert len(facts[0]["retried"]) == len(first) - 1  # type: ignore[arg-type]
     assert facts[0]["retried"][0].startswith("memory: ")  # type: ignore[index,union-attr]
-    # The global batch is the same whatever the micro-batch: one step over all 64 rows.
+    # The global batch is the same however it is cut: one step over all 64 examples.
     assert [fact["steps"] for fact in facts] == [1, 1]
     assert facts[0]["tokens"] == facts[1]["tokens"]
 
@@ -123,6 +123,6 @@ def test_a_killed_worker_s_training_begins_again_and_the_study_finishes(tmp_path
     assert killed and killed[0] != os.getpid()
     assert outcome.failed == {}
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
-    assert len(outcome.retried) == 1 and "begins again in 1 s" in outcome.retried[0]
+    assert len(outcome.retried) == 1 and "goes on in 1 s" in outcome.retried[0]
     retried = ledger.records_of(trial)["train"].facts["retried"]
     assert isinstance(retried, list) and str(retried[0]).startswith("lost: ")

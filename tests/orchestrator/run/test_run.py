@@ -38,7 +38,7 @@ tasks:
 training: {{learning_rate: 5.0e-3, batch_size: 8, max_steps: 4, validate_every: 2}}
 methods: {methods}
 evaluation: {{generation: {{max_new_tokens: 48, max_summary_tokens: 24}}}}
-resources: {{generation_batch: 6, micro_batch: 8}}
+resources: {{generation_batch: 6, micro_tokens: 2048}}
 """
 SIX = (
     "{frozen: {kind: frozen}, qlora: {kind: qlora}, apart: {kind: qlora, grouping: apart}, "

@@ -22,7 +22,7 @@ tasks:
 training: {{learning_rate: 5.0e-3, batch_size: 8, max_steps: 2}}
 methods: {{lora: {{kind: lora}}}}
 evaluation: {{quality: false, generation: {{max_new_tokens: 16}}}}
-resources: {{generation_batch: 6, micro_batch: 8}}
+resources: {{generation_batch: 6, micro_tokens: 2048}}
 """
 
 

@@ -142,7 +142,7 @@ def test_every_fault_of_a_search_is_reported_with_its_line(tmp_path: Path) -> No
         ({"training": {"max_steps": 4}}, "set training.validate_every"),
         ({"methods": {"f": {"kind": "frozen", "search": {"space": SPACE}}}}, "use another kind than frozen"),
         ({"methods": searching(metric="validation/similarity")}, "needs training.select_by: similarity"),
-        ({"methods": searching(space={"training.packing": {"uniform": [0, 1]}})}, "is no number and has no bounds"),
+        ({"methods": searching(space={"training.loss": {"uniform": [0, 1]}})}, "is no number and has no bounds"),
         ({"methods": searching(space={"training.warmup_steps": {"log_uniform": [0.5, 50]}})}, "begins at 1, got 0.5"),
         ({"methods": searching(algorithm="asha", seeds=[0, 1])}, "so it takes one of seeds"),
         ({"methods": searching(algorithm="tpe", num_trials=20)}, "write choice in place of grid"),

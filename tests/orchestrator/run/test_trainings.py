@@ -23,7 +23,7 @@ METHODS = {
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return make_study(
-        tmp_path, methods=METHODS, seeds=[0, 1], resources={"micro_batch": 8, "full_workers": 2}, evaluation={}
+        tmp_path, methods=METHODS, seeds=[0, 1], resources={"micro_tokens": 4096, "full_workers": 2}, evaluation={}
     )
 
 
@@ -81,42 +81,42 @@ def test_a_lost_training_begins_again_later_without_limit(study: Study) -> None:
     order = take(queue)
     waiting = [t for t in expand(study).trials if t.label != order.trial.label]
     queue.end(order.trial, StageFailed("the node died", kind="lost"))
-    assert told == [(order.trial, told[0][1], "begins again in 1 s")]
+    assert told == [(order.trial, told[0][1], "goes on in 1 s")]
     # The others go on meanwhile, and the queue is not finished for as long as one may come back.
     assert sorted(drained(queue)) == sorted(trial.label for trial in waiting)
     assert not queue.finished
 
 
-def test_what_runs_out_of_memory_gets_half_the_micro_batch_and_so_do_its_siblings(study: Study) -> None:
+def test_what_runs_out_of_memory_gets_half_the_tokens_a_pass_and_so_do_its_siblings(study: Study) -> None:
     told: list[Any] = []
     queue = queue_of(study, told)
     order = take(queue)
-    assert (order.trial.label, order.resources.micro_batch) == ("micro/full/seed0", 8)
+    assert (order.trial.label, order.resources.micro_tokens) == ("micro/full/seed0", 4096)
     queue.end(order.trial, StageFailed("CUDA out of memory", kind="memory"))
-    assert told[0][2] == "begins again with a micro-batch of 4 instead of 8"
+    assert told[0][2] == "goes on with 2048 tokens a pass instead of 4096"
     again, sibling, other = take(queue), take(queue), take(queue)
-    assert (again.trial, again.resources.micro_batch) == (order.trial, 4)
+    assert (again.trial, again.resources.micro_tokens) == (order.trial, 2048)
     assert [(retry.kind, retry.cause) for retry in again.retried] == [("memory", "CUDA out of memory")]
-    assert (sibling.trial.label, sibling.resources.micro_batch) == ("micro/full/seed1", 4)
-    assert (other.trial.label, other.resources.micro_batch) == ("micro/lora/seed0", 8)
+    assert (sibling.trial.label, sibling.resources.micro_tokens) == ("micro/full/seed1", 2048)
+    assert (other.trial.label, other.resources.micro_tokens) == ("micro/lora/seed0", 4096)
     # The global batch is identity and stays.
     assert again.trial.key("train") == order.trial.key("train")
 
 
-def test_half_of_a_micro_batch_counts_from_what_a_process_really_sees(study: Study) -> None:
-    raised = study.model_copy(update={"resources": study.resources.model_copy(update={"micro_batch": 512})})
+def test_half_of_a_pass_counts_from_what_a_process_really_sees(study: Study) -> None:
+    raised = study.model_copy(update={"resources": study.resources.model_copy(update={"micro_tokens": 10**6})})
     told: list[Any] = []
     queue = queue_of(raised, told)
     queue.end(take(queue).trial, StageFailed("out of memory", kind="memory"))
-    # 16 examples by two processes are 8 each, so 512 and 256 would be the same forward pass.
-    assert told[0][2] == "begins again with a micro-batch of 4 instead of 8"
+    # 16 examples of at most 512 tokens by two processes are 4096 tokens each.
+    assert told[0][2] == "goes on with 2048 tokens a pass instead of 4096"
 
 
-def test_one_row_that_does_not_fit_is_the_end(study: Study) -> None:
+def test_pass_of_hardly_an_example_that_does_not_fit_is_the_end(study: Study) -> None:
     told: list[Any] = []
     queue = queue_of(study, told)
     trial = take(queue).trial
-    for _ in range(3):
+    for _ in range(6):
         queue.end(trial, StageFailed("out of memory", kind="memory"))
         assert take(queue).trial == trial
     queue.end(trial, StageFailed("out of memory", kind="memory"))

@@ -137,7 +137,7 @@ def test_adapter_has_settings_although_none_are_given() -> None:
         ({"seeds": []}, "at least 1 item"),
         ({"study": "a/b"}, "String should match pattern"),
         ({"evaluation": {"generation": {"samples": 3}}}, "greedy samples are equal"),
-        ({"resources": {"micro_batch": 0}}, "greater than or equal to 1"),
+        ({"resources": {"checkpoint_minutes": -1}}, "greater than or equal to 1"),
     ],
 )
 def test_study_that_means_nothing_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -181,4 +181,4 @@ def test_tracks_of_a_task_keep_the_file_s_order() -> None:
 
 def test_study_cannot_be_changed_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        study().resources.micro_batch = 3  # type: ignore[misc]
+        study().resources.micro_tokens = 3  # type: ignore[misc]

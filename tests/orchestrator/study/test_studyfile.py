@@ -62,7 +62,7 @@ def test_every_study_of_the_project_loads(name: str) -> None:
         ("test: micro}", "test: micro, tset: micro}", 4, "tset: unknown key; did you mean test?"),
         ("test: micro}", "test: {reader: micro, splitt: test}}", 4, "splitt: unknown key; did you mean split?"),
         ("[builtin:micro]", "[{name: a/b, revison: c}]", 2, "models.0.revison: unknown key; did you mean revision?"),
-        ("study: small", "study: small\nresources: {micro_bach: 2}", 2, "did you mean micro_batch?"),
+        ("study: small", "study: small\nresources: {micro_tokns: 2}", 2, "did you mean micro_tokens?"),
         ("study: small", "study: small\nevaluation: {limits: {cpu: 2}}", 2, "did you mean cpu_s?"),
         ("study: small", "study: small\nzzz: 2", 2, "zzz: unknown key; known here: data, evaluation"),
     ],
@@ -102,9 +102,15 @@ def test_value_of_a_wrong_type_is_named_with_its_line(path: Path, right: str, wr
     [
         (
             "max_steps: 4",
-            "max_steps: 4\n  packing: true\n  max_length: 4096",
+            "max_steps: 4\n  max_length: 4096",
             9,
-            "packed rows of 4096 tokens are longer than the context of builtin:micro, 1024 tokens; set at most 1024",
+            "examples of 4096 tokens are longer than the context of builtin:micro, 1024 tokens; set at most 1024",
+        ),
+        (
+            "max_steps: 4",
+            "max_steps: 4\n  packing: true",
+            9,
+            "training.packing: is no setting any more: rows hold as many whole examples as fit resources.micro_tokens",
         ),
         (
             "kind: qlora",

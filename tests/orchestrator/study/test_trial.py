@@ -88,7 +88,18 @@ ALL = {"train", "generate", "execute", "score"}
         ({"question": "Another?"}, set()),
         ({"study": "another"}, set()),
         ({"storage": "elsewhere"}, set()),
-        ({"resources": {"trial_cpus": 4, "micro_batch": 2, "generators": 3, "gradient_checkpointing": True}}, set()),
+        (
+            {
+                "resources": {
+                    "trial_cpus": 4,
+                    "micro_tokens": 512,
+                    "checkpoint_minutes": 1,
+                    "generators": 3,
+                    "gradient_checkpointing": True,
+                }
+            },
+            set(),
+        ),
         ({"methods": {"qlora": {"kind": "qlora"}, "full": {"kind": "full"}}}, set()),
         ({"seeds": [0, 1]}, set()),
     ],

@@ -1,0 +1,100 @@
+"""Trainings that are killed at any moment and begun again, until they end; `python killed_run.py JOBS.json`.
+
+One decision: a child is forked from a process that has all imports, since these take ten times as long as the training,
+and is killed by SIGKILL a random while after it began to train. Each job's folder has `end.json` at the end.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orchestrator.ledger.checkpoints import TrainingCheckpoints
+from orchestrator.ledger.ledger import Ledger
+from tasks.records import Example
+from trainers.loop.resume import Resuming
+from trainers.loop.train import Hooks, TrainingData, train
+from trainers.spec import Runtime, TrainingSpec
+
+KEY = "a" * 64
+_CLOCK = ("time", "seconds", "tokens_per_s")
+
+
+def one_try(job: dict[str, Any], number: int, micro_tokens: int) -> None:
+    """Train until the end or until killed; what came of it goes to `end.json`."""
+    folder, ledger = Path(job["folder"]), Ledger(Path(job["folder"]) / "ledger")
+    attempt = ledger.begin(KEY)
+    examples = [Example.model_validate(example) for example in job["examples"]]
+    (folder / f"trying-{number}").touch()
+    summary = train(
+        TrainingSpec.model_validate(job["spec"]),
+        data=TrainingData(train=examples[:24], validation=examples[24:]),
+        out=attempt.folder,
+        runtime=Runtime(device="cpu", micro_tokens=micro_tokens, gradient_checkpointing=job["checkpointing"]),
+        hooks=Hooks(
+            resuming=Resuming(store=TrainingCheckpoints(ledger, KEY, attempt=attempt.id), every_s=job["every_s"])
+        ),
+    )
+    chunks = sorted((attempt.folder / "metrics").iterdir())
+    rows = [json.loads(line) for chunk in chunks for line in chunk.read_text(encoding="utf-8").splitlines()]
+    weights = next((attempt.folder / summary.weights).glob("*model.safetensors"))
+    told = {
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "rows": [{name: value for name, value in row.items() if name not in _CLOCK} for row in rows],
+        "steps": summary.steps,
+        "best_step": summary.best_step,
+        "checkpoints": len(ledger.store.children(f"stages/{KEY}/checkpoints/")),
+    }
+    (folder / "end.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def until_the_end(job: dict[str, Any]) -> None:
+    """Try again and again; kill as many tries as the job says, each a while after it has been at work."""
+    folder, chance = Path(job["folder"]), random.Random(job["name"])
+    folder.mkdir(parents=True)
+    context, kills = multiprocessing.get_context("fork"), []
+    for number in range(job["kills"] + 1):
+        tokens = job["micro_tokens"][number % len(job["micro_tokens"])]
+        process = context.Process(target=one_try, args=(job, number, tokens), daemon=True)
+        process.start()
+        if number < job["kills"]:
+            while process.is_alive() and not (folder / f"trying-{number}").exists():
+                time.sleep(0.005)
+            process.join(timeout=chance.uniform(0.2, job["longest_s"]))
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, signal.SIGKILL)
+                kills.append(_newest(folder))
+            process.join()
+            if (folder / "end.json").exists():
+                break
+        else:
+            process.join(timeout=120)
+            assert process.exitcode == 0, f"{job['name']} ended with {process.exitcode}"
+    (folder / "kills.json").write_text(json.dumps(kills), encoding="utf-8")
+
+
+def _newest(folder: Path) -> list[str]:
+    return sorted(p.parent.name for p in (folder / "ledger" / "stages" / KEY / "checkpoints").glob("*/whole.json"))
+
+
+def main() -> None:
+    """Bring every job to its end."""
+    os.environ.update(DS_ACCELERATOR="cpu", LOCAL_RANK="0")
+    import bitsandbytes.optim  # noqa: F401
+    import deepspeed  # noqa: F401
+
+    torch.set_num_threads(1)
+    for job in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
+        until_the_end(job)
+
+
+if __name__ == "__main__":
+    main()
