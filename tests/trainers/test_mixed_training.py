@@ -15,12 +15,11 @@ def trained(examples_of: Any, spec_of: Any, runtime: Any, tmp_path: Path) -> Any
     rows = (*examples_of(TRACKS[0], count=24), *examples_of(TRACKS[1], count=6))
     held = tuple(example for track in TRACKS for example in examples_of(track, start=24, count=4))
 
-    def run(name: str, **settings: Any) -> tuple[TrainingSummary, bytes]:
+    def run(name: str, *, micro_tokens: int = 4096, **settings: Any) -> tuple[TrainingSummary, bytes]:
         out = tmp_path / name
         data = TrainingData(train=rows, validation=held)
-        summary = train(
-            spec_of(max_steps=8, batch_size=6, **settings), data=data, out=out, runtime=runtime, hooks=Hooks()
-        )
+        cut = runtime.model_copy(update={"micro_tokens": micro_tokens})
+        summary = train(spec_of(max_steps=8, batch_size=6, **settings), data=data, out=out, runtime=cut, hooks=Hooks())
         return summary, (out / summary.weights / "adapter_model.safetensors").read_bytes()
 
     return run
@@ -45,3 +44,13 @@ def test_each_balance_trains_other_weights_and_the_same_ones_again(trained: Any)
     _, again = trained("again", balance={"loss": "coba"}, validate_every=2)
     assert len(set(weights.values())) == 3
     assert again == weights["coba"]
+
+
+def test_projected_training_differs_and_is_the_same_under_any_cut(trained: Any) -> None:
+    settings: dict[str, Any] = {"balance": {"loss": "task_mean", "projection": True}, "precision": "fp32"}
+    summary, projected = trained("projected", **settings)
+    _, plain = trained("unprojected", balance={"loss": "task_mean"}, precision="fp32")
+    assert projected != plain
+    single, _ = trained("single", micro_tokens=1, **settings)
+    assert single.last_loss == pytest.approx(summary.last_loss, rel=1e-3)
+    assert single.seen == summary.seen
