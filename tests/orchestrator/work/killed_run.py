@@ -1,7 +1,8 @@
 """Trainings that are killed at any moment and begun again, until they end; `python killed_run.py JOBS.json`.
 
 One decision: a child is forked from a process that has all imports, since these take ten times as long as the training,
-and is killed by SIGKILL a random while after it left a checkpoint, whatever it does then. Each job's folder has `end.json` at the end.
+and is killed by SIGKILL a random while after it left a checkpoint, whatever it does then. Each job's folder
+has `end.json` at the end.
 """
 
 import hashlib
