@@ -5,6 +5,9 @@ One decision: precision and device are said by whoever loads. What a method want
 
 from typing import Literal
 
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
 from tasks.records import Record
 
 Precision = Literal["nf4", "bf16", "fp32"]
@@ -15,12 +18,17 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class ModelSpec(Record):
-    """A base model: hub id with revision, local folder, or `builtin:micro`.
+    """A base model. A text in place of this block is its name."""
 
-    `digest` is the hash of a local or built-in model's weights, filled in when a study is planned.
-    """
+    name: str = Field(examples=["Qwen/Qwen2.5-Coder-0.5B-Instruct"])
+    """Id on the Hugging Face hub, a local folder, or `builtin:micro`, which comes with Polytune."""
 
-    name: str
-    revision: str | None = None
+    revision: str | None = Field(default=None, examples=["0123456789abcdef0123456789abcdef01234567"])
+    """Commit of a hub model. Without it the model may change under a finished study, and a plan lists it as
+    unresolved."""
+
     trust_remote_code: bool = False
-    digest: str | None = None
+    """Whether code that comes with the model may run on this machine. Leave it out for models that need none."""
+
+    digest: SkipJsonSchema[str | None] = None
+    """Hash of a local or built-in model's weights, filled in when a study is planned."""

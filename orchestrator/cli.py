@@ -8,10 +8,26 @@ Exit status: 0 done, 1 finished but something failed, 2 the user's input is at f
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from orchestrator.commands import cluster, compare, doctor, execute, export, gc, plan, quality, report, run, score, show
+from orchestrator.commands import (
+    cluster,
+    compare,
+    doctor,
+    execute,
+    export,
+    gc,
+    init,
+    plan,
+    quality,
+    report,
+    run,
+    schema,
+    score,
+    show,
+)
 from orchestrator.commands.cancel import cancel
 from orchestrator.commands.logs import logs
 from orchestrator.commands.output import drop_output, fail, mend_streams
@@ -19,7 +35,7 @@ from orchestrator.commands.status import status
 from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 def main() -> None:
@@ -65,6 +81,24 @@ def _quieten() -> None:
         os.environ.setdefault(name, value)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from orchestrator.provenance import version
+
+        sys.stdout.write(f"polytune {version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def polytune(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Which way to fine-tune a code model is better, on what, by how much, at what cost, and is it real?"""
+
+
+app.command(epilog=init.EPILOG)(init.init)
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog="Example: polytune status quickstart --follow")(status)
@@ -77,6 +111,7 @@ app.command(epilog="Example: polytune track quickstart")(track)
 app.command(epilog=export.EPILOG)(export.export)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=schema.EPILOG)(schema.schema)
 app.command("execute", epilog=execute.EPILOG)(execute.execute)
 app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=quality.EPILOG)(quality.quality)

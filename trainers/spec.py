@@ -17,24 +17,37 @@ _BATCH_SIZE = 16
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (Hu et al. 2021): rank, scaling alpha / rank, dropout, adapted projections.
+    """Low-rank adapters (Hu et al. 2021), of the kinds `lora` and `qlora`."""
 
-    `targets` are last parts of layers' names, or `all-linear`: every linear layer but the output. `rank_pattern` gives
-    some of them another rank, `use_rslora` scales by alpha / sqrt(rank) (Kalajdzievski 2023), `use_dora` trains
-    magnitudes apart from directions (Liu et al. 2024). `init: pissa` starts from the largest singular directions of
-    each weight (Meng et al. 2024) and is saved as a plain adapter of twice the rank. `modules_to_save` are trained
-    whole beside the adapters.
-    """
+    rank: int = Field(default=8, ge=1, examples=[16])
+    """Rank of the two matrices that are trained beside each adapted projection."""
 
-    rank: int = Field(default=8, ge=1)
-    alpha: int = Field(default=16, ge=1)
-    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
-    targets: Literal["all-linear"] | tuple[str, ...] = ALL_LINEAR
-    rank_pattern: dict[str, Annotated[int, Field(ge=1)]] = Field(default={}, json_schema_extra={"since": 2})
+    alpha: int = Field(default=16, ge=1, examples=[32])
+    """Scaling: what the adapter adds is multiplied by `alpha / rank`."""
+
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0, examples=[0.05])
+    """Share of the adapter's inputs that are dropped in training."""
+
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(default=ALL_LINEAR, examples=[["q_proj", "v_proj"]])
+    """Last parts of the names of adapted layers, or `all-linear`: every linear layer but the output."""
+
+    rank_pattern: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={}, examples=[{"down_proj": 16}], json_schema_extra={"since": 2}
+    )
+    """Another rank for some of the targets."""
+
     use_rslora: bool = Field(default=False, json_schema_extra={"since": 2})
+    """Whether scaling is by `alpha / sqrt(rank)` (Kalajdzievski 2023)."""
+
     use_dora: bool = Field(default=False, json_schema_extra={"since": 2})
+    """Whether magnitudes are trained apart from directions (Liu et al. 2024)."""
+
     init: Literal["zero", "pissa"] = Field(default="zero", json_schema_extra={"since": 2})
-    modules_to_save: tuple[str, ...] = Field(default=(), json_schema_extra={"since": 2})
+    """Where an adapter starts: from no change, or from the largest singular directions of each weight (Meng et al.
+    2024), which is saved as a plain adapter of twice the rank."""
+
+    modules_to_save: tuple[str, ...] = Field(default=(), examples=[["lm_head"]], json_schema_extra={"since": 2})
+    """Modules that are trained whole beside the adapters."""
 
     @model_validator(mode="after")
     def _options_go_together(self) -> "LoraSettings":
@@ -68,39 +81,74 @@ class LoraSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """Optimisation, in optimizer steps over a global batch of examples.
+    """Optimisation, counted in optimizer steps. Exactly one of `max_steps` and `epochs` says how long."""
 
-    A batch is `batch_size` examples, or examples in order until they have `batch_tokens` tokens; 16 examples unless
-    one of the two is said. How it is cut into passes is runtime and changes no number. Exactly one of `max_steps`
-    and `epochs` says how long. The rate rises over `warmup_steps` steps, or over a `warmup_ratio` of all steps.
-    `loss` is taken over the answer (`completion`) or over prompt and answer (`sequence`), with `label_smoothing`
-    in training. `precision` is that of weights and products in `bf16`, and all is 32-bit in `fp32`; optimizer
-    states and master weights are 32-bit but for the 8-bit optimizers. Validation runs every `validate_every` steps
-    and at the end; the best checkpoint by `select_by` is kept, and training stops after `patience` validations
-    without an improvement of more than `min_delta`.
-    """
+    learning_rate: float = Field(default=1e-4, gt=0, examples=[5e-3])
+    """Highest learning rate, reached after the warm-up."""
 
-    learning_rate: float = Field(default=1e-4, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0)
-    warmup_ratio: float | None = Field(default=None, ge=0, le=1, json_schema_extra={"since": 2})
-    batch_size: int | None = Field(default=None, ge=1)
-    batch_tokens: int | None = Field(default=None, ge=1, json_schema_extra={"since": 2})
-    max_steps: int | None = Field(default=None, ge=1)
-    epochs: float | None = Field(default=None, gt=0)
+    """How the learning rate goes on after the warm-up: down to 0 along a cosine or a line, or as it is."""
+
+    warmup_steps: int = Field(default=0, ge=0, examples=[20])
+    """Steps over which the learning rate rises from 0."""
+
+    warmup_ratio: float | None = Field(default=None, ge=0, le=1, examples=[0.03], json_schema_extra={"since": 2})
+    """The warm-up as a share of all steps, in place of `warmup_steps`."""
+
+    batch_size: int | None = Field(default=None, ge=1, examples=[32])
+    """Examples of one optimizer step over all processes; 16 unless `batch_tokens` is said. How many are computed at
+    once is `resources.micro_tokens`, which changes no number."""
+
+    batch_tokens: int | None = Field(default=None, ge=1, examples=[16_384], json_schema_extra={"since": 2})
+    """Tokens of one optimizer step, in place of `batch_size`: examples in order until they have as many."""
+
+    max_steps: int | None = Field(default=None, ge=1, examples=[500])
+    """Number of optimizer steps, whatever the number of examples."""
+
+    epochs: float | None = Field(default=None, gt=0, examples=[1.2])
+    """How often each example is seen. Together and apart then see a track's examples equally often."""
+
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
-    adam_beta1: float = Field(default=0.9, ge=0, lt=1, json_schema_extra={"since": 2})
-    adam_beta2: float = Field(default=0.999, ge=0, lt=1, json_schema_extra={"since": 2})
+    """AdamW, with states of 32 bits, or of 8 bits (by bitsandbytes) that may be paged out to the host."""
+
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1, examples=[0.9], json_schema_extra={"since": 2})
+    """Decay of AdamW's mean of gradients."""
+
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1, examples=[0.95], json_schema_extra={"since": 2})
+    """Decay of AdamW's mean of squared gradients."""
+
     precision: Literal["bf16", "fp32"] = "bf16"
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    max_length: int = Field(default=512, ge=8)
+    """Precision of the matrix products, and in `fp32` of all weights that are not quantised; masters and 32-bit
+    optimizer states have 32 bits in either."""
+
+    weight_decay: float = Field(default=0.0, ge=0, examples=[0.01])
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0, examples=[0.5])
+    """Norm that gradients are clipped to."""
+
+    max_length: int = Field(default=512, ge=8, examples=[1024])
+    """Longest example, in tokens of the model. Longer examples are left out and counted, never cut."""
+
     loss: Literal["completion", "sequence"] = "completion"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, json_schema_extra={"since": 2})
-    validate_every: int | None = Field(default=None, ge=1)
+    """What the loss is taken over: the answer (`completion`), or prompt and answer (`sequence`)."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, examples=[0.1], json_schema_extra={"since": 2})
+    """Share of each target that is spread over the vocabulary, in training alone."""
+
+    validate_every: int | None = Field(default=None, ge=1, examples=[45])
+    """Steps between two validations, of which one is at the end; the best checkpoint is kept. Without it there is no
+    validation and the last weights are kept."""
+
     select_by: Literal["loss", "similarity"] = "loss"
-    patience: int | None = Field(default=None, ge=1)
-    min_delta: float = Field(default=0.0, ge=0)
+    """Which checkpoint is the best: that of the lowest validation loss, or that whose greedy output is most like
+    the references."""
+
+    patience: int | None = Field(default=None, ge=1, examples=[3])
+    """Validations without an improvement after which training stops. Needs `validate_every`."""
+
+    min_delta: float = Field(default=0.0, ge=0, examples=[0.001])
+    """What an improvement must exceed to count."""
 
     @model_validator(mode="before")
     @classmethod

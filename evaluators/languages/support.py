@@ -6,7 +6,7 @@ import or large, is a function that loads it: reading code imports no runtime.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,20 +19,30 @@ if TYPE_CHECKING:
 
 
 class Dialect(Protocol):
-    """How programs are laid out: what the extraction of a program from an answer asks."""
+    """How programs are laid out: what the extraction of a program from an answer asks.
+
+    `given` is how many characters at the front of a program are the problem's own, where the answer is a body
+    that follows on from them; else 0.
+    """
 
     @property
-    def first_line(self) -> re.Pattern[str]:
-        """Where code begins in an answer that opens with prose."""
+    def literals(self) -> re.Pattern[str]:
+        """String literals, as the group `literal`, and comments; of text that is prose for the greater part."""
 
     def last_defined(self, code: str) -> str | None:
         """The last function that `code` begins or defines; None if there is none."""
 
+    def first_defined(self, code: str) -> str | None:
+        """The first function or method that `code`, broken or not, defines; None if there is none."""
+
     def definition(self, code: str, name: str) -> re.Match[str] | None:
-        """Where `code` defines `name`, from the start of the line."""
+        """Where `code`, broken or not, begins to define `name`, from the start of the line."""
 
     def is_body(self, code: str) -> bool:
         """Whether `code`, which begins at the margin, is a function's body that wants an indentation."""
+
+    def continues(self, code: str, name: str | None) -> bool:
+        """Whether `code` goes on with what a preamble began, and does not define `name` itself at first."""
 
     def put_before(self, head: str, code: str) -> str:
         """A whole definition, preceded by what a preamble has before its own."""
@@ -40,11 +50,20 @@ class Dialect(Protocol):
     def follow_on(self, preamble: str, code: str) -> str:
         """A body that follows on from a preamble, with what closes the preamble where nothing else does."""
 
-    def whole(self, program: str, definition: re.Match[str]) -> str | None:
-        """The program up to the end of a definition; None if its end cannot be told from the text alone."""
+    def completes(self, program: str, name: str | None, given: int) -> bool:
+        """Whether a program parses and defines `name`, in more than what was given."""
 
-    def ends(self, lines: list[re.Match[str]]) -> list[int]:
-        """The starts of those lines before which a program may end whatever stands in them, the last first."""
+    def cut(self, program: str, name: str, given: int) -> str | None:
+        """A broken program without its end, if it then completes the definition; else None."""
+
+    def code_in(self, text: str, name: str) -> Iterator[str]:
+        """What may be the code, from some place to the end, in a text that may open with prose; likeliest first."""
+
+    def answer(self, program: str, name: str | None, given: int) -> str:
+        """A complete program without all that runs, tests or goes on after the answer and is not needed by it."""
+
+    def supply(self, program: str, others: Sequence[str]) -> str:
+        """A program with what it uses and only other programs define or import."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

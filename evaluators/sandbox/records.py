@@ -25,19 +25,19 @@ class Program:
 
 
 class Limits(Settings):
-    """What one candidate may use.
+    """What one generated program may use while it is run."""
 
-    `cpu_s` decides timeouts, since it does not depend on how busy the machine is; `wall_s` is the
-    net for programs that sleep, counted without the time spent waiting for a processor. `memory_mb`
-    bounds the address space (Python) or the heap (Java, C#), and the resident memory of all of a
-    candidate's processes. `output_bytes` bounds each file that it writes, its standard output
-    included, and each value that it returns.
-    """
+    cpu_s: float = Field(default=5.0, gt=0, examples=[10])
+    """Seconds of CPU time. They decide time-outs, since they do not depend on how busy the machine is."""
 
-    cpu_s: float = Field(default=5.0, gt=0)
-    wall_s: float = Field(default=20.0, gt=0)
-    memory_mb: int = Field(default=1024, ge=64)
-    output_bytes: int = Field(default=1_000_000, ge=4096)
+    wall_s: float = Field(default=20.0, gt=0, examples=[60])
+    """Seconds of wall time, the net for programs that sleep, counted without the time spent waiting for a processor."""
+
+    memory_mb: int = Field(default=1024, ge=64, examples=[2048])
+    """MiB of address space (Python) or heap (Java, C#), and of resident memory of all of the program's processes."""
+
+    output_bytes: int = Field(default=1_000_000, ge=4096, examples=[100_000])
+    """Bytes of each file that the program writes, its standard output included, and of each value that it returns."""
 
 
 class IsolationError(ValueError):

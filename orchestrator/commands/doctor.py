@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evaluators.sandbox import Availability
 
 EPILOG = "Example: polytune doctor --json"
-PACKAGES = ("orchestrator", "trainers", "evaluators", "models", "tasks")
+PACKAGES = ("polytune", "orchestrator", "trainers", "evaluators", "models", "tasks")
 _OLDEST_PYTHON = (3, 11)
 # The dependencies with torch's CUDA libraries take about 8 GiB; checkpoints and a hub model come on top.
 _ROOM_GIB = 10.0
@@ -113,7 +113,7 @@ def _python() -> tuple[Check, ...]:
 
 
 def _packages() -> tuple[Check, ...]:
-    """The four package names are generic, so another project's `tasks` may shadow ours."""
+    """The package names are generic, so another project's `tasks` may shadow ours."""
     return (check_roots({name: _root_of(name) for name in PACKAGES}),)
 
 

@@ -5,57 +5,27 @@ on each verdict is on the disk as soon as it is known, and the same command goes
 """
 
 import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from evaluators.sandbox import Isolation, Limits
-    from orchestrator.files.completions import Sample
+    from orchestrator.files.judging import How, References, Summary
     from orchestrator.files.verdictfile import VerdictFile
     from orchestrator.report.tally import Figures
-    from tasks.records import Problem, Verdict
 
 EPILOG = (
     "Example: polytune execute --format humaneval --problems HumanEval.jsonl.gz --completions C.jsonl --out V.jsonl"
 )
-_ISOLATIONS = ("auto", "strict", "landlock", "none")
 _SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _How:
-    """How programs are run."""
-
-    limits: "Limits"
-    workers: int
-    isolation: "Isolation"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _References:
-    """How the reference solutions did; `absent` counts the problems that have none."""
-
-    verdicts: "tuple[Verdict, ...]"
-    absent: int
-
-    @property
-    def passing(self) -> set[str]:
-        """The ids of the problems whose reference passes."""
-        return {v.task_id for v in self.verdicts if v.verdict == "passed"}
-
-    @property
-    def failed(self) -> "list[Verdict]":
-        """The references that do not pass."""
-        return [v for v in self.verdicts if v.verdict != "passed"]
 
 
 def execute(
@@ -80,10 +50,12 @@ def execute(
 ) -> None:
     """Run completions, isolated, against their problems' tests; run again to go on after an interruption."""
     from orchestrator.files.completions import references_of
+    from orchestrator.files.judging import References, check_how, judge, read_inputs, summarize
 
-    ks, how = _checked_ks(k), _checked_how(isolation, workers, cpu_seconds, memory_mb)
+    ks = _checked_ks(k)
+    how = check_how(isolation=isolation, workers=workers, cpu_seconds=cpu_seconds, memory_mb=memory_mb)
     _check_request(completions, out, check_references)
-    known, samples = _read(problems, completions, format_)
+    known, samples = read_inputs(problems, completions, format=format_)
     references = references_of(known) if check_references else ()
     started = time.monotonic()
     with _interruptible(out), ExitStack() as stack:
@@ -93,12 +65,14 @@ def execute(
             file = stack.enter_context(_open(out, run=run))
         checked = None
         if check_references:
-            verdicts = _judge(known, references, how=how, file=None if samples else file, title="references")
-            checked = _References(verdicts=verdicts, absent=len(known) - len(references))
-        judged = (
-            _judge(known, samples, how=how, file=file, title="samples") if samples else checked and checked.verdicts
-        )
-    summary = _summary(known, samples or references, judged or (), ks=ks, checked=checked if samples else None)
+            bar = partial(_progress, title="references")
+            verdicts = judge(known, references, how=how, file=None if samples else file, progress=bar)
+            checked = References(verdicts=verdicts, absent=len(known) - len(references))
+        judged = checked.verdicts if checked else ()
+        if samples:
+            judged = judge(known, samples, how=how, file=file, progress=partial(_progress, title="samples"))
+    found = summarize(known, samples or references, judged, ks=ks, checked=checked if samples else None)
+    summary = _as_json(found)
     summary["seconds"] = round(time.monotonic() - started, 2)
     if checked is not None:
         summary["references"] = _about(checked)
@@ -119,32 +93,6 @@ def _checked_ks(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-def _checked_how(isolation: str, workers: int | None, cpu_s: float, memory_mb: int) -> _How:
-    import difflib
-
-    from pydantic import ValidationError
-
-    from evaluators.sandbox import Limits
-    from orchestrator.errors import InputError
-
-    faults = []
-    if isolation not in _ISOLATIONS:
-        close = difflib.get_close_matches(isolation, _ISOLATIONS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        faults.append(f"--isolation {isolation!r}: is unknown; {hint}it is one of {', '.join(_ISOLATIONS)}")
-    if workers is not None and workers < 1:
-        faults.append(f"--workers must be at least 1, got {workers}")
-    try:
-        # Programs that wait are given four times their CPU time, as by default.
-        limits = Limits(cpu_s=cpu_s, wall_s=4 * cpu_s, memory_mb=memory_mb)
-    except ValidationError:
-        faults.append(f"--cpu-seconds must be above 0 and --memory-mb at least 64, got {cpu_s:g} and {memory_mb}")
-    if faults:
-        raise InputError("\n".join(faults))
-    count = workers or len(os.sched_getaffinity(0))
-    return _How(limits=limits, workers=count, isolation=isolation)  # type: ignore[arg-type]
-
-
 def _check_request(completions: Path | None, out: Path | None, check_references: bool) -> None:
     from orchestrator.errors import InputError
 
@@ -154,23 +102,7 @@ def _check_request(completions: Path | None, out: Path | None, check_references:
         raise InputError("--out is missing; name the file that verdicts are written to")
 
 
-def _read(
-    problems: Path | None, completions: Path | None, format_: str
-) -> "tuple[tuple[Problem, ...], tuple[Sample, ...]]":
-    from orchestrator.errors import InputError
-    from orchestrator.files.completions import read_results, read_samples
-    from tasks.readers.formats import check_format, read_format
-
-    if problems is not None:
-        known = read_format(problems, format=format_)
-        return known, read_samples(completions, known, format=format_) if completions else ()
-    check_format(format_)
-    if format_ != "codereval" or completions is None:
-        raise InputError("--problems is missing; name the data set's file (CoderEval's result files alone need none)")
-    return read_results(completions)
-
-
-def _run_of(format_: str, problems: Path | None, completions: Path | None, how: _How) -> Any:
+def _run_of(format_: str, problems: Path | None, completions: Path | None, how: "How") -> Any:
     from orchestrator.files.verdictfile import Run
     from tasks.readers.files import content_digest
 
@@ -207,46 +139,6 @@ def _interruptible(out: Path | None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _judge(
-    problems: "Sequence[Problem]", samples: "Sequence[Sample]", *, how: _How, file: "VerdictFile | None", title: str
-) -> "tuple[Verdict, ...]":
-    """The samples' verdicts, in their order; those in `file` are not judged again."""
-    from evaluators.sandbox import IsolationError
-    from orchestrator.errors import InputError
-    from orchestrator.work.judge import judge_programs
-
-    found: dict[tuple[str, int], Verdict] = dict(file.found) if file else {}
-    names = {sample.problem.id: sample.name for sample in samples}
-
-    def take(verdict: "Verdict") -> None:
-        found[verdict.task_id, verdict.sample] = verdict
-        if file is not None:
-            file.append(verdict)
-
-    due = [sample for sample in samples if sample.key not in found]
-    runnable = []
-    for sample in due:
-        known = sample.known()
-        if known is None:
-            runnable.append(sample)
-        else:
-            take(known)
-    with _progress(len(samples), len(samples) - len(runnable), title=title) as advance:
-        programs = [sample.program() for sample in runnable]
-        try:
-            for verdict in judge_programs(
-                problems, programs, limits=how.limits, workers=how.workers, isolation=how.isolation
-            ):
-                take(verdict.model_copy(update={"task_id": names[verdict.task_id]}))
-                advance()
-        except IsolationError as error:
-            raise InputError(str(error)) from error
-    ordered = tuple(found[sample.key] for sample in samples)
-    if file is not None:
-        file.settle(ordered)
-    return ordered
-
-
 @contextmanager
 def _progress(total: int, done: int, *, title: str) -> Iterator[Callable[[], object]]:
     """A bar on standard error where that is a terminal; yields what to call for each verdict."""
@@ -260,34 +152,24 @@ def _progress(total: int, done: int, *, title: str) -> Iterator[Callable[[], obj
         yield lambda: bar.advance(task)
 
 
-def _summary(
-    problems: "Sequence[Problem]",
-    samples: "Sequence[Sample]",
-    verdicts: "Sequence[Verdict]",
-    *,
-    ks: Sequence[int],
-    checked: _References | None,
-) -> dict[str, Any]:
-    """What is printed; `checked` adds the figures over problems whose reference passes."""
-    from orchestrator.report.tally import count_strengths, count_verdicts, isolation_of, pass_at, reasons
-
-    figures = pass_at(verdicts, ks=ks)
+def _as_json(found: "Summary") -> dict[str, Any]:
+    """What is printed; what there is none of is left out."""
     summary: dict[str, Any] = {
-        "problems": len(problems),
-        "samples": len(samples),
-        "verdicts": count_verdicts(verdicts),
-        "pass_at": dict(figures.pass_at),
-        "isolation": isolation_of(verdicts),
-        "strength": count_strengths(verdicts),
-        "without_samples": len(problems) - len({sample.problem.id for sample in samples}),
+        "problems": found.problems,
+        "samples": found.samples,
+        "verdicts": found.verdicts,
+        "pass_at": found.pass_at,
+        "isolation": found.isolation,
+        "strength": found.strength,
+        "without_samples": found.without_samples,
     }
-    if figures.missing:
-        summary["pass_at_missing"] = dict(figures.missing)
-    if checked is not None:
-        among = {sample.name for sample in samples if sample.problem.id in checked.passing}
-        summary["pass_at_where_reference_passes"] = _figures(pass_at(verdicts, ks=ks, among=among), len(among))
-    if unjudged := reasons(verdicts):
-        summary["unjudged"] = unjudged
+    if found.pass_at_missing:
+        summary["pass_at_missing"] = found.pass_at_missing
+    if found.where_reference_passes is not None:
+        figures = _figures(found.where_reference_passes, found.reference_passes)
+        summary["pass_at_where_reference_passes"] = figures
+    if found.unjudged:
+        summary["unjudged"] = found.unjudged
     return summary
 
 
@@ -295,7 +177,7 @@ def _figures(figures: "Figures", problems: int) -> dict[str, Any]:
     return {"problems": problems, **{name: value for name, value in asdict(figures).items() if value}}
 
 
-def _about(checked: _References) -> dict[str, Any]:
+def _about(checked: "References") -> dict[str, Any]:
     return {
         "passed": len(checked.passing),
         "absent": checked.absent,

@@ -32,18 +32,17 @@ def gc(
         sys.stdout.write(json.dumps(_as_json(found, deleted=delete), indent=1) + "\n")
         return
     for item in found:
-        what = f"attempt {item.attempt[:12]} of {item.key[:12]}" if item.attempt else f"stage {item.key[:12]}"
-        sys.stdout.write(f"{what}: {item.why}, {_size(item.size_bytes)}\n")
+        name = f"attempt {item.attempt[:12]} of {item.key[:12]}" if item.attempt else f"stage {item.key[:12]}"
+        was = f" ({item.what})" if item.what else ""
+        sys.stdout.write(f"{name}{was}: {item.why}, {_size(item.size_bytes)}\n")
     total = f"{len(found)} {'item' if len(found) == 1 else 'items'}, {_size(sum(item.size_bytes for item in found))}"
     end = "removed" if delete else "nothing was removed; --delete removes them" if found else "nothing to remove"
     sys.stdout.write(f"{total}: {end}\n")
 
 
 def _as_json(found: "tuple[Garbage, ...]", *, deleted: bool) -> dict[str, Any]:
-    items = [
-        {"key": item.key, "attempt": item.attempt, "why": item.why, "size_bytes": item.size_bytes, "names": item.names}
-        for item in found
-    ]
+    kept = ("key", "attempt", "what", "why", "size_bytes", "names")
+    items = [{name: getattr(item, name) for name in kept} for item in found]
     return {"deleted": deleted, "size_bytes": sum(item.size_bytes for item in found), "items": items}
 
 

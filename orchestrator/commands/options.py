@@ -1,6 +1,5 @@
 """Arguments that several commands share, so that each means and says the same everywhere."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,24 +20,16 @@ TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's la
 
 def load(study: str, changes: list[str] | None = None) -> "Study":
     """A study from its file, or by its name in a ledger: in `runs` here, or STORAGE/NAME."""
-    from orchestrator.ledger.studies import load_named
-    from orchestrator.study.file import load_study
+    from orchestrator.ledger.studies import find_study
 
-    path = Path(study)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return load_study(path, changes=changes or [])
-    return load_named(study, changes=changes or [])
+    return find_study(study, changes=changes or [])
 
 
 def opened(study: str, changes: list[str] | None = None) -> "tuple[Cells, Ledger]":
     """A study's cells, with what its searches found, and its ledger."""
-    from orchestrator.ledger.studies import ledger_of
-    from orchestrator.run.search import resolved
-    from orchestrator.study.cells import expand
+    from orchestrator.run.opening import open_study
 
-    loaded = load(study, changes)
-    ledger = ledger_of(loaded)
-    return resolved(expand(loaded), ledger), ledger
+    return open_study(study, changes=changes or [])
 
 
 def choose_trial(labels: list[str], label: str | None) -> str:

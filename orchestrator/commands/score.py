@@ -1,22 +1,20 @@
 """`polytune score`: the similarity metrics on anybody's files.
 
-One decision: whatever can be found wrong before scoring (files, ids, metrics, what a metric needs) is
-found first and told at once; then every pair gets a score or a note that says why it has none.
+One decision: figures go to standard output, and what there is to know of them to standard error.
 """
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from evaluators.similarity import JudgeSettings, Scores
-    from orchestrator.files.items import Form, Items, Pairs
-    from tasks.records import Language
+    from evaluators.similarity import Scores
+    from orchestrator.files.items import Pairs
+    from orchestrator.files.scoring import Request
 
 EPILOG = (
     "Example: polytune score --predictions P.txt --references R.txt --metrics codebleu,bleu,exact_match --language java"
@@ -100,116 +98,46 @@ def score(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """Score predictions against references by similarity, 0-100."""
-    from evaluators.similarity import JudgeSettings, MissingError, score_pairs
-    from orchestrator.errors import InputError
+    from evaluators.similarity import JudgeSettings
+    from orchestrator.files.scoring import TextFile, check_request, score_request
 
     judge = None
     if judge_url is not None and judge_model is not None:
         judge = JudgeSettings(url=judge_url, model=judge_model, runs=judge_runs, cache=judge_cache)
-    files = _files((predictions, predictions_key), (references, references_key), form=form)
-    names, spoken, pairs = _checked(files, metrics=metrics, language=language, model=model, judge=judge, out=out)
-    try:
-        scores = score_pairs(
-            pairs.predictions, pairs.references, metrics=names, language=spoken, model=model, judge=judge
-        )
-    except MissingError as error:
-        raise InputError(str(error)) from error
-    _tell(scores, names, pairs=pairs, out=out, json_=json_)
+    request = check_request(
+        TextFile(path=predictions, column=predictions_key),
+        TextFile(path=references, column=references_key),
+        metrics=metrics,
+        language=language,
+        form=form,
+        model=model,
+        judge=judge,
+        others=_faults_of(out),
+    )
+    _tell(score_request(request), request, out=out, json_=json_)
 
 
-def _tell(scores: "Scores", names: Sequence[str], *, pairs: "Pairs", out: Path | None, json_: bool) -> None:
+def _faults_of(out: Path | None) -> list[str]:
+    if out is None or (out.suffix == ".parquet" and out.parent.is_dir()):
+        return []
+    return [f"--out {out}: must be a file ending in .parquet in a folder that exists"]
+
+
+def _tell(scores: "Scores", request: "Request", *, out: Path | None, json_: bool) -> None:
     """Write the figures where they are wanted, and on standard error what there is to know of them."""
-    figures = _figures(scores, names)
+    from orchestrator.files.scoring import figures_of
+
+    figures = {name: asdict(figure) for name, figure in figures_of(scores, request.metrics).items()}
     if out is not None:
-        _write(out, pairs, scores, figures)
+        _write(out, request.pairs, scores, figures)
     if json_:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     else:
-        _print(figures, total=len(pairs.ids))
-    sys.stderr.write("".join(f"{note}\n" for note in pairs.notes))
+        _print(figures, total=len(request.pairs.ids))
+    sys.stderr.write("".join(f"{note}\n" for note in request.pairs.notes))
     for name, notes in scores.notes.items():
         for note in notes:
             sys.stderr.write(f"{name}: not scored: {note}\n")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Both files, read as far as they could be."""
-
-    paths: tuple[Path, Path]
-    predictions: "Items"
-    references: "Items"
-    faults: tuple[str, ...]
-
-
-def _files(predictions: tuple[Path, str | None], references: tuple[Path, str | None], *, form: str) -> _Files:
-    from orchestrator.files.items import FORMS, read_items
-
-    known: Form = next((known for known in FORMS if known == form), "auto")
-    wrong = () if form in FORMS else (f"--format {form!r}: is unknown; the forms are {', '.join(FORMS)}",)
-    return _Files(
-        paths=(predictions[0], references[0]),
-        predictions=read_items(predictions[0], role="predictions", form=known, column=predictions[1]),
-        references=read_items(references[0], role="references", form=known, column=references[1]),
-        faults=wrong,
-    )
-
-
-def _checked(
-    files: _Files,
-    *,
-    metrics: str | None,
-    language: str | None,
-    model: str | None,
-    judge: "JudgeSettings | None",
-    out: Path | None,
-) -> "tuple[tuple[str, ...], Language | None, Pairs]":
-    """The metrics, the language and the pairs, or every fault of the request at once."""
-    from evaluators.similarity import METRICS, command_metrics, faults_of, missing
-    from orchestrator.errors import InputError
-    from orchestrator.files.items import pair
-
-    spoken, faults = _language(language)
-    default = command_metrics("code" if language is not None else "prose")
-    names = tuple(dict.fromkeys(n.strip() for n in metrics.split(",") if n.strip())) if metrics is not None else default
-    if not names:
-        faults.append(f"--metrics {metrics!r}: names no metric; the metrics are {', '.join(METRICS)}")
-    known = faults_of(names, language=spoken, model=model, judge=judge)
-    # Where the language is misspelt, that it is wanted needs no saying.
-    faults += [fault for fault in known if language is None or spoken is not None or "needs --language" not in fault]
-    if out is not None and (out.suffix != ".parquet" or not out.parent.is_dir()):
-        faults.append(f"--out {out}: must be a file ending in .parquet in a folder that exists")
-    pairs, unpaired = pair(files.predictions, files.references, names=files.paths)
-    faults += [*files.faults, *unpaired, *missing(names, model=model)]
-    if faults or pairs is None:
-        raise InputError("\n".join([f"{len(faults)} faults", *(f"  {f}" for f in faults)]) if faults[1:] else faults[0])
-    return names, spoken, pairs
-
-
-def _language(name: str | None) -> "tuple[Language | None, list[str]]":
-    from difflib import get_close_matches
-
-    from tasks.records import Language
-
-    if name is None:
-        return None, []
-    if name in set(Language):
-        return Language(name), []
-    near = get_close_matches(name.lower().replace("c#", "csharp").replace("_", ""), list(Language), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return None, [f"--language {name!r}: is unknown; {hint}the languages are {', '.join(Language)}"]
-
-
-def _figures(scores: "Scores", names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "corpus": scores.corpus[name],
-            "mean": scores.mean(name),
-            "n": len(scores.applicable(name)),
-            "signature": scores.signatures[name],
-        }
-        for name in names
-    }
 
 
 def _write(out: Path, pairs: "Pairs", scores: "Scores", figures: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.progress import StageProgress, State, TrialProgress, progress_of
+from orchestrator.ledger.rejudging import present_tools
 from orchestrator.report.layout import format_seconds
 from orchestrator.run.state import Listener
 from orchestrator.study.stages import StageName
@@ -39,13 +40,13 @@ class ProgressReader:
     """Repeated looks at a study's progress: a trial that is done is read once."""
 
     def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
-        self._trials, self._ledger = tuple(trials), ledger
+        self._trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
         self._done: dict[str, TrialProgress] = {}
 
     def __call__(self, *, live_since: float | None) -> tuple[TrialProgress, ...]:
         """How far each trial is now."""
         open_ = [trial for trial in self._trials if trial.label not in self._done]
-        found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since)}
+        found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since, tools=self._tools)}
         self._done |= {label: p for label, p in found.items() if p.now.state == State.DONE}
         return tuple((self._done | found)[trial.label] for trial in self._trials)
 

@@ -6,7 +6,7 @@ record goes before its files, so a clean-up that is cut off leaves no record wit
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.errors import LedgerError, StudyHeld
 from orchestrator.ledger.lease import CLEANING
@@ -18,13 +18,14 @@ from orchestrator.ledger.storage import Entry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """One stage or attempt that nothing needs: its names, records first."""
+    """One stage or attempt that nothing needs: its names, records first, and `what` it was, in words."""
 
     key: str
     attempt: str
     why: str
     names: tuple[str, ...]
     size_bytes: int
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,34 @@ def find_garbage(ledger: Ledger) -> tuple[Garbage, ...]:
             continue
         outdated = {name: why for name in stage.counting() if (why := _outdated(name, stage, stages))}
         found += _attempts(ledger, stage, outdated=outdated, running=running)
-    return tuple(found)
+    labels = _labels(ledger)
+    return tuple(replace(item, what=labels.get(item.key) or _in_words(stages[item.key])) for item in found)
+
+
+def _labels(ledger: Ledger) -> dict[str, str]:
+    """The trial and stage of each key that a study names."""
+    named = {study: read_named(ledger, study) for study in ledger.studies()}
+    return {
+        stage.key: f"{label} {name} of {study}"
+        for study, found in named.items()
+        if found is not None
+        for label, stages in found.trials.items()
+        for name, stage in stages.items()
+    }
+
+
+def _in_words(stage: _Stage) -> str:
+    """What a stage was that no study names any more, from what its key is the hash of; nothing without a record."""
+    record = next(iter(stage.records.values()), None)
+    if record is None:
+        return ""
+    training = record.spec.get("training")
+    if not isinstance(training, dict):
+        return str(record.stage)
+    settings, model = training.get("settings"), training.get("model")
+    rate = settings.get("learning_rate") if isinstance(settings, dict) else None
+    name = (model.get("name") or f"model {str(model.get('digest'))[:8]}") if isinstance(model, dict) else ""
+    return f"{record.stage} of {name}, {training.get('kind')}, seed {training.get('seed')}, learning rate {rate}"
 
 
 def remove(ledger: Ledger) -> tuple[Garbage, ...]:

@@ -17,6 +17,7 @@ from orchestrator.errors import Cause
 from orchestrator.ledger.artifacts import curve_in
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.oldwords import cause_of
+from orchestrator.ledger.rejudging import judgeable_since
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
@@ -47,7 +48,13 @@ class Standing:
 
 
 def standing_of(
-    stage: StageName, trial: TrialSpec, ledger: Ledger, found: Finding, *, live_since: float | None = None
+    stage: StageName,
+    trial: TrialSpec,
+    ledger: Ledger,
+    found: Finding,
+    *,
+    live_since: float | None = None,
+    tools: frozenset[str] = frozenset(),
 ) -> Standing:
     """How one stage of a trial stands.
 
@@ -58,8 +65,10 @@ def standing_of(
         found: What the ledger holds of the trial.
         live_since: When the driver that is at work began, or None. A ledger cannot tell a live attempt from one whose
             process died: one without an end that is older than its driver was cut off.
+        tools: What this machine has, see `orchestrator.ledger.rejudging`: what lacked one of them is not done.
     """
-    if stage in found.done:
+    lacked = judgeable_since(found.done[stage], trial, tools) if stage in found.done else ""
+    if stage in found.done and not lacked:
         return Standing(state=State.DONE, record=found.done[stage])
     if stage in found.damaged:
         return Standing(state=State.FAILED, cause=f"artifact damaged: {found.damaged[stage]}")
@@ -72,8 +81,8 @@ def standing_of(
         state = State.NOT_RUN if failure[0].kind == Cause.MISSING else State.FAILED
         return Standing(state=state, attempt=newest, cause=cause_of(failure[0]), log_path=str(failure[1]))
     if ledger.is_recorded(key, newest.name):
-        # It was made from what upstream has been made anew since.
-        return Standing(state=State.WAITING)
+        # It was made from what upstream has been made anew since, or lacked a tool that has come.
+        return Standing(state=State.WAITING, cause=f"lacked {lacked} before" if lacked else "")
     live = live_since is not None and max(newest.stat().st_mtime, newest_row(newest).get("time", 0.0)) >= live_since
     return Standing(state=State.RUNNING if live else State.STOPPED, attempt=newest)
 
@@ -130,7 +139,9 @@ class TrialProgress:
         return {"trial": self.trial, **asdict(self.now), "stages": [asdict(stage) for stage in self.stages]}
 
 
-def progress_of(trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: float | None) -> tuple[TrialProgress, ...]:
+def progress_of(
+    trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: float | None, tools: frozenset[str] = frozenset()
+) -> tuple[TrialProgress, ...]:
     """How far each trial is.
 
     Args:
@@ -138,14 +149,17 @@ def progress_of(trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: floa
         ledger: What has been done.
         live_since: When the driver that is at work began, or None; an attempt without an end that is
             older than its driver was cut off.
+        tools: What this machine has: a stage that lacked one of them is not done.
     """
-    return tuple(_trial(trial, ledger, live_since=live_since) for trial in trials)
+    return tuple(_trial(trial, ledger, live_since=live_since, tools=tools) for trial in trials)
 
 
-def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None) -> TrialProgress:
+def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools: frozenset[str]) -> TrialProgress:
     found = ledger.find(trial)
-    stages = [_stage(stage, standing_of(stage, trial, ledger, found, live_since=live_since)) for stage in trial.stages]
-    return TrialProgress(trial=trial.label, stages=tuple(stages))
+    standings = (
+        (stage, standing_of(stage, trial, ledger, found, live_since=live_since, tools=tools)) for stage in trial.stages
+    )
+    return TrialProgress(trial=trial.label, stages=tuple(_stage(*standing) for standing in standings))
 
 
 def _stage(stage: StageName, standing: Standing) -> StageProgress:

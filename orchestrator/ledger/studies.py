@@ -4,12 +4,14 @@ One decision: a stored study is read from its ledger, so a name means the same i
 """
 
 import difflib
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from orchestrator.errors import Fault, StudyError
 from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.file import read_study
+from orchestrator.study.file import load_study, read_study
 from orchestrator.study.schema import DEFAULT_STORAGE, Study
 
 # A study as it was run, in its folder of the ledger.
@@ -19,6 +21,23 @@ STUDY_FILE = "study.json"
 def ledger_of(study: Study) -> Ledger:
     """The ledger that a study's storage setting names."""
     return Ledger(study.storage)
+
+
+def find_study(study: str | Path, *, changes: Sequence[str] = (), storage: Path | str | None = None) -> Study:
+    """A study from its file, or by the name that it was run under, as `load_named` takes it.
+
+    Where `storage` is given, a folder or an object store's address, a name is looked for there, and there are the
+    study's results, whatever its file says.
+
+    Raises:
+        StudyError: if there is none, or with every fault of its file.
+        LedgerError: if the storage cannot be read.
+    """
+    path = Path(study)
+    moved = [] if storage is None else [f"storage={json.dumps(str(storage))}"]
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return load_study(path, changes=[*changes, *moved])
+    return load_named(str(study) if storage is None else f"{storage}/{study}", changes=[*changes, *moved])
 
 
 def load_named(name: str, *, changes: Sequence[str] = ()) -> Study:
@@ -52,4 +71,4 @@ def _hint(name: str, ledger: Ledger) -> str:
     return f"did you mean {close[0]}?" if close else "give the path of a study file, or STORAGE/NAME"
 
 
-__all__ = ["STUDY_FILE", "ledger_of", "load_named"]
+__all__ = ["STUDY_FILE", "find_study", "ledger_of", "load_named"]

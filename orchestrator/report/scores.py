@@ -107,15 +107,24 @@ def score_trial(evidence: Evidence, trial: TrialOutcome, *, measure: Measure) ->
     values = _average_samples(rows, metric=measure.metric)
     if not values:
         return Unscored(reason=_explain_unscored(evidence, trial, measure=measure))
-    scale = 100 if measure.metric == PASS else 1
     return Score(
-        value=scale * fmean(values.values()),
+        value=_percent(values, metric=measure.metric),
         interval=_find_interval(list(values.values()), metric=measure.metric),
         corpus=corpus,
         per_problem=values,
         problems=len({row.problem_id for row in rows if measure.metric != PASS or row.verdict is not None}),
         unjudged=sum(row.verdict == "unjudged" for row in rows) if measure.metric == PASS else 0,
     )
+
+
+def mean_of(rows: Sequence[InstanceRow], *, metric: str) -> float | None:
+    """The mean over problems that tables show, 0-100; None where no row has a value."""
+    values = _average_samples(rows, metric=metric)
+    return _percent(values, metric=metric) if values else None
+
+
+def _percent(values: Mapping[str, float], *, metric: str) -> float:
+    return (100 if metric == PASS else 1) * fmean(values.values())
 
 
 def _average_samples(rows: Sequence[InstanceRow], *, metric: str) -> dict[str, float]:

@@ -19,7 +19,7 @@ from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
 from orchestrator.study.places import with_places
-from orchestrator.study.plainform import plain_form, without_replaced
+from orchestrator.study.plainform import SHARED, plain_form, without_replaced
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
@@ -67,7 +67,8 @@ def read_study(text: str, *, source: str, changes: Sequence[str] = (), as_json: 
     found = tuple(_with_line(fault, lines) for fault in conflicts(study))
     if found:
         raise StudyError(source, tuple(dict.fromkeys(found)))
-    return study.model_copy(update={"replaced": tuple(f"{fault.where} {fault.message}" for fault in replaced)})
+    study._replaced = tuple(f"{fault.where} {fault.message}" for fault in replaced)
+    return study
 
 
 def _is_within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
@@ -137,6 +138,8 @@ def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
         message = f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {known}"
     elif kind == "missing":
         message = "required and missing"
+    elif kind in ("tuple_type", "list_type") and not isinstance(error["input"], dict):
+        message = f"give a list, as in [{error['input']}]"
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     elif "input" in error and not isinstance(error["input"], dict | list):
@@ -189,4 +192,6 @@ def _known_keys(location: _Path) -> list[str]:
         model = by_place.get(str(part), model)
     if "space" in location:
         model = Range
-    return sorted(model.model_fields)
+    # What methods share stands at the top of a file, and in no plain form.
+    shared = () if location else SHARED
+    return sorted((*model.model_fields, *shared))

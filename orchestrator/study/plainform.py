@@ -11,6 +11,10 @@ from orchestrator.study.schema import Study
 from tasks.readers.source import written_out
 from trainers.methods.table import METHODS, traits_of
 
+# How long a training is of which a study says nothing; how fast it learns is said by the table of methods.
+EPOCHS = 3
+# Blocks at the top of a file that hold for all methods.
+SHARED = ("training", "lora")
 _ROLES = ("train", "validation", "test")
 # Settings that say one thing in two ways.
 _SAID_ONCE = ({"epochs", "max_steps"}, {"batch_size", "batch_tokens"}, {"warmup_steps", "warmup_ratio"})
@@ -28,7 +32,7 @@ def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
 
     Values of a wrong type are passed on as they are, for validation to name.
     """
-    plain = {key: value for key, value in raw.items() if key not in ("training", "lora")}
+    plain = {key: value for key, value in raw.items() if key not in SHARED}
     if isinstance(raw.get("models"), list):
         plain["models"] = [{"name": model} if isinstance(model, str) else model for model in raw["models"]]
     data = raw.get("data") if isinstance(raw.get("data"), dict) else {}
@@ -86,6 +90,8 @@ def _plain_method(entry: Any, raw: dict[str, Any]) -> Any:
     traits = traits_of(kind) if isinstance(kind, str) and kind in METHODS else None
     if traits is not None and traits.is_trained:
         plain["training"] = _merged(raw.get("training"), entry.get("training"))
+        if plain["training"] is None:
+            plain["training"] = {"epochs": EPOCHS, "learning_rate": traits.learning_rate}
     if traits is not None and traits.has_adapter:
         plain["lora"] = _merged(raw.get("lora"), entry.get("lora")) or {}
     if isinstance(entry.get("search"), dict):
@@ -135,4 +141,4 @@ def _merged(shared: Any, own: Any) -> Any:
     return merged
 
 
-__all__ = ["plain_form", "stored_form", "without_replaced"]
+__all__ = ["EPOCHS", "SHARED", "plain_form", "stored_form", "without_replaced"]

@@ -13,40 +13,63 @@ from tasks.records import Settings
 
 
 class Resources(Settings):
-    """Where and how it runs; nothing here is meant to change a number.
+    """Where and how a study runs. Nothing here is meant to change a number, and no stage's key depends on it."""
 
-    Counts are by trial: `trial_cpus` and `trial_gpus` for each training process, `full_workers`
-    processes for a full fine-tuning. `generators` tasks at once write completions, each on
-    `generator_cpus` and `generator_gpus`. `address`, or the environment's `RAY_ADDRESS`, joins a
-    running Ray cluster. A training process that
-    would take more than `trial_memory_mb` of host memory fails for want of it, instead of having its node killed.
+    address: str | None = Field(default=None, examples=["auto"])
+    """Address of a running Ray cluster to join. The environment's `RAY_ADDRESS` counts as one. Without either the
+    study starts a Ray of its own on this machine."""
 
-    `micro_tokens` is how many tokens one forward pass of a training holds, `auto` for as many as are safe.
-    Every `checkpoint_minutes` a training leaves what another process needs to go on where it was.
+    trial_cpus: int = Field(default=1, ge=1, examples=[4])
+    """Cores of each training process."""
 
-    `price_per_hour` is in USD for one GPU, or for one core in a study without GPUs. `device_memory_gib`
-    is the memory of the largest GPU, or of the largest machine in a study without GPUs; it is looked up
-    where it can be. `checkpoints_gib` is how much the weights of all trainings in the storage may take together:
-    no training begins that would pass it.
-    """
+    trial_gpus: float = Field(default=0.0, ge=0, examples=[1])
+    """GPUs of each training process; a fraction lets trainings of adapters share one."""
 
-    address: str | None = None
-    trial_cpus: int = Field(default=1, ge=1)
-    trial_gpus: float = Field(default=0.0, ge=0)
-    trial_memory_mb: int | None = Field(default=None, ge=1)
-    full_workers: int = Field(default=1, ge=1)
-    micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    checkpoint_minutes: float = Field(default=10.0, ge=0)
+    trial_memory_mb: int | None = Field(default=None, ge=1, examples=[16_000])
+    """MiB of host memory of a training process. One that would take more fails for want of memory, instead of having
+    its node killed."""
+
+    full_workers: int = Field(default=1, ge=1, examples=[4])
+    """Processes that share a full fine-tuning."""
+
+    micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[16_384])
+    """Tokens of one forward pass of one process, or `auto` for as many as are safe. An example that is longer is a pass
+    alone. The batch is reached by accumulation."""
+
+    checkpoint_minutes: float = Field(default=10.0, ge=0, examples=[2])
+    """Minutes between two checkpoints that a training which is lost goes on from. They are dropped when it is done."""
+
     zero_stage: Literal[0, 1, 2, 3] = 2
+    """DeepSpeed's ZeRO stage of full fine-tunings: what is split over processes (nothing; optimizer states; gradients
+    too; weights too)."""
+
     gradient_checkpointing: bool = False
-    generators: int = Field(default=1, ge=1)
-    generator_cpus: int = Field(default=1, ge=1)
-    generator_gpus: float = Field(default=0.0, ge=0)
-    generation_batch: int = Field(default=32, ge=1)
-    object_store_mb: int = Field(default=256, ge=80)
-    price_per_hour: float | None = Field(default=None, ge=0)
-    device_memory_gib: float | None = Field(default=None, gt=0)
-    checkpoints_gib: float | None = Field(default=None, gt=0)
+    """Whether activations are computed again in the backward pass, which saves memory and takes time."""
+
+    generators: int = Field(default=1, ge=1, examples=[2])
+    """Processes that write completions at once."""
+
+    generator_cpus: int = Field(default=1, ge=1, examples=[2])
+    """Cores of each process that writes completions."""
+
+    generator_gpus: float = Field(default=0.0, ge=0, examples=[1])
+    """GPUs of each process that writes completions."""
+
+    generation_batch: int = Field(default=32, ge=1, examples=[64])
+    """Prompts that are answered at once by one process."""
+
+    object_store_mb: int = Field(default=256, ge=80, examples=[1024])
+    """MiB of shared memory of a Ray that the study starts itself."""
+
+    price_per_hour: float | None = Field(default=None, ge=0, examples=[2.5])
+    """USD for an hour of one GPU, or of one core in a study without GPUs. Without it no costs are shown."""
+
+    device_memory_gib: float | None = Field(default=None, gt=0, examples=[80])
+    """GiB of the largest GPU, or of the largest machine in a study without GPUs. It is looked up where it can be; a
+    training that fits nowhere is refused before anything starts."""
+
+    checkpoints_gib: float | None = Field(default=None, gt=0, examples=[200])
+    """GiB that the weights of all trainings in the storage may take together; no training begins that would pass it."""
 
 
 def cluster_address(resources: Resources) -> str | None:

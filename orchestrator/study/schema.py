@@ -8,7 +8,7 @@ study's name, is the plain form, so a study means the same wherever it came from
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -44,21 +44,39 @@ _TrackName = Annotated[str, AfterValidator(_known)]
 
 
 class TaskData(Settings):
-    """The data of one track: examples to train on, examples to validate on, problems to test on."""
+    """The data of one track. Each role takes a source or a list of sources."""
 
-    train: tuple[Source, ...] = ()
-    validation: tuple[Source, ...] = ()
-    test: tuple[Source, ...] = Field(min_length=1)
+    train: tuple[Source, ...] = Field(default=(), examples=["micro", [{"reader": "mbpp", "path": "mbpp"}]])
+    """Examples to train on. A study with a method that trains needs them."""
+
+    validation: tuple[Source, ...] = Field(default=(), examples=["micro"])
+    """Examples to validate on while training."""
+
+    test: tuple[Source, ...] = Field(min_length=1, examples=["micro"])
+    """Problems to test on."""
 
 
 class Method(Settings):
-    """How a model is adapted: one model for all tasks (`together`) or one for each (`apart`)."""
+    """How a model is adapted."""
 
-    kind: MethodKind
+    kind: MethodKind = Field(examples=["qlora"])
+    """`frozen` is the base as it is; `lora` trains adapters; `qlora` trains them on the base in 4 bits; `full` trains
+    all weights (DeepSpeed)."""
+
     grouping: Literal["together", "apart"] = "together"
-    lora: LoraSettings | None = None
-    training: TrainingSettings | None = None
-    search: Search | None = None
+    """One model for all tasks (`together`) or one for each (`apart`)."""
+
+    lora: LoraSettings | None = Field(default=None, examples=[{"rank": 16}])
+    """Adapter settings of this method; those that it leaves out are the study's own."""
+
+    training: TrainingSettings | None = Field(default=None, examples=[{"learning_rate": 1e-3}])
+    """Training settings of this method; those that it leaves out are the study's own."""
+
+    search: Search | None = Field(
+        default=None,
+        examples=[{"algorithm": "asha", "num_trials": 9, "space": {"lora.rank": {"choice": [8, 16]}}}],
+    )
+    """A search for the best settings before the test split is looked at."""
 
     @property
     def traits(self) -> MethodTraits:
@@ -106,37 +124,82 @@ class Method(Settings):
 class DataSettings(Settings):
     """Where local data lies and how much of each source is taken unless it says so itself."""
 
-    root: str = "."
-    train_limit: int | None = Field(default=None, ge=1)
-    validation_limit: int | None = Field(default=None, ge=1)
-    test_limit: int | None = Field(default=None, ge=1)
+    root: str = Field(default=".", examples=["../data"])
+    """Folder that the paths of sources are relative to, itself relative to the working directory."""
+
+    train_limit: int | None = Field(default=None, ge=1, examples=[300])
+    """Records of each training source that names no `limit`."""
+
+    validation_limit: int | None = Field(default=None, ge=1, examples=[16])
+    """Records of each validation source that names no `limit`."""
+
+    test_limit: int | None = Field(default=None, ge=1, examples=[100])
+    """Records of each test source that names no `limit`."""
 
 
 class Evaluation(Settings):
     """What is asked of the trained models and how it is judged."""
 
-    generation: GenerationSettings = GenerationSettings()
-    limits: Limits = Limits()
+    generation: GenerationSettings = Field(default=GenerationSettings(), examples=[{"max_new_tokens": 160}])
+    """How completions are decoded."""
+
+    limits: Limits = Field(default=Limits(), examples=[{"cpu_s": 10}])
+    """What a generated program may use while it is run."""
+
     quality: bool = True
-    metrics: tuple[str, ...] | None = Field(default=None, json_schema_extra={"since": 2})
-    """Similarity metrics by name; None for the usual ones of each track."""
+    """Whether the quality of generated code is measured, by static analysis."""
+
+    metrics: tuple[str, ...] | None = Field(
+        default=None, examples=[["codebleu", "chrf"]], json_schema_extra={"since": 2}
+    )
+    """Similarity metrics, each where it applies. Without it, the usual ones of each track."""
 
 
 class Study(Settings):
-    """One question: models x methods x tasks x seeds, with training and evaluation settings."""
+    """One question: every model by every method on every task with every seed."""
 
-    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)
-    question: str = ""
-    storage: str = DEFAULT_STORAGE
-    models: tuple[ModelSpec, ...] = Field(min_length=1)
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
-    data: DataSettings = DataSettings()
-    tasks: dict[_TrackName, TaskData] = Field(min_length=1)
-    methods: dict[_MethodName, Method] = Field(min_length=1)
-    evaluation: Evaluation = Evaluation()
-    resources: Resources = Resources()
-    replaced: tuple[str, ...] = Field(default=(), exclude=True)
-    """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME, examples=["quickstart"])
+    """Name of the study, by which commands find it once it was run."""
+
+    question: str = Field(default="", examples=["Is one adapter for all tasks as good as one for each?"])
+    """What the study asks, in words; the report opens with it."""
+
+    storage: str = Field(default=DEFAULT_STORAGE, examples=["s3://BUCKET/PREFIX"])
+    """Where the ledger lies: a folder that all nodes see, or a bucket (`s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`).
+    Studies of one storage share what they have in common."""
+
+    models: tuple[ModelSpec, ...] = Field(min_length=1, examples=[["builtin:micro"]])
+    """Base models, each a name or a block. The last parts of their names differ."""
+
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, examples=[[0, 1, 2]])
+    """Seeds; every cell is run once with each. They decide the order of examples, dropout and an adapter's first
+    weights."""
+
+    data: DataSettings = Field(default=DataSettings(), examples=[{"root": "../data", "train_limit": 300}])
+    """Where local data lies and how much of it is taken."""
+
+    tasks: dict[_TrackName, TaskData] = Field(
+        min_length=1, examples=[{"generation/python": {"train": "micro", "validation": "micro", "test": "micro"}}]
+    )
+    """The data of each track. A track is a task in one language or direction."""
+
+    methods: dict[_MethodName, Method] = Field(
+        min_length=1, examples=[{"frozen": {"kind": "frozen"}, "qlora": {"kind": "qlora"}}]
+    )
+    """The methods to compare, by names of your own."""
+
+    evaluation: Evaluation = Field(default=Evaluation(), examples=[{"generation": {"max_new_tokens": 160}}])
+    """What is asked of the trained models and how it is judged."""
+
+    resources: Resources = Field(default=Resources(), examples=[{"trial_gpus": 1, "generators": 2}])
+    """Where and how the study runs."""
+
+    _replaced: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
+        return self._replaced
 
     @field_validator("models")
     @classmethod

@@ -11,6 +11,7 @@ import random
 from typing import Any, Literal, get_args
 
 from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from tasks.records import Seed, Settings
 from trainers.spec import LoraSettings, TrainingSettings
@@ -29,12 +30,19 @@ Values = dict[str, JsonValue]
 
 
 class Range(Settings):
-    """What one setting may be: exactly one of two bounds (both included) and two lists."""
+    """What one setting may be: exactly one of two kinds of bounds and two kinds of list."""
 
-    log_uniform: tuple[float, float] | None = None
-    uniform: tuple[float, float] | None = None
-    choice: tuple[JsonValue, ...] | None = Field(default=None, min_length=1)
-    grid: tuple[JsonValue, ...] | None = Field(default=None, min_length=1)
+    log_uniform: tuple[float, float] | None = Field(default=None, examples=[[1e-4, 1e-2]])
+    """Two bounds, both included, above 0: drawn evenly on a logarithmic scale."""
+
+    uniform: tuple[float, float] | None = Field(default=None, examples=[[0.0, 0.2]])
+    """Two bounds, both included: drawn evenly between them."""
+
+    choice: tuple[JsonValue, ...] | None = Field(default=None, min_length=1, examples=[[8, 16]])
+    """A list of values: one is drawn."""
+
+    grid: tuple[JsonValue, ...] | None = Field(default=None, min_length=1, examples=[[4, 8, 16]])
+    """A list of values: all are tried, each with every draw of the rest."""
 
     @model_validator(mode="before")
     @classmethod
@@ -72,19 +80,27 @@ class Range(Settings):
 class Search(Settings):
     """A search for a method's best settings on the validation split.
 
-    `num_trials` draws are made of what has a range or a choice, and each is combined with every point of the
-    grids. Each candidate is trained with every one of `seeds`; the first also draws. `metric` is the best
-    value of a training, its mean over seeds decides. `asha` stops candidates early that do worse than most
-    (Li et al. 2020); `tpe` draws from where earlier candidates did well (Bergstra et al. 2011, by Optuna).
-    `chosen` holds what was found, by model and group of tracks; a study file leaves it out.
+    What wins is trained again as an ordinary trial, and it alone is tested.
     """
 
     algorithm: Literal["random", "asha", "tpe"] = "random"
-    num_trials: int = Field(default=1, ge=1)
+    """`random` trains every draw to its end; `asha` stops those early that do worse than most (Li et al. 2020); `tpe`
+    draws from where earlier ones did well (Bergstra et al. 2011, by Optuna)."""
+
+    num_trials: int = Field(default=1, ge=1, examples=[9])
+    """Draws that are made of what has bounds or a choice; each is combined with every point of the grids."""
+
     metric: Literal["validation/loss", "validation/similarity"] = "validation/loss"
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
-    space: dict[str, Range] = Field(min_length=1)
-    chosen: dict[str, Values] = Field(default_factory=dict)
+    """What decides: the best value of a training, as its mean over `seeds`."""
+
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, examples=[[0, 1]])
+    """Seeds that every candidate is trained with; the first also draws."""
+
+    space: dict[str, Range] = Field(min_length=1, examples=[{"training.learning_rate": {"log_uniform": [1e-4, 1e-2]}}])
+    """What may be tried, by setting. A setting that is searched is fixed nowhere else in the study."""
+
+    chosen: SkipJsonSchema[dict[str, Values]] = Field(default_factory=dict)
+    """What was found, by model and group of tracks; filled in when a search has ended."""
 
     @field_validator("space")
     @classmethod

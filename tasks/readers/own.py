@@ -248,9 +248,13 @@ def _clean(text: str, column: str) -> str:
     return text.replace("\r\n", "\n")
 
 
+# Languages whose bodies are told by their indentation; in all others braces tell.
+_INDENTED = frozenset({Language.PYTHON})
+
+
 def _stub(text: str, entry_point: str, target: Language | None) -> str:
     """A prompt that is itself the head of a Python function, for the answer to go on from; else nothing."""
-    if target is not Language.PYTHON or not entry_point:
+    if target not in _INDENTED or not entry_point:
         return ""
     try:
         tree = ast.parse(f"{text.rstrip()}\n    pass\n")
@@ -264,7 +268,7 @@ def _goes_on(reference: str, entry_point: str, target: Language | None) -> bool:
     """Whether a reference is the rest of a program rather than a whole one."""
     if not reference.strip() or target is None:
         return False
-    if target is not Language.PYTHON:
+    if target not in _INDENTED:
         return reference.count("}") > reference.count("{")
     try:
         tree = ast.parse(reference)

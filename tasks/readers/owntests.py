@@ -43,6 +43,10 @@ class Program {
 """
 
 
+# What statements of a compiled language stand in; a test in Python needs no program around it.
+_MAINS = {Language.JAVA: _JAVA_MAIN, Language.CSHARP: _CSHARP_MAIN}
+
+
 def tests_of(cell: Any, *, entry_point: str | None, setup: str, language: Language) -> CallTests | CodeTests:
     """The tests that a cell holds.
 
@@ -149,11 +153,11 @@ def _type_of(values: Sequence[Any], what: str) -> ValueType:
 def _code(text: str, entry_point: str | None, setup: str, language: Language) -> CodeTests:
     if not text.strip():
         raise ValueError("tests are empty")
-    if language is Language.PYTHON:
+    if language not in _MAINS:
         return _python(text, entry_point, setup)
     if not _CLASS.search(text):
         # Statements alone stand in a program of their own.
-        text = (_JAVA_MAIN if language is Language.JAVA else _CSHARP_MAIN) % text.rstrip()
+        text = _MAINS[language] % text.rstrip()
     return CodeTests(entry_point=entry_point, setup=setup, code=text)
 
 

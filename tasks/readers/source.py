@@ -33,8 +33,10 @@ ReaderName = Literal[
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 """What the name of a file of rows ends in; a `.gz` may follow."""
 _HUB = "hub:"
+OWN = "own"
+"""The reader of a source that names none."""
 # Readers that take a data set of the hub in place of a path.
-_OF_HUB = ("own", "hub")
+_OF_HUB = (OWN, "hub")
 
 
 class DataError(ValueError):
@@ -58,59 +60,75 @@ class DataError(ValueError):
 class Columns(Record):
     """Which columns hold what the model reads, what it should write, and the rest of a test problem.
 
-    For `hub`, `input` and `output` are needed; without `id` a row's number in its split is its id. For `own`
-    any may be left out that has a usual name. A name with dots leads into objects, as in `meta.code`.
-
-    Attributes:
-        input: what the model reads.
-        output: what it should write; of a test problem, the reference.
-        id: what identifies a row.
-        tests: what judges an answer by running it.
-        entry_point: the function that tests call.
-        setup: code that tests need before them.
-        preamble: code that an answer follows on from; may be the column of `input`.
-        track: the row's track, where a file holds several.
+    For `hub`, `input` and `output` are needed. For `own` any may be left out that has a usual name. A name with dots
+    leads into objects, as in `meta.code`.
     """
 
-    input: str | None = None
-    output: str | None = None
-    id: str | None = None
-    tests: str | None = Field(default=None, json_schema_extra={"since": 2})
-    entry_point: str | None = Field(default=None, json_schema_extra={"since": 2})
-    setup: str | None = Field(default=None, json_schema_extra={"since": 2})
-    preamble: str | None = Field(default=None, json_schema_extra={"since": 2})
-    track: str | None = Field(default=None, json_schema_extra={"since": 2})
+    input: str | None = Field(default=None, examples=["java"])
+    """Column that the model reads."""
+
+    output: str | None = Field(default=None, examples=["cs"])
+    """Column that the model should write; of a test problem, the reference."""
+
+    id: str | None = Field(default=None, examples=["id"])
+    """Column that identifies a row. For `hub` a row's number in its split does without it."""
+
+    tests: str | None = Field(default=None, examples=["test_list"], json_schema_extra={"since": 2})
+    """Column of what judges an answer by running it."""
+
+    entry_point: str | None = Field(default=None, examples=["entry_point"], json_schema_extra={"since": 2})
+    """Column of the function that tests call."""
+
+    setup: str | None = Field(default=None, examples=["test_setup_code"], json_schema_extra={"since": 2})
+    """Column of code that tests need before them."""
+
+    preamble: str | None = Field(default=None, examples=["prompt"], json_schema_extra={"since": 2})
+    """Column of code that an answer follows on from; it may be the column of `input`."""
+
+    track: str | None = Field(default=None, examples=["track"], json_schema_extra={"since": 2})
+    """Column of the row's track, where a file holds several."""
 
 
 class Source(Record):
     """Where data comes from and which reader knows its format.
 
-    Attributes:
-        reader: name of the reader.
-        path: file or folder, relative to the study's data root (an absolute path is taken as it is).
-        repository: id of a hub data set, instead of `path`; `own` and `hub` alone.
-        revision: commit of the hub data set, 40 hexadecimal digits; a branch or a tag may move, so it
-            does not pin anything and leaves `digest` unresolved, like None.
-        configuration: name of the hub data set's configuration.
-        split: `train`, `validation` or `test`; `prompt` too for `mbpp`; any name for `hub`. For `jsonl`
-            it names the file in a folder (`train.jsonl`); a path that is a file is read as it is. For `own`
-            it chooses a folder's files, by their names.
-        limit: how many records to keep. They are the first `limit` in the order of the sha256 of
-            their ids: a sample that depends neither on the file's order nor on a seed, and of which a
-            smaller limit is a part. Without a limit records keep the file's order.
-        columns: for `own` and `hub`, the columns to read.
-        preset: for `hub`, a known layout instead of `columns`.
+    A text in place of this block is the name of a reader that needs no settings, `hub:OWNER/NAME` with or without
+    `@COMMIT`, or the path of a file or folder of one's own.
     """
 
-    reader: ReaderName
-    path: str | None = None
-    repository: str | None = None
-    revision: str | None = None
-    configuration: str | None = None
-    split: str = "train"
-    limit: Annotated[int, Field(ge=1)] | None = None
-    columns: Columns | None = None
+    reader: ReaderName = Field(examples=["mbpp"])
+    """Name of the reader, that is of the format. `own` takes files of one's own and data sets of the hub by their
+    columns; it is meant where a block with a `path` or a `repository` names no reader. `micro` is the built-in suite,
+    `jsonl` our own format, and the others are public data sets by name."""
+
+    path: str | None = Field(default=None, examples=["mbpp/mbpp.jsonl.gz"])
+    """File or folder, relative to `data.root`; an absolute path is taken as it is."""
+
+    repository: str | None = Field(default=None, examples=["google/code_x_glue_cc_code_to_code_trans"])
+    """Id of a data set on the Hugging Face hub, in place of `path`; for `own` and `hub` alone."""
+
+    revision: str | None = Field(default=None, examples=["0123456789abcdef0123456789abcdef01234567"])
+    """Commit of the hub data set, 40 hexadecimal digits. A branch or a tag may move, so it pins nothing, and a plan
+    lists the data as unresolved, as it does without a revision."""
+
+    configuration: str | None = Field(default=None, examples=["python"])
+    """Name of the hub data set's configuration."""
+
+    split: str = Field(default="train", examples=["test"])
+    """`train`, `validation` or `test`; `prompt` too for `mbpp`; any name for `hub`. For `jsonl` it names the file in a
+    folder (`train.jsonl`); a path that is a file is read as it is. For `own` it chooses a folder's files, by their
+    names. In a study it is the role (`train`, `validation` or `test`) unless it is given."""
+
+    limit: Annotated[int, Field(ge=1)] | None = Field(default=None, examples=[300])
+    """How many records to keep: the first in the order of the SHA-256 of their ids, a sample that depends neither on
+    the file's order nor on a seed, and of which a smaller limit is a part. In a study it is `data.train_limit`,
+    `data.validation_limit` or `data.test_limit` unless it is given. Without any, all are kept in the file's order."""
+
+    columns: Columns | None = Field(default=None, examples=[{"input": "java", "output": "cs", "id": "id"}])
+    """For `own` and `hub`: the columns to read."""
+
     preset: Literal["codexglue-code-to-text"] | None = None
+    """For `hub`: a known layout in place of `columns`."""
 
     @model_validator(mode="after")
     def _fields_suit_the_reader(self) -> "Source":
@@ -138,7 +156,7 @@ class Source(Record):
             )
         if self.revision is not None and self.repository is None:
             raise DataError(f"revision {self.revision!r}", "a local folder has no revision", "leave revision out")
-        if self.reader == "own":
+        if self.reader == OWN:
             self._check_own()
         elif (self.columns is None) == (self.preset is None):
             raise DataError(
@@ -178,15 +196,15 @@ def written_out(short: Any, *, root: str = ".") -> Any:
         path = short.get("path")
         named = _of_hub(path) if isinstance(path, str) and path.startswith(_HUB) else {}
         rest = {key: value for key, value in short.items() if not (named and key == "path")}
-        return {"reader": "own", **named, **rest}
+        return {"reader": OWN, **named, **rest}
     return short
 
 
 def _of_text(text: str, *, root: str) -> dict[str, Any]:
     if text.startswith(_HUB):
-        return {"reader": "own", **_of_hub(text)}
+        return {"reader": OWN, **_of_hub(text)}
     if text not in get_args(ReaderName) and _is_path(text, root=root):
-        return {"reader": "own", "path": text}
+        return {"reader": OWN, "path": text}
     return {"reader": text}
 
 
@@ -202,4 +220,4 @@ def _is_path(text: str, *, root: str) -> bool:
     return named is not None or (Path(os.path.expanduser(root)) / text).exists()
 
 
-__all__ = ["SUFFIXES", "Columns", "DataError", "ReaderName", "Source", "written_out"]
+__all__ = ["OWN", "SUFFIXES", "Columns", "DataError", "ReaderName", "Source", "written_out"]

@@ -56,9 +56,9 @@ def test_raw_body_follows_the_preamble_to_the_letter() -> None:
     assert extract_program(BODY, problem=problem(PREAMBLE)) == PREAMBLE + BODY
 
 
-def test_first_of_several_blocks_is_taken() -> None:
+def test_last_of_several_complete_blocks_is_taken() -> None:
     text = "```python\ndef f(x):\n    return 1\n```\nor\n```python\ndef f(x):\n    return 2\n```"
-    assert extract_program(text, problem=problem()) == "def f(x):\n    return 1\n"
+    assert extract_program(text, problem=problem()) == "def f(x):\n    return 2\n"
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,22 @@ def test_csharp_answers_lose_what_is_around_them(text: str) -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("text", ["line of words here\n" * 3000, "a " * 20_000 + "f(", "{" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "line of words here\n" * 3000,
+        "a " * 20_000 + "f(",
+        "{" * 20_000,
+        "def f(x:\n" * 5000,
+        "[/INST] def f(x:\n" * 1000,
+        "```python\ndef f(x:\n```\n" * 2000,
+        "-  " * 40 + "x\n```\n",
+        WHOLE + "print(f(1))\n" * 3000,
+    ],
+)
 def test_endless_output_is_read_in_short_time(text: str) -> None:
+    for language in Language:
+        assert extract_program(text, problem=problem(track=f"generation/{language}"))
     assert extract_program(text, problem=problem(JAVA_PREAMBLE, track="generation/java"))
 
 

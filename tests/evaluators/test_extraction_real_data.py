@@ -36,6 +36,14 @@ PYTHON_WRAPS: dict[str, Wrap] = {
     **WRAPS,
     "prose before": lambda p, body: f"Certainly, here it is:\n\n{p.reference}",
     "unfinished tail": lambda p, body: f'{body}\n\ndef check_it(values):\n    print("',
+    "usage after": lambda p, body: f"{body}\n\n# Try it.\nresult = {_name(p)}\nprint(result)\nassert result\n",
+    "usage and a guard in a fence": lambda p, body: (
+        f"~~~~python\n{p.reference}\n\ndef main():\n    print({_name(p)}(1))\n\n"
+        'if __name__ == "__main__":\n    main()\n~~~~\n\nOutput:\n```\n1\n```\n'
+    ),
+    "a first draft": lambda p, body: (
+        f"```python\ndef {_name(p)}(*args):\n    pass\n```\nIn full:\n```python\n{p.reference}\n```"
+    ),
     "fenced at its margin": lambda p, body: f"```python\n{_dedented(body)}```",
 }
 JAVA_WRAPS: dict[str, Wrap] = {
@@ -44,8 +52,17 @@ JAVA_WRAPS: dict[str, Wrap] = {
     "unfinished tail": lambda p, body: (
         f"{_without_class_end(body)}\n\n    public static void main(String[] args) {{\n  Sys"
     ),
+    "a class that shows it": lambda p, body: (
+        f"```java\n{p.reference}\n\npublic class Main {{\n    public static void main(String[] args) {{\n"
+        "        System.out.println(new Solution());\n    }\n}\n```\n"
+    ),
     "without class end": lambda p, body: _without_class_end(body),
 }
+
+
+def _name(problem: Problem) -> str:
+    assert problem.tests is not None
+    return str(problem.tests.entry_point)
 
 
 def _dedented(body: str) -> str:

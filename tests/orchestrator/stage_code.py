@@ -20,7 +20,7 @@ from tasks.records import Language
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).with_suffix(".json")
-PACKAGES = ("orchestrator", "trainers", "evaluators", "models", "tasks")
+PACKAGES = ("polytune", "orchestrator", "trainers", "evaluators", "models", "tasks")
 # What surrounds a stage and decides none of its numbers: specs, records, and readers, whose versions are in keys.
 AROUND = ("tasks.readers", "orchestrator.ledger", "orchestrator.study", "orchestrator.errors")
 

@@ -62,7 +62,7 @@ def test_stage_s_code_changes_only_with_its_version(stage: StageName) -> None:
         (
             "execute",
             ("evaluators/isolation/python_candidate.py", "evaluators/languages/java/PolytuneDriver.java",
-             "evaluators/languages/csharp/CompileServer.cs", "evaluators/extraction.py"),
+             "evaluators/languages/csharp/CompileServer.cs", "evaluators/extraction/programs.py"),
             ("trainers", "evaluators/quality", "evaluators/languages/flows.py"),
         ),
         (
@@ -79,6 +79,11 @@ def test_code_of_a_stage_is_all_that_it_reaches(
     files = code_of(stage)
     assert set(present) <= files.keys()
     assert not [file for file in files if file.startswith(absent)]
+
+
+def test_every_engine_of_generation_is_code_of_generate() -> None:
+    modules = {name_of(path) for path in (ROOT / "evaluators" / "generation").glob("*.py")}
+    assert modules - code_of(StageName.GENERATE).keys() == set()
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,43 @@
 """How programs are laid out where braces hold blocks and functions are methods of classes.
 
-One decision: structure is read from a copy of the text in which comments and literals are blanked.
+One decision: what may be broken is read from a copy of the text in which comments and literals are blanked;
+what parses is read by its grammar (`members`).
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from evaluators.languages.braced import members
+from evaluators.languages.braced.reading import parses_as_members
+from evaluators.languages.syntax import GrammarSource
 
 _TYPE_DECLARATION = re.compile(r"\b(?:class|interface|enum|record|struct)\s+\w+")
 _NOT_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _METHOD = re.compile(r"(\w+)\s*\([^()]*\)[^;{}()]*\{")
+_HEADS = (
+    r"^[ \t]*(?:[\w.<>\[\],?@]+\s+){{0,8}}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+"
+    r"{name}(?:\s*<[\w\s,]+>)?\s*\([^;{{}}]{{0,2000}}?(?:\{{|=>)",
+    r"^[ \t]*(?:\w+\s+){{0,5}}?[\w.<>\[\],?]+\s+{name}\s*\{{(?=\s*(?:get|set|init)\b)",
+    r"^[ \t]*(?:\w+\s+){{0,5}}?(?:class|interface|enum|record|struct)\s+{name}\b[^;{{}}]*\{{",
+)
+"""How methods, properties and types begin."""
+_LABEL = re.compile(r"\s*\w+:[ \t]*\n")
+"""A heading that reads as a label of the statement below."""
+_TRIALS = 20
+"""Parses that are spent on finding where code begins, and as many on where it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracedDialect:
-    """What the extraction of a program asks of Java and C#; see `Dialect`. `imports` are whole import lines."""
+    """What the extraction of a program asks of Java and C#; see `Dialect`.
 
+    `first_line` is where code begins in an answer that opens with prose, `imports` are whole import lines.
+    """
+
+    grammar: GrammarSource
+    literals: re.Pattern[str]
     first_line: re.Pattern[str]
     imports: re.Pattern[str]
 
@@ -23,13 +46,30 @@ class BracedDialect:
         names = _METHOD.findall(_mask(code))
         return str(names[-1]) if names else None
 
+    def first_defined(self, code: str) -> str | None:
+        """The first method or property."""
+        heads = (re.search(head.format(name=r"(?P<name>\w+)"), _mask(code), re.MULTILINE) for head in _HEADS[:2])
+        return min((found for found in heads if found), key=lambda found: found.start(), default={"name": None})["name"]
+
     def definition(self, code: str, name: str) -> re.Match[str] | None:
-        """A method of that name: it follows its type; a call's follows an operator, a dot or a keyword."""
-        head = r"^[ \t]*(?:[\w.<>\[\],?@]+\s+){0,8}?(?!return\b|new\b|else\b)[\w.<>\[\],?]+\s+"
-        return re.search(rf"{head}{re.escape(name)}\s*\([^;{{}}]*\{{", _mask(code), re.MULTILINE)
+        """A method of that name, a property or a type: it follows its type, a call's an operator, dot or keyword."""
+        name = re.escape(name)
+        return re.search("|".join(_HEADS).format(name=name), _mask(code), re.MULTILINE)
 
     def is_body(self, code: str) -> bool:
         """Indentation says nothing here."""
+        return False
+
+    def continues(self, code: str, name: str | None) -> bool:
+        """Whether the code closes a brace that it did not open before it defines `name`, or never does."""
+        definition = self.definition(code, name) if name else None
+        if definition is None:
+            return True
+        depth = 0
+        for brace in re.finditer(r"[{}]", _mask(code)[: definition.start()]):
+            depth += 1 if brace[0] == "{" else -1
+            if depth < 0:
+                return True
         return False
 
     def put_before(self, head: str, code: str) -> str:
@@ -43,19 +83,60 @@ class BracedDialect:
         """The preamble's braces are closed; a body that does not close its own method was cut off, and stays so."""
         return preamble + code + _closing_braces(preamble, code, own=1)
 
-    def whole(self, program: str, definition: re.Match[str]) -> str | None:
-        """The program up to the end of the method, and what closes around it; None if the method has no end."""
-        masked, depth = _mask(program), 1
-        for brace in re.finditer(r"[{}]", masked[definition.end() :]):
-            depth += 1 if brace[0] == "{" else -1
-            if depth == 0:
-                kept = program[: definition.end() + brace.end()]
-                return kept + "\n" + "}" * _open_braces(kept)
+    def completes(self, program: str, name: str | None, given: int) -> bool:
+        """Whether the program parses, and defines `name` beyond what was given."""
+        if name is None:
+            return parses_as_members(program, grammar=self.grammar)
+        return members.defines(program, name, grammar=self.grammar, given=given)
+
+    def cut(self, program: str, name: str, given: int) -> str | None:
+        """The program up to the end of the definition or of what follows it, and what closes around that."""
+        definition = self.definition(program, name)
+        if definition is None:
+            return None
+        ends = _ends(_mask(program), definition.end(), definition[0].endswith("=>"))
+        for end in [*reversed(ends[1:][-_TRIALS:]), *ends[:1]]:
+            kept = program[:end]
+            kept += "\n" + "}" * _open_braces(kept)
+            if self.completes(kept, name, given):
+                return kept
         return None
 
-    def ends(self, lines: list[re.Match[str]]) -> list[int]:
-        """A block's end is its brace, so no line ends a program by its place."""
-        return []
+    def code_in(self, text: str, name: str) -> Iterator[str]:
+        """The text as it stands; then from each line on that may be code, up to the definition."""
+        definition = self.definition(text, name)
+        if definition is None:
+            return
+        if not _LABEL.match(text):
+            yield text
+        starts = [line.start() for line in self.first_line.finditer(text, 0, definition.end())]
+        for start in dict.fromkeys([*starts[:_TRIALS], definition.start()]):
+            if text[:start].strip():
+                yield text[start:]
+
+    def answer(self, program: str, name: str | None, given: int) -> str:
+        """The definition, and what it needs; statements and types that only show it go wherever they stand."""
+        return program if name is None else members.only_needed(program, name, grammar=self.grammar)
+
+    def supply(self, program: str, others: Sequence[str]) -> str:
+        """What other programs declare and import of the names that this one lacks, behind its own imports."""
+        found = members.supplies(program, others, grammar=self.grammar)
+        if not found:
+            return program
+        imports = list(self.imports.finditer(program))
+        top = imports[-1].end() if imports else 0
+        return program[:top] + "\n" * bool(top) + "\n".join(found) + "\n\n" + program[top:].lstrip("\n")
+
+
+def _ends(masked: str, start: int, is_expression: bool) -> list[int]:
+    """Where a program may end: at the end of the definition that is open at `start`, and of what follows that."""
+    found, depth = list[int](), 0 if is_expression else 1
+    for mark in re.compile(r"[{};]").finditer(masked, start):
+        if mark[0] != ";":
+            depth += 1 if mark[0] == "{" else -1
+        if depth <= 0 and mark[0] == (";" if is_expression and not found else "}"):
+            found.append(mark.end())
+    return found
 
 
 def _closing_braces(preamble: str, code: str, *, own: int) -> str:
@@ -70,6 +151,7 @@ def _open_braces(code: str) -> int:
     return code.count("{") - code.count("}")
 
 
+@lru_cache(maxsize=8)
 def _mask(code: str) -> str:
     """Code with comments and literals blanked out, every place kept."""
     return _NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), code)

@@ -4,6 +4,8 @@ One decision: a text that does not parse as it stands is tried as the members of
 is only grammatical inside of one.
 """
 
+from functools import lru_cache
+
 import tree_sitter
 
 from evaluators.languages.syntax import GrammarSource, parse_with
@@ -14,11 +16,21 @@ _BODIES = frozenset({"class_body", "declaration_list"})
 
 def parses_as_members(code: str, *, grammar: GrammarSource) -> bool:
     """Whether the grammar accepts a text, as it stands or within a class, and there is code in it."""
-    source = code.encode("utf-8", errors="replace")
-    root: tree_sitter.Node | None = parse_with(grammar, source)
-    if root is not None and root.has_error:
-        root = _wrapper_body(parse_with(grammar, _WRAPPER_HEAD + source + _WRAPPER_TAIL))
+    root, _ = tree_of(code.encode("utf-8", errors="replace"), grammar)
     return root is not None and any(c.type not in grammar.comments and c.type not in {"{", "}"} for c in root.children)
+
+
+@lru_cache(maxsize=8)
+def tree_of(source: bytes, grammar: GrammarSource) -> tuple[tree_sitter.Node | None, int]:
+    """The node whose children are the members of a program, and by how many bytes its places are ahead.
+
+    Whoever reads a text again gets the same tree. None if the grammar accepts the text neither as it stands nor
+    within a class.
+    """
+    root = parse_with(grammar, source)
+    if not root.has_error:
+        return root, 0
+    return _wrapper_body(parse_with(grammar, _WRAPPER_HEAD + source + _WRAPPER_TAIL)), len(_WRAPPER_HEAD)
 
 
 def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
@@ -29,4 +41,4 @@ def _wrapper_body(root: tree_sitter.Node) -> tree_sitter.Node | None:
     return next((child for child in declaration.children if child.type in _BODIES), None)
 
 
-__all__ = ["parses_as_members"]
+__all__ = ["parses_as_members", "tree_of"]

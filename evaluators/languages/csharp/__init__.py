@@ -56,6 +56,12 @@ SUPPORT = LanguageSupport(
     grammar=_GRAMMAR,
     parses=partial(parses_as_members, grammar=_GRAMMAR),
     dialect=BracedDialect(
+        grammar=_GRAMMAR,
+        literals=re.compile(
+            r"(?P<remark>//[^\n]*|/\*.*?\*/)|(?P<literal>\"\"\".*?\"\"\"|(?:@\$?|\$@)\"(?:\"\"|[^\"])*\""
+            r"|\$?(?<!\w)(?:\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))",
+            re.DOTALL,
+        ),
         first_line=re.compile(
             r"^[ \t]*(?:using|namespace|public|private|protected|internal|static|class|\[)", re.MULTILINE
         ),

@@ -51,6 +51,12 @@ SUPPORT = LanguageSupport(
     grammar=_GRAMMAR,
     parses=partial(parses_as_members, grammar=_GRAMMAR),
     dialect=BracedDialect(
+        grammar=_GRAMMAR,
+        literals=re.compile(
+            r"(?P<remark>//[^\n]*|/\*.*?\*/)"
+            r"|(?P<literal>\"\"\"(?:\\.|[^\\])*?\"\"\"|(?<!\w)(?:\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))",
+            re.DOTALL,
+        ),
         first_line=re.compile(
             r"^[ \t]*(?:import|package|public|private|protected|static|final|abstract|class|@)\b", re.MULTILINE
         ),

@@ -1,7 +1,7 @@
 """Keys of finished stages survive growth: what is done stays done when a setting is added to the code.
 
 `study_keys.json` holds the keys of the shipped studies' stages. They change on purpose alone, with a stage's
-version: then they are written anew, from the root, by `python -m tests.orchestrator.test_keys`.
+version: then they are written anew, from the root, by `python -m tests.orchestrator.study.test_keys`.
 """
 
 import json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from small_studies import CODE, PROSE, raw_study
+from small_studies import CODE, PROSE, make_study, raw_study
 
 from orchestrator.study.plainform import plain_form
 from orchestrator.study.schema import Method, Study, validate
@@ -119,7 +119,6 @@ def test_adapter_has_settings_although_none_are_given() -> None:
         ({"methods": {"m": {"kind": "frozen", "training": {"max_steps": 4}}}}, "a frozen model is not trained"),
         ({"methods": {"m": {"kind": "frozen", "lora": {"rank": 4}}}}, "a frozen model is not trained"),
         ({"methods": {"m": {"kind": "frozen", "grouping": "apart"}}}, "the same for every task; leave grouping out"),
-        ({"methods": {"m": {"kind": "qlora"}}, "training": None}, "qlora needs training settings"),
         ({"tasks": {CODE: {"test": "micro"}}}, f"no training data for {CODE}, which qlora would train on"),
         (
             {
@@ -182,3 +181,12 @@ def test_tracks_of_a_task_keep_the_file_s_order() -> None:
 def test_study_cannot_be_changed_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         study().resources.micro_tokens = 3  # type: ignore[misc]
+
+
+def test_training_of_which_a_study_says_nothing_has_the_defaults_of_its_kind(tmp_path: Path) -> None:
+    methods = {"adapter": {"kind": "qlora"}, "all": {"kind": "full"}, "none": {"kind": "frozen"}}
+    study = make_study(tmp_path, methods=methods, training=None)
+    found = {name: method.training for name, method in study.methods.items()}
+    assert found["none"] is None
+    assert found["adapter"] and (found["adapter"].epochs, found["adapter"].learning_rate) == (3, 2e-4)
+    assert found["all"] and (found["all"].epochs, found["all"].learning_rate) == (3, 2e-5)

@@ -55,7 +55,7 @@ def test_every_study_of_the_project_loads(name: str) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "line", "said"),
     [
-        ("training:", "trainin:", 5, "trainin: unknown key"),
+        ("training:", "trainin:", 5, "trainin: unknown key; did you mean training?"),
         ("learning_rate", "learing_rate", 6, "learing_rate: unknown key; did you mean learning_rate?"),
         ("{rank: 2}", "{ranks: 2}", 12, "methods.qlora.lora.ranks: unknown key; did you mean rank?"),
         ("kind: qlora", "knd: qlora", 11, "methods.qlora.knd: unknown key; did you mean kind?"),
