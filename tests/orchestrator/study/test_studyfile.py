@@ -152,7 +152,7 @@ def test_stored_study_with_settings_that_are_none_any_more_is_read_and_says_what
     stored["methods"]["qlora"]["training"]["packing"] = True
     stored["resources"] = {"micro_batch": 2}
     study = read_study(json.dumps(stored), source="small", as_json=True)
-    assert study == load_study(path)
+    assert study.model_dump() == load_study(path).model_dump()
     assert [told.split(" is no setting")[0] for told in study.replaced] == [
         "methods.qlora.training.packing",
         "resources.micro_batch",
