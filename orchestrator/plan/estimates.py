@@ -13,8 +13,7 @@ from orchestrator.plan.history import History
 from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, processes_of
-from orchestrator.work.training import largest_micro_tokens
+from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
 from trainers.memory import Load, comparable, training_memory, weights_size
 from trainers.methods.table import MethodKind
 

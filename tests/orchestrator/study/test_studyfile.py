@@ -1,5 +1,6 @@
 """Study files: every fault at once with its line, `--set` changes, and studies by name."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger.studies import load_named
-from orchestrator.study.file import load_study
+from orchestrator.study.file import load_study, read_study
+from orchestrator.study.plainform import stored_form
 from orchestrator.study.schema import Study
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
@@ -103,13 +105,13 @@ def test_value_of_a_wrong_type_is_named_with_its_line(path: Path, right: str, wr
         (
             "max_steps: 4",
             "max_steps: 4\n  max_length: 4096",
-            9,
+            8,
             "examples of 4096 tokens are longer than the context of builtin:micro, 1024 tokens; set at most 1024",
         ),
         (
             "max_steps: 4",
             "max_steps: 4\n  packing: true",
-            9,
+            8,
             "training.packing: is no setting any more: rows hold as many whole examples as fit resources.micro_tokens",
         ),
         (
@@ -144,9 +146,18 @@ def test_model_whose_config_says_that_it_is_quantised_is_not_trained_in_full(pat
     assert f"{model}/config.json says bitsandbytes" in found
 
 
-def test_long_rows_are_no_conflict_unless_they_are_packed(path: Path) -> None:
-    path.write_text(TEXT.replace("max_steps: 4", "max_steps: 4\n  max_length: 4096"), encoding="utf-8")
-    assert load_study(path).methods["qlora"].training is not None
+def test_stored_study_with_settings_that_are_none_any_more_is_read_and_says_what_took_their_place(path: Path) -> None:
+    path.write_text(TEXT, encoding="utf-8")
+    stored = stored_form(load_study(path))
+    stored["methods"]["qlora"]["training"]["packing"] = True
+    stored["resources"] = {"micro_batch": 2}
+    study = read_study(json.dumps(stored), source="small", as_json=True)
+    assert study.model_dump() == load_study(path).model_dump()
+    assert [told.split(" is no setting")[0] for told in study.replaced] == [
+        "methods.qlora.training.packing",
+        "resources.micro_batch",
+    ]
+    assert "resources.micro_tokens" in study.replaced[1]
 
 
 def test_all_faults_of_a_file_are_told_at_once(path: Path) -> None:
