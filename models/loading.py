@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 
-from models.locations import ModelError, location_of
+from models.locations import ModelError, location_of, template_text
 from models.spec import Device, ModelSpec, Precision
+from tasks.templates import fitted
 
 
 def device_of(device: Device) -> torch.device:
@@ -28,13 +29,26 @@ def device_of(device: Device) -> torch.device:
 
 
 def load_tokenizer(model: ModelSpec) -> Any:
-    """The model's own tokenizer, with a padding token that is not its end of text where it has one."""
+    """The model's own tokenizer, with the template that it is to have, and with a padding token.
+
+    The template is the study's or its own or, for a base model without one, the plain one of `tasks.templates`; dates
+    in it stand still. The padding token is not the end of text where the tokenizer has one.
+
+    Raises:
+        ModelError: if it cannot be read, or has no end-of-text token.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             location_of(model), revision=model.revision, trust_remote_code=model.trust_remote_code
         )
     except OSError as error:
         raise ModelError(_unreadable(model)) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {model.name!r} has no end-of-text token, so a model would never learn to stop; "
+            "set eos_token in its tokenizer_config.json"
+        )
+    tokenizer.chat_template = fitted(tokenizer, template=template_text(model), arguments=model.template_arguments)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
