@@ -1,0 +1,253 @@
+"""Whether a family computes the same for examples in a row, or one by one, as for each of them alone.
+
+One decision: a family is believed only where all positions of all examples agree in 32 bits with its own forward pass,
+behind its windows too, on a small copy of its architecture. Loss tokens alone would let recurrent families pass by
+luck, and in 16 bits rounding hides a scale that is wrong by a hundredth.
+
+    echo '{"name": "builtin:micro"}' | python -m models.probe     probe one model, in a process of its own
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.flat import flat_forward, flat_rows, hidden_states, own_logits, segments_of
+from models.locations import ModelError, location_of
+from models.shrunken import WINDOW, CannotShrink, hollow, said, shrunken
+from models.spec import ModelSpec
+from models.verdicts import Verdict
+
+# In standard deviations of the logits. Honest sums in another order differ by 1e-6; the least of the broken kernels
+# that this was tried on, a scale wrong by a hundredth, by 4e-2.
+_ALLOWED = 1e-4
+# Nats a token by which a sanity check on real weights may differ, by precision.
+TOLERANCE_FP32, TOLERANCE_BF16 = 2e-5, 0.02
+
+
+def probe(config: Any) -> Verdict:
+    """How models of a configuration may be trained; no weights are read."""
+    family = str(config.model_type)
+    known: dict[str, Any] = {"family": family, "context": context_of(config)}
+    text = config.get_text_config()
+    known["vocabulary"] = getattr(text, "vocab_size", None)
+    try:
+        known["linear"] = linear_layers(hollow(config))
+        model = shrunken(config)
+    except CannotShrink as error:
+        return Verdict(path="refused", reasons=(str(error),), **known)
+    except Exception as error:  # a family's own code, or transformers' word on a class that is none
+        return Verdict(path="refused", reasons=(_said(error, config),), **known)
+    return _compared(model, known)
+
+
+def _compared(model: nn.Module, known: dict[str, Any]) -> Verdict:
+    """The better of two paths that gives what the model gives for each document alone."""
+    documents = _documents(model)
+    with torch.no_grad():
+        own = [_alone(model, document) for document in documents]
+        scale = float(torch.cat(own).std())
+        figures: dict[str, float] = {}
+        reasons: list[str] = []
+        known = {**known, "windows": _widest_window(model)}
+        for path, run in (("flat", _in_a_row), ("single", _one_by_one)):
+            worst = _worst(run, model, documents, own, reasons, path)
+            if worst is not None:
+                figures[path] = worst / scale
+                if figures[path] <= _ALLOWED:
+                    return Verdict(path=path, reasons=tuple(reasons), figures=figures, **known)  # type: ignore[arg-type]
+                reasons.append(f"{_WORDS[path]} give logits {figures[path]:.1e} standard deviations off")
+    return Verdict(path="refused", reasons=tuple(reasons), figures=figures, **known)
+
+
+_WORDS = {"flat": "flat rows", "single": "single examples"}
+_Run = Callable[[Any, Sequence[tuple[int, ...]]], list[Tensor]]
+
+
+def _worst(
+    run: _Run, model: Any, documents: Sequence[tuple[int, ...]], own: Sequence[Tensor], reasons: list[str], path: str
+) -> float | None:
+    """The largest difference of a path's logits from the model's own; None if it cannot be gone, which is noted."""
+    try:
+        found = run(model, documents)
+        if path == "flat":
+            _trains_in_a_row(model, documents)
+    except Exception as error:  # a family's own code: whatever it raises, the path is none
+        reasons.append(str(error).splitlines()[0][:160] if str(error) else type(error).__name__)
+        return None
+    worst = max(float((a - b).abs().max()) for a, b in zip(own, found, strict=True))
+    return worst if worst == worst else float("inf")
+
+
+def _alone(model: Any, document: Sequence[int]) -> Tensor:
+    logits: Tensor = model(input_ids=torch.tensor([document]), use_cache=False).logits[0]
+    return logits.float()
+
+
+def _in_a_row(model: Any, documents: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """As training goes over a row, and as whoever asks for logits at positions does; the worse of the two counts."""
+    lengths = [len(document) for document in documents]
+    ids_1T, segments = torch.tensor([[i for document in documents for i in document]]), segments_of(lengths)
+    with flat_rows(model):
+        logits_TV = own_logits(model, hidden_states(model, ids_1T, segments))
+        asked_TV = flat_forward(model, ids_1T, segments, torch.arange(sum(lengths)))
+    if not torch.allclose(logits_TV, asked_TV, rtol=0.0, atol=1e-4 * float(asked_TV.std())):
+        raise ValueError("its head gives other logits for states than for tokens")
+    return list(logits_TV.float().split(lengths))
+
+
+def _trains_in_a_row(model: Any, documents: Sequence[tuple[int, ...]]) -> None:
+    """Go over a row in training mode: a family's own dropout may be what flat rows refuse."""
+    ids_1T, segments = torch.tensor([documents[0]]), segments_of([len(documents[0])])
+    model.train()
+    try:
+        with flat_rows(model):
+            hidden_states(model, ids_1T, segments)
+    finally:
+        model.eval()
+
+
+def _one_by_one(model: Any, documents: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    return [own_logits(model, hidden_states(model, torch.tensor([d]), None)).float() for d in documents]
+
+
+def _documents(model: Any) -> list[tuple[int, ...]]:
+    """Three documents of random tokens, of which one is longer than any window."""
+    vocabulary = model.config.get_text_config().vocab_size
+    generator = torch.Generator().manual_seed(1)
+    reach = max(_widest_window(model) or 0, WINDOW)
+    lengths = (19, 2 * reach + 9, 26)
+    return [tuple(torch.randint(3, vocabulary, (n,), generator=generator).tolist()) for n in lengths]
+
+
+def _widest_window(model: Any) -> int | None:
+    """The widest window that any layer attends within, as far as layers or settings say so."""
+    found = [
+        value
+        for place in (model.config.get_text_config(), *model.modules())
+        for name in ("sliding_window", "window_size", "attention_window_size", "attention_chunk_size")
+        if isinstance(value := getattr(place, name, None), int) and not isinstance(value, bool) and 0 < value < 4096
+    ]
+    return max(found, default=None)
+
+
+def linear_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Names of the linear projections below the head, each with the inputs and outputs that it has, in some layer."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    found: dict[str, set[tuple[int, int]]] = {}
+    for name, module in model.named_modules():
+        sizes = _sizes(module)
+        if sizes is not None and module is not head:
+            found.setdefault(name.rsplit(".", 1)[-1], set()).add(sizes)
+    return {name: tuple(sorted(sizes)) for name, sizes in sorted(found.items())}
+
+
+def _sizes(module: nn.Module) -> tuple[int, int] | None:
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    if type(module).__name__ == "Conv1D" and hasattr(module, "nf"):
+        return int(module.weight.shape[0]), int(module.nf)
+    return None
+
+
+def context_of(config: Any) -> int | None:
+    """The longest input of a configuration's models in tokens; None where nothing bounds it.
+
+    A recurrent model and one whose positions are biases have none to run out of.
+    """
+    text = config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"):
+        value = getattr(text, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def loss_differs(
+    model: Any, examples: Sequence[Sequence[int]], *, flat_losses: Sequence[float], precision: str
+) -> str | None:
+    """Whether training's own losses of a few examples are not those that the model itself gives, with real weights.
+
+    Args:
+        model: As it is to be trained, its adapters at zero.
+        examples: Token ids of each.
+        flat_losses: Mean loss over all next tokens of each, as training computes it.
+        precision: Of the weights; `fp32` is held to 2e-5 nats, others to 0.02.
+
+    Returns:
+        What to tell a person, with both figures; None if all is well.
+    """
+    own = [_own_loss(model, example) for example in examples]
+    ours, theirs = sum(flat_losses) / len(examples), sum(own) / len(examples)
+    allowed = TOLERANCE_FP32 if precision == "fp32" else TOLERANCE_BF16
+    if abs(ours - theirs) <= allowed:
+        return None
+    return (
+        f"training would compute a loss of {ours:.5f} nats a token on {len(examples)} examples where the model itself "
+        f"gives {theirs:.5f}; not more than {allowed:g} apart is right. Nothing was trained; name another model"
+    )
+
+
+@torch.no_grad()
+def _own_loss(model: Any, example: Sequence[int]) -> float:
+    from models.flat import causal_model
+    from models.quantised import set_evaluating
+
+    base, was_training = causal_model(model), model.training
+    set_evaluating(model, True)
+    try:
+        ids_1T = torch.tensor([list(example)], device=next(model.parameters()).device)
+        logits_TV = base(input_ids=ids_1T, use_cache=False).logits[0, :-1].float()
+    finally:
+        set_evaluating(model, not was_training)
+    return float(nn.functional.cross_entropy(logits_TV, ids_1T[0, 1:]))
+
+
+def _said(error: Exception, config: Any) -> str:
+    """Why no model could be made of a configuration, in one line."""
+    text = str(error)
+    if "Unrecognized configuration class" in text or "AutoModelForCausalLM" in text:
+        return f"{type(config).__name__} is no class of causal language models in transformers"
+    return said(error)
+
+
+def read_config(model: ModelSpec) -> Any:
+    """A model's configuration.
+
+    Raises:
+        ModelError: if it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            location_of(model), revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"the configuration of {model.name!r} cannot be read: {text[:200]}") from error
+
+
+def main() -> int:
+    """Probe the model that standard input describes, and print the verdict."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    model = ModelSpec.model_validate_json(sys.stdin.read())
+    try:
+        found = probe(read_config(model))
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(found.model_dump_json())
+    return 0
+
+
+__all__ = ["context_of", "linear_layers", "loss_differs", "probe", "read_config"]
+
+if __name__ == "__main__":
+    sys.exit(main())
