@@ -20,7 +20,7 @@ from models.flat import flat_forward, flat_rows, hidden_states, own_logits, segm
 from models.locations import ModelError, location_of
 from models.shrunken import WINDOW, CannotShrink, hollow, said, shrunken
 from models.spec import ModelSpec
-from models.verdicts import Verdict
+from models.verdicts import RowsPath, Verdict
 
 # In standard deviations of the logits. Honest sums in another order differ by 1e-6; the least of the broken kernels
 # that this was tried on, a scale wrong by a hundredth, by 4e-2.
@@ -54,12 +54,13 @@ def _compared(model: nn.Module, known: dict[str, Any]) -> Verdict:
         figures: dict[str, float] = {}
         reasons: list[str] = []
         known = {**known, "windows": _widest_window(model)}
-        for path, run in (("flat", _in_a_row), ("single", _one_by_one)):
+        paths: tuple[tuple[RowsPath, _Run], ...] = (("flat", _in_a_row), ("single", _one_by_one))
+        for path, run in paths:
             worst = _worst(run, model, documents, own, reasons, path)
             if worst is not None:
                 figures[path] = worst / scale
                 if figures[path] <= _ALLOWED:
-                    return Verdict(path=path, reasons=tuple(reasons), figures=figures, **known)  # type: ignore[arg-type]
+                    return Verdict(path=path, reasons=tuple(reasons), figures=figures, **known)
                 reasons.append(f"{_WORDS[path]} give logits {figures[path]:.1e} standard deviations off")
     return Verdict(path="refused", reasons=tuple(reasons), figures=figures, **known)
 
@@ -97,7 +98,7 @@ def _in_a_row(model: Any, documents: Sequence[tuple[int, ...]]) -> list[Tensor]:
         asked_TV = flat_forward(model, ids_1T, segments, torch.arange(sum(lengths)))
     if not torch.allclose(logits_TV, asked_TV, rtol=0.0, atol=1e-4 * float(asked_TV.std())):
         raise ValueError("its head gives other logits for states than for tokens")
-    return list(logits_TV.float().split(lengths))
+    return list(torch.split(logits_TV.float(), lengths))
 
 
 def _trains_in_a_row(model: Any, documents: Sequence[tuple[int, ...]]) -> None:
@@ -137,7 +138,8 @@ def _widest_window(model: Any) -> int | None:
 
 def linear_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], ...]]:
     """Names of the linear projections below the head, each with the inputs and outputs that it has, in some layer."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    whole: Any = model
+    head = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
     found: dict[str, set[tuple[int, int]]] = {}
     for name, module in model.named_modules():
         sizes = _sizes(module)
@@ -146,7 +148,7 @@ def linear_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], ...]]:
     return {name: tuple(sorted(sizes)) for name, sizes in sorted(found.items())}
 
 
-def _sizes(module: nn.Module) -> tuple[int, int] | None:
+def _sizes(module: Any) -> tuple[int, int] | None:
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
     if type(module).__name__ == "Conv1D" and hasattr(module, "nf"):
