@@ -4,9 +4,10 @@ One decision: a family is believed only where all positions of all examples agre
 behind its windows too, on a small copy of its architecture. Loss tokens alone would let recurrent families pass by
 luck, and in 16 bits rounding hides a scale that is wrong by a hundredth.
 
-    echo '{"name": "builtin:micro"}' | python -m models.probe     probe one model, in a process of its own
+    echo '{"name": "builtin:micro"}' | python -m models.probe     probe a model, in a process of its own
 """
 
+import json
 import logging
 import os
 import sys
@@ -17,10 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from models.flat import flat_forward, flat_rows, hidden_states, own_logits, segments_of
-from models.locations import ModelError, location_of
+from models.folders import context_of
+from models.loading import load_tokenizer
+from models.locations import ModelError, location_of, template_text
 from models.shrunken import WINDOW, CannotShrink, hollow, said, shrunken
 from models.spec import ModelSpec
-from models.verdicts import RowsPath, Verdict
+from models.verdicts import Prompting, RowsPath, Verdict
+from tasks.prompt_checks import faults_of_prompts
+from tasks.prompts import render_example
+from tasks.records import BUILTIN_TRACKS, Record
+from tasks.templates import PLAIN
 
 # In standard deviations of the logits. Honest sums in another order differ by 1e-6; the least of the broken kernels
 # that this was tried on, a scale wrong by a hundredth, by 4e-2.
@@ -32,7 +39,7 @@ TOLERANCE_FP32, TOLERANCE_BF16 = 2e-5, 0.02
 def probe(config: Any) -> Verdict:
     """How models of a configuration may be trained; no weights are read."""
     family = str(config.model_type)
-    known: dict[str, Any] = {"family": family, "context": context_of(config)}
+    known: dict[str, Any] = {"family": family, "context": context_of(config.get_text_config().to_dict())}
     text = config.get_text_config()
     known["vocabulary"] = getattr(text, "vocab_size", None)
     try:
@@ -156,19 +163,6 @@ def _sizes(module: Any) -> tuple[int, int] | None:
     return None
 
 
-def context_of(config: Any) -> int | None:
-    """The longest input of a configuration's models in tokens; None where nothing bounds it.
-
-    A recurrent model and one whose positions are biases have none to run out of.
-    """
-    text = config.get_text_config()
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"):
-        value = getattr(text, name, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    return None
-
-
 def loss_differs(
     model: Any, examples: Sequence[Sequence[int]], *, flat_losses: Sequence[float], precision: str
 ) -> str | None:
@@ -234,22 +228,46 @@ def read_config(model: ModelSpec) -> Any:
         raise ModelError(f"the configuration of {model.name!r} cannot be read: {text[:200]}") from error
 
 
-def main() -> int:
-    """Probe the model that standard input describes, and print the verdict."""
+def look_at_prompts(model: ModelSpec) -> Prompting:
+    """What a model's tokenizer with its template does to prompts and answers.
+
+    Raises:
+        ModelError: if it cannot be read.
+    """
+    given, tokenizer = template_text(model), load_tokenizer(model)
+    rendered = render_example(tokenizer, track=BUILTIN_TRACKS[0], text="text", answer="answer")
+    plain = given is None and tokenizer.chat_template.endswith(PLAIN)
+    return Prompting(
+        template="study's" if given is not None else "plain" if plain else "own",
+        system=rendered.system,
+        lead=rendered.lead,
+        opens=rendered.prompt[-40:],
+        faults=faults_of_prompts(tokenizer),
+    )
+
+
+def main() -> None:
+    """Look at the family and the prompts of the model that standard input describes; print what was found as JSON."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     model = ModelSpec.model_validate_json(sys.stdin.read())
-    try:
-        found = probe(read_config(model))
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(found.model_dump_json())
-    return 0
+    looks: dict[str, Callable[[], Record]] = {
+        "family": lambda: probe(read_config(model)),
+        "prompts": lambda: look_at_prompts(model),
+    }
+    answers = {}
+    for look, run in looks.items():
+        try:
+            answers[look] = run().model_dump_json()
+        except ModelError as error:
+            answers[f"no {look}"] = str(error)
+        except Exception as error:  # what a tokenizer's or a family's own code says is this model's fault alone
+            answers[f"no {look}"] = f"{model.name!r} cannot be used: {said(error)}"
+    print(json.dumps(answers))
 
 
-__all__ = ["context_of", "linear_layers", "loss_differs", "probe", "read_config"]
+__all__ = ["linear_layers", "look_at_prompts", "loss_differs", "probe", "read_config"]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

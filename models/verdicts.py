@@ -8,24 +8,27 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from models.locations import ModelError, location_of
+from models.locations import ModelError, local_digest, location_of, template_text
 from models.spec import ModelSpec
 from tasks.records import Record
+from tasks.templates import SystemRole
 
 RowsPath = Literal["flat", "single", "refused"]
 """How examples go through a model: several in a row without padding, one by one, or not at all."""
 
 # Raised when the probe itself looks at more, so that what was found before is looked at again.
 _PROBE = 1
-_VERSIONS = ("torch", "transformers")
+_VERSIONS = ("torch", "transformers", "tokenizers")
 _TIMEOUT_S = 600
 # What a configuration holds that no arithmetic depends on.
 _NO_MATTER = (
@@ -83,6 +86,24 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "polytune", "families")
 
 
+class Prompting(Record):
+    """What a look at a tokenizer with its template found.
+
+    Attributes:
+        template: The study's, the tokenizer's own, or the plain one of `tasks.templates`.
+        system: Where the system line stands.
+        lead: What the template writes between a prompt and an answer to it.
+        opens: What the generation prompt ends with.
+        faults: What is wrong with training behind it, with figures.
+    """
+
+    template: Literal["study's", "own", "plain"]
+    system: SystemRole
+    lead: str
+    opens: str
+    faults: tuple[str, ...] = ()
+
+
 def verdict_of(model: ModelSpec, *, folder: Path | None = None, probing: bool = True) -> Verdict | None:
     """What is known of a model's family; if nothing is, it is probed in a process of its own, which takes seconds.
 
@@ -94,34 +115,73 @@ def verdict_of(model: ModelSpec, *, folder: Path | None = None, probing: bool = 
     Raises:
         ModelError: if its configuration cannot be read, or the probe did not come to an end.
     """
-    place = (folder or default_folder()) / f"{_name_of(model)}.json"
-    with contextlib.suppress(OSError, ValidationError):
-        return Verdict.model_validate_json(place.read_bytes())
+    return _found(Verdict, "family", model, _architecture_of(model), folder=folder, probing=probing)
+
+
+def prompting_of(model: ModelSpec, *, folder: Path | None = None, probing: bool = True) -> Prompting | None:
+    """What is known of a model's tokenizer with its template; as `verdict_of`, and only the tokenizer is read.
+
+    Raises:
+        ModelError: if it cannot be read, or the look at it did not come to an end.
+    """
+    return _found(Prompting, "prompts", model, _identity_of(model), folder=folder, probing=probing)
+
+
+_Looked = TypeVar("_Looked", Verdict, Prompting)
+
+
+def _found(
+    kind: type[_Looked],
+    look: str,
+    model: ModelSpec,
+    decides: dict[str, object] | None,
+    *,
+    folder: Path | None,
+    probing: bool,
+) -> _Looked | None:
+    """What was kept of a look, or what it finds now; nothing is kept of what nothing pins."""
+    named = {"look": look, "probe": _PROBE, **{name: _version(name) for name in _VERSIONS}, "of": decides}
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:32]
+    place = (folder or default_folder()) / f"{digest}.json"
+    if decides is not None:
+        with contextlib.suppress(OSError, ValidationError):
+            return kind.model_validate_json(place.read_bytes())
     if not probing:
         return None
-    found = _probed_apart(model)
-    draft = place.with_name(f"{place.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-        draft.replace(place)
+    answers = _looked_apart(model.model_dump_json())
+    if look not in answers:
+        raise ModelError(answers[f"no {look}"])
+    found = kind.model_validate_json(answers[look])
+    if decides is not None:
+        draft = place.with_name(f"{place.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(found.model_dump_json(indent=1), encoding="utf-8")
+            draft.replace(place)
     return found
 
 
-def _name_of(model: ModelSpec) -> str:
-    """The hash of all that decides a verdict: the architecture, and the versions of what computes it."""
+def _architecture_of(model: ModelSpec) -> dict[str, object] | None:
+    """All of a model that decides how it computes; None if nothing pins it."""
     config = Path(location_of(model)) / "config.json"
-    decides: dict[str, object] = {"probe": _PROBE, **{name: _version(name) for name in _VERSIONS}}
-    if config.is_file():
-        try:
-            raw = json.loads(config.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{config} is no JSON ({error}); copy the model again") from error
-        decides["config"] = {name: value for name, value in raw.items() if name not in _NO_MATTER}
-        decides["code"] = model.digest if raw.get("auto_map") and model.trust_remote_code else None
-    else:
-        decides |= {"name": model.name, "revision": model.revision}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
+    if not config.is_file():
+        return _identity_of(model)
+    try:
+        raw = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{config} is no JSON ({error}); copy the model again") from error
+    code = model.digest if raw.get("auto_map") and model.trust_remote_code else None
+    return {"config": {name: value for name, value in raw.items() if name not in _NO_MATTER}, "code": code}
+
+
+def _identity_of(model: ModelSpec) -> dict[str, object] | None:
+    """What identifies a model's files and its template; None if nothing pins it."""
+    template = {"template": template_text(model), "arguments": model.template_arguments}
+    digest = model.digest or local_digest(model)
+    if digest is not None:
+        return {"digest": digest, **template}
+    pinned = re.fullmatch("[0-9a-f]{40}", model.revision or "")
+    return {"name": model.name, "revision": model.revision, **template} if pinned else None
 
 
 def _version(package: str) -> str:
@@ -131,20 +191,26 @@ def _version(package: str) -> str:
         return ""
 
 
-def _probed_apart(model: ModelSpec) -> Verdict:
+@cache
+def _looked_apart(model: str) -> dict[str, str]:
+    """What a process of its own says of a model's family and of its prompts, or why it cannot.
+
+    The model goes there as JSON and both answers come so: whoever asks for one mostly asks for the other, and starting
+    takes longer than looking.
+    """
+    name = ModelSpec.model_validate_json(model).name
     command = [sys.executable, "-m", "models.probe"]
     try:
-        done = subprocess.run(
-            command, input=model.model_dump_json(), capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
+        done = subprocess.run(command, input=model, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"the probe of {model.name!r} took more than {_TIMEOUT_S} s; name a model of another family, or tell us"
+            f"the probe of {name!r} took more than {_TIMEOUT_S} s; name a model of another family"
         ) from error
-    with contextlib.suppress(ValidationError, IndexError):
-        return Verdict.model_validate_json(done.stdout.splitlines()[-1])
+    with contextlib.suppress(ValueError, IndexError):
+        answers: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        return answers
     said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-    raise ModelError(f"the probe of {model.name!r} ended with status {done.returncode}, and said: {said}")
+    raise ModelError(f"the probe of {name!r} ended with status {done.returncode}, and said: {said}")
 
 
-__all__ = ["RowsPath", "Verdict", "default_folder", "verdict_of"]
+__all__ = ["Prompting", "RowsPath", "Verdict", "default_folder", "prompting_of", "verdict_of"]

@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from evaluators.generation.shelf import Base, ModelShelf
+from models.folders import context_of
 from tasks.prompts import Rendered, render_prompt, written_behind
 from tasks.records import Completion, Problem
 
@@ -74,10 +75,10 @@ def _completions(
         )
         for problem in problems
     ]
-    context = int(model.config.max_position_embeddings)
+    context = context_of(model.config.get_text_config().to_dict())
     fitting = []
     for prompt in encoded:
-        if len(prompt.ids) + settings.limit(prompt.problem) <= context:
+        if context is None or len(prompt.ids) + settings.limit(prompt.problem) <= context:
             fitting.append(prompt)
         else:
             yield from (_skipped(prompt, sample) for sample in range(settings.samples))

@@ -16,7 +16,7 @@ from models.locations import ModelError
 from models.probe import loss_differs, probe
 from models.shrunken import WINDOW, hollow, kinds_of_layers, shrunken
 from models.spec import ModelSpec
-from models.verdicts import Verdict, verdict_of
+from models.verdicts import Prompting, Verdict, prompting_of, verdict_of
 
 # Whole configurations as transformers ships them, mostly of some billions of weights.
 FAMILIES: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -118,9 +118,9 @@ def test_same_architecture_elsewhere_is_not_probed_again(tmp_path: Path) -> None
         (tmp_path / name).mkdir()
         config = {"model_type": "qwen2", "rms_norm_eps": rate, "transformers_version": name}
         (tmp_path / name / "config.json").write_text(json.dumps(config))
-    from models.verdicts import _name_of
+    from models.verdicts import _architecture_of
 
-    a, b, c = (_name_of(ModelSpec(name=str(tmp_path / name))) for name in "abc")
+    a, b, c = (_architecture_of(ModelSpec(name=str(tmp_path / name))) for name in "abc")
     assert a == b != c
 
 
@@ -133,6 +133,17 @@ def test_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_asking_for_a_verdict_loads_no_torch() -> None:
     code = "import sys, models.verdicts; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_prompts_are_looked_at_in_a_process_of_their_own_and_kept_by_template(tmp_path: Path) -> None:
+    model = ModelSpec(name="builtin:micro")
+    found = prompting_of(model, folder=tmp_path)
+    assert found is not None
+    assert found == Prompting(template="own", system="own", lead="", opens=found.opens)
+    assert found.opens.endswith("Given:\ntext\nReturn:\n")
+    assert prompting_of(model, folder=tmp_path, probing=False) == found
+    told = model.model_copy(update={"chat_template": "{{ messages[0]['content'] }}"})
+    assert prompting_of(told, folder=tmp_path, probing=False) is None
 
 
 def test_refusal_names_family_figures_and_remedy() -> None:

@@ -140,13 +140,8 @@ def test_model_whose_config_says_that_it_is_quantised_is_not_trained_in_full(pat
         '{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}'
     )
     text = TEXT.replace("[builtin:micro]", f"[{model}]").replace("kind: qlora", "kind: full")
-    (found,) = said_of(path, text.replace("    lora: {rank: 2}\n", ""))
-    assert f"{model}/config.json says bitsandbytes" in found
-
-
-def test_long_rows_are_no_conflict_unless_they_are_packed(path: Path) -> None:
-    path.write_text(TEXT.replace("max_steps: 4", "max_steps: 4\n  max_length: 4096"), encoding="utf-8")
-    assert load_study(path).methods["qlora"].training is not None
+    found = said_of(path, text.replace("    lora: {rank: 2}\n", ""))
+    assert any(f"{model}/config.json says bitsandbytes" in fault for fault in found)
 
 
 def test_all_faults_of_a_file_are_told_at_once(path: Path) -> None:
