@@ -57,7 +57,7 @@ def _between(model: ModelSpec, method: Method, resources: Resources, *, where: s
     if method.training is not None and context is not None and method.training.max_length > context:
         yield Fault(
             where=f"{where}.training.max_length",
-            message=f"examples of up to {method.training.max_length} tokens are longer than the context of "
+            message=f"examples of {method.training.max_length} tokens are longer than the context of "
             f"{model.name}, {context} tokens; set at most {context}",
         )
 
