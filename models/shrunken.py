@@ -143,7 +143,7 @@ def _small_values(raw: dict[str, Any], layers: int, sizes: dict[str, int]) -> di
     found: dict[str, Any] = {}
     for name, value in raw.items():
         if isinstance(value, list) and len(value) == was and name not in ("eos_token_id",):
-            found[name] = [_window(value[i], name) for i in chosen]
+            found[name] = [_small_entry(value[i], sizes.get(name)) for i in chosen]
         else:
             found[name] = _small_value(name, value, raw, len(chosen), sizes)
     if "attention_types" in found:
@@ -194,8 +194,9 @@ def _small_rope(rope: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _window(value: Any, name: str) -> Any:
-    return min(value, WINDOW) if name == "sliding_window" and isinstance(value, int) else value
+def _small_entry(value: Any, most: int | None) -> Any:
+    """A layer's own size, where a list gives each layer one."""
+    return value if most is None or isinstance(value, bool) or not isinstance(value, int) else min(value, most)
 
 
 def _chosen_layers(raw: dict[str, Any], was: int, layers: int) -> list[int]:
