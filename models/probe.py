@@ -32,8 +32,6 @@ from tasks.templates import PLAIN
 # In standard deviations of the logits. Honest sums in another order differ by 1e-6; the least of the broken kernels
 # that this was tried on, a scale wrong by a hundredth, by 4e-2.
 _ALLOWED = 1e-4
-# Nats a token by which a sanity check on real weights may differ, by precision.
-TOLERANCE_FP32, TOLERANCE_BF16 = 2e-5, 0.02
 
 
 def probe(config: Any) -> Verdict:
@@ -163,46 +161,6 @@ def _sizes(module: Any) -> tuple[int, int] | None:
     return None
 
 
-def loss_differs(
-    model: Any, examples: Sequence[Sequence[int]], *, flat_losses: Sequence[float], precision: str
-) -> str | None:
-    """Whether training's own losses of a few examples are not those that the model itself gives, with real weights.
-
-    Args:
-        model: As it is to be trained, its adapters at zero.
-        examples: Token ids of each.
-        flat_losses: Mean loss over all next tokens of each, as training computes it.
-        precision: Of the weights; `fp32` is held to 2e-5 nats, others to 0.02.
-
-    Returns:
-        What to tell a person, with both figures; None if all is well.
-    """
-    own = [_own_loss(model, example) for example in examples]
-    ours, theirs = sum(flat_losses) / len(examples), sum(own) / len(examples)
-    allowed = TOLERANCE_FP32 if precision == "fp32" else TOLERANCE_BF16
-    if abs(ours - theirs) <= allowed:
-        return None
-    return (
-        f"training would compute a loss of {ours:.5f} nats a token on {len(examples)} examples where the model itself "
-        f"gives {theirs:.5f}; not more than {allowed:g} apart is right. Nothing was trained; name another model"
-    )
-
-
-@torch.no_grad()
-def _own_loss(model: Any, example: Sequence[int]) -> float:
-    from models.flat import causal_model
-    from models.quantised import set_evaluating
-
-    base, was_training = causal_model(model), model.training
-    set_evaluating(model, True)
-    try:
-        ids_1T = torch.tensor([list(example)], device=next(model.parameters()).device)
-        logits_TV = base(input_ids=ids_1T, use_cache=False).logits[0, :-1].float()
-    finally:
-        set_evaluating(model, not was_training)
-    return float(nn.functional.cross_entropy(logits_TV, ids_1T[0, 1:]))
-
-
 def _said(error: Exception, config: Any) -> str:
     """Why no model could be made of a configuration, in one line."""
     text = str(error)
@@ -267,7 +225,7 @@ def main() -> None:
     print(json.dumps(answers))
 
 
-__all__ = ["linear_layers", "look_at_prompts", "loss_differs", "probe", "read_config"]
+__all__ = ["linear_layers", "look_at_prompts", "probe", "read_config"]
 
 if __name__ == "__main__":
     main()

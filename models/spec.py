@@ -36,8 +36,8 @@ class ModelSpec(Record):
     chat_template: str | None = Field(
         default=None, min_length=1, examples=["templates/chat.jinja"], json_schema_extra={"since": 2}
     )
-    """A chat template in place of the tokenizer's own: a file, or the template itself. A base model that has none gets a
-    plain one: the system line, the text, `Answer:`."""
+    """A chat template in place of the tokenizer's own: a file, or the template itself. A base model that has none gets
+    a plain one: the system line, the text, `Answer:`."""
 
     template_arguments: dict[str, JsonValue] = Field(
         default={}, examples=[{"enable_thinking": False}], json_schema_extra={"since": 2}

@@ -7,6 +7,7 @@ probe. A run always knows, for it probes what it does not.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Literal
 
 from models.folders import notes_on_files
 from models.spec import ModelSpec
@@ -53,6 +54,12 @@ def families_of(due: Sequence[Due], resources: Resources, *, study: str, probing
     if faults:
         raise StudyError(study, faults)
     return found
+
+
+def known_rows(model: ModelSpec) -> Literal["flat", "single"] | None:
+    """How examples go through a model, as a probe found it; None where none was kept, and the model itself is tried."""
+    verdict = verdict_of(model, probing=False)
+    return None if verdict is None or verdict.path == "refused" else verdict.path
 
 
 def _models(trials: Iterable[TrialSpec]) -> tuple[ModelSpec, ...]:
@@ -124,4 +131,4 @@ def _odd_widths(trial: TrialSpec, verdict: Verdict, where: str) -> Iterator[Faul
         )
 
 
-__all__ = ["Due", "Families", "families_of"]
+__all__ = ["Due", "Families", "families_of", "known_rows"]

@@ -103,13 +103,13 @@ def test_value_of_a_wrong_type_is_named_with_its_line(path: Path, right: str, wr
         (
             "max_steps: 4",
             "max_steps: 4\n  max_length: 4096",
-            9,
+            8,
             "examples of 4096 tokens are longer than the context of builtin:micro, 1024 tokens; set at most 1024",
         ),
         (
             "max_steps: 4",
             "max_steps: 4\n  packing: true",
-            9,
+            8,
             "training.packing: is no setting any more: rows hold as many whole examples as fit resources.micro_tokens",
         ),
         (
