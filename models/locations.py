@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from models.spec import ModelSpec
+from tasks.templates import is_text
 
 _BUILTIN = {"builtin:micro": Path(__file__).parent / "micro" / "base"}
 # What hub models with quantised weights put into their names.
 _QUANTISED = re.compile(r"[-_.](bnb-4bit|4bit|int4|int8|8bit|awq|gptq|gguf|nf4)(?![a-z0-9])", re.IGNORECASE)
-_IDENTITY = (".safetensors", ".json", ".jinja", ".model", ".txt")
+_IDENTITY = (".safetensors", ".json", ".jinja", ".model", ".txt", ".bin", ".pt", ".pth", ".py")
 
 
 class ModelError(ValueError):
@@ -32,6 +33,33 @@ def location_of(model: ModelSpec) -> str:
     if model.name not in _BUILTIN:
         raise ModelError(f"unknown built-in model {model.name!r}; there is: {', '.join(_BUILTIN)}")
     return str(_BUILTIN[model.name])
+
+
+def template_text(model: ModelSpec) -> str | None:
+    """The template that a study gives a model, read where it gives a file; None if it gives none.
+
+    Raises:
+        ModelError: if the file cannot be read.
+    """
+    given = model.chat_template
+    if given is None or is_text(given):
+        return given
+    try:
+        return Path(given).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"chat_template of {model.name!r} is {given!r}, which cannot be read ({error}); give the path of a Jinja "
+            "template, or the template itself"
+        ) from error
+
+
+def identified(model: ModelSpec) -> ModelSpec:
+    """A model with all that its identity needs: the digest of its files, and its template as text.
+
+    Raises:
+        ModelError: if a local path is named and no model lies there, or the template cannot be read.
+    """
+    return model.model_copy(update={"digest": local_digest(model), "chat_template": template_text(model)})
 
 
 def local_digest(model: ModelSpec) -> str | None:

@@ -5,7 +5,7 @@ One decision: precision and device are said by whoever loads. What a method want
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from tasks.records import Record
@@ -31,4 +31,23 @@ class ModelSpec(Record):
     """Whether code that comes with the model may run on this machine. Leave it out for models that need none."""
 
     digest: SkipJsonSchema[str | None] = None
-    """Hash of a local or built-in model's weights, filled in when a study is planned."""
+    """Hash of a local or built-in model's files, filled in when a study is planned."""
+
+    chat_template: str | None = Field(
+        default=None, min_length=1, examples=["templates/chat.jinja"], json_schema_extra={"since": 2}
+    )
+    """A chat template in place of the tokenizer's own: a file, or the template itself. A base model that has none gets
+    a plain one: the system line, the text, `Answer:`."""
+
+    template_arguments: dict[str, JsonValue] = Field(
+        default={}, examples=[{"enable_thinking": False}], json_schema_extra={"since": 2}
+    )
+    """What the template is told besides the conversation."""
+
+    @field_validator("template_arguments")
+    @classmethod
+    def _arguments_have_names(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in value:
+            if not name.isidentifier() or name in ("messages", "add_generation_prompt"):
+                raise ValueError(f"template_arguments.{name} is no name that a template can be told; use letters and _")
+        return value

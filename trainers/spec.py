@@ -311,7 +311,8 @@ class Runtime(Record):
 
     `micro_tokens` is how many tokens one forward pass holds on one process; an example that is longer is a pass
     alone. The global batch is reached by accumulation. `zero_stage` is DeepSpeed's, for full fine-tuning; 0 is run
-    as 1, which is the same for one process. A checkpoint to go on from is left every `checkpoint_minutes`.
+    as 1, which is the same for one process. A checkpoint to go on from is left every `checkpoint_minutes`. `rows` is
+    how examples go through the model as a probe found it; without one the model itself is tried at the start.
     """
 
     device: Device = "auto"
@@ -320,3 +321,4 @@ class Runtime(Record):
     zero_stage: Literal[0, 1, 2, 3] = 2
     gradient_checkpointing: bool = False
     checkpoint_minutes: float = Field(default=10.0, ge=0)
+    rows: Literal["flat", "single"] | None = None

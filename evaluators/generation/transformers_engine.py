@@ -15,7 +15,8 @@ from transformers import GenerationConfig
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from evaluators.generation.shelf import Base, ModelShelf
-from tasks.prompts import render_prompt
+from models.folders import context_of
+from tasks.prompts import Rendered, render_prompt, written_behind
 from tasks.records import Completion, Problem
 
 _WIDTH_STEP = 16  # prompts are padded to a multiple: on CPU, matrix kernels are made anew for each width
@@ -24,7 +25,11 @@ _WIDTH_STEP = 16  # prompts are padded to a multiple: on CPU, matrix kernels are
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Encoded:
     problem: Problem
-    ids: tuple[int, ...]
+    rendered: Rendered
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return self.rendered.prompt_ids
 
 
 class TransformersGenerator:
@@ -66,14 +71,14 @@ def _completions(
     encoded = [
         _Encoded(
             problem=problem,
-            ids=render_prompt(tokenizer, track=problem.parsed_track, text=problem.input).prompt_ids,
+            rendered=render_prompt(tokenizer, track=problem.parsed_track, text=problem.input),
         )
         for problem in problems
     ]
-    context = int(model.config.max_position_embeddings)
+    context = context_of(model.config.get_text_config().to_dict())
     fitting = []
     for prompt in encoded:
-        if len(prompt.ids) + settings.limit(prompt.problem) <= context:
+        if context is None or len(prompt.ids) + settings.limit(prompt.problem) <= context:
             fitting.append(prompt)
         else:
             yield from (_skipped(prompt, sample) for sample in range(settings.samples))
@@ -165,7 +170,7 @@ def _completion(prompt: _Encoded, row: list[int], *, ends: list[int], tokenizer:
         track=prompt.problem.track,
         dataset=prompt.problem.dataset,
         sample=sample,
-        text=tokenizer.decode(new, skip_special_tokens=True),
+        text=written_behind(tokenizer, prompt.ids, new).removeprefix(prompt.rendered.lead),
         finish="length" if stop is None else "stop",
         prompt_tokens=len(prompt.ids),
         new_tokens=len(new),

@@ -30,17 +30,24 @@ def plan(
     verify: Annotated[
         bool, typer.Option("--verify", help="Hash every file of finished stages, not only files below 64 MiB.")
     ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Look at each model's family and prompts, as a run does: some seconds each, no weights, kept.",
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Show what would run and why, with estimates. Needs no network and starts nothing."""
-    show_plan(*opened(study, set_), verify=verify, as_json=json_)
+    show_plan(*opened(study, set_), verify=verify, probe=probe, as_json=json_)
 
 
-def show_plan(cells: "Cells", ledger: "Ledger", *, as_json: bool, verify: bool = False) -> None:
+def show_plan(cells: "Cells", ledger: "Ledger", *, as_json: bool, verify: bool = False, probe: bool = False) -> None:
     """Print a study's plan; refuse what no machine can run."""
     from orchestrator.run.planning import plan_study
 
-    planned, notes = plan_study(cells, ledger, verify=verify)
+    planned, notes = plan_study(cells, ledger, verify=verify, probing=probe)
     if as_json:
         print_json(plan_as_json(planned, notes=notes))
     else:

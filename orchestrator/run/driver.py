@@ -19,7 +19,7 @@ from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan, refuse_what_does_not_fit
 from orchestrator.run.budget import Limits, Meter, leave_stopped
 from orchestrator.run.pipelines import PIPELINES
-from orchestrator.run.planning import plan_study, refused_searches, store_study
+from orchestrator.run.planning import plan_study, refused_searches, store_families, store_study
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.run.search import Searches, as_if_found, resolved, under_search, unfinished
 from orchestrator.run.state import Listener, Outcome, StudyRun
@@ -51,12 +51,13 @@ def run_study(
         In each case nothing was run.
     """
     study, told = cells.study, listener or Listener()
-    planned, notes = plan_study(cells, ledger)
+    planned, notes = plan_study(cells, ledger, probing=True)
     tried = plan(under_search(cells, ledger), ledger, resources=study.resources, machine=this_machine(study.resources))
     refuse_what_does_not_fit((*planned, *tried), refused_searches(cells))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
+        store_families(cells, ledger, planned)
         told.study(cells)
         for note in notes:
             told.note(note)

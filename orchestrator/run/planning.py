@@ -11,6 +11,7 @@ from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
+from orchestrator.plan.families import Due, families_of
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, version_notes
 from orchestrator.provenance import provenance
@@ -22,6 +23,9 @@ from orchestrator.study.trial import TrialSpec
 from tasks.readers import read_first
 from tasks.records import Track
 
+FAMILIES = "families.json"
+_ASKS = {StageName.TRAIN, StageName.GENERATE}
+
 
 def store_study(cells: Cells, ledger: Ledger) -> None:
     """Keep the resolved study under its name, for commands that are given the name alone, and what it names."""
@@ -31,11 +35,14 @@ def store_study(cells: Cells, ledger: Ledger) -> None:
 
 
 def plan_study(
-    cells: Cells, ledger: Ledger, *, verify: bool = False
+    cells: Cells, ledger: Ledger, *, verify: bool = False, probing: bool = False
 ) -> tuple[tuple[PlannedTrial, ...], tuple[str, ...]]:
     """What running a study would do, and what a person ought to know before it; see `plan.plan`.
 
+    `probing` looks at models of which nothing is known yet, in processes of their own.
+
     Raises:
+        StudyError: if a model cannot be trained as a trial that is due would.
         DataError: if the first rows of one's own files are what a run would refuse.
     """
     resources = cells.study.resources
@@ -55,7 +62,24 @@ def plan_study(
     due = [p.trial for p in planned if p.due] + list(as_if_found(cells).trials if searches else ())
     fair = fairness(cells.trials, cells.study.methods)
     read = first_rows_of(due, root=Path(cells.study.data.root))
-    return planned, (*version_notes(planned, ledger, provenance()), *fair, *searches, *refused, *read)
+    families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
+    return planned, (*version_notes(planned, ledger, provenance()), *fair, *searches, *refused, *read, *families.notes)
+
+
+def _due(cells: Cells, planned: Sequence[PlannedTrial]) -> list[Due]:
+    """Trials that are to be trained or asked, and those of searches that have not finished."""
+    found = [Due(trial=p.trial, trains=StageName.TRAIN in p.due) for p in planned if _ASKS.intersection(p.due)]
+    searched = as_if_found(cells).trials if unfinished(cells) else ()
+    return found + [Due(trial=trial, trains=trial.traits.is_trained) for trial in searched]
+
+
+def store_families(cells: Cells, ledger: Ledger, planned: Sequence[PlannedTrial]) -> None:
+    """Keep what is known of the models that a run is about to train, beside the study."""
+    families = families_of(_due(cells, planned), cells.study.resources, study=cells.study.study, probing=False)
+    if not families.verdicts:
+        return
+    found = {name: verdict.model_dump(mode="json") for name, verdict in families.verdicts.items()}
+    ledger.write_study_file(cells.study.study, FAMILIES, json.dumps(found, indent=1))
 
 
 def first_rows_of(trials: Sequence[TrialSpec], *, root: Path) -> tuple[str, ...]:
@@ -86,4 +110,4 @@ def refused_searches(cells: Cells) -> tuple[str, ...]:
     return asked_too_much(works, resources, this_machine(resources))
 
 
-__all__ = ["first_rows_of", "plan_study", "refused_searches", "store_study"]
+__all__ = ["FAMILIES", "first_rows_of", "plan_study", "refused_searches", "store_families", "store_study"]

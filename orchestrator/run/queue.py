@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from orchestrator.causes import wait_before
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.record import Retry
+from orchestrator.plan.families import known_rows
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
@@ -129,7 +130,8 @@ class TrainingQueue:
             resources = resources.model_copy(update={"micro_tokens": fewer})
         training.micro_tokens = largest_micro_tokens(trial, resources)
         self._running[trial.key(StageName.TRAIN)] = training
-        return TrainingOrder(trial=trial, resources=resources, retried=tuple(training.retried))
+        rows = known_rows(trial.model)
+        return TrainingOrder(trial=trial, resources=resources, retried=tuple(training.retried), rows=rows)
 
     def _fits(self, trial: TrialSpec, room: int | None) -> bool:
         if room is None or not self._running:

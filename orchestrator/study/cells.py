@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.locations import local_digest
+from models.locations import identified
 from models.projections import names_known
 from models.spec import ModelSpec
 from orchestrator.errors import Fault, StudyError
@@ -30,7 +30,7 @@ class Digests:
     """
 
     sources: Mapping[str, str | None]
-    models: Mapping[ModelSpec, str | None]
+    models: Mapping[str, ModelSpec]
     projections: Mapping[str, tuple[str, ...] | None]
 
 
@@ -60,7 +60,7 @@ def expand(study: Study) -> Cells:
     named = [source for entry in study.tasks.values() for role in _ROLES for source in getattr(entry, role)]
     digests = Digests(
         sources={source.model_dump_json(): digest(source, root=root) for source in named},
-        models={model: local_digest(model) for model in study.models},
+        models={model.model_dump_json(): identified(model) for model in study.models},
         projections={model.name: names_known(model) for model in study.models},
     )
     return Cells(study=study, trials=_trials(study, digests), digests=digests)
@@ -77,7 +77,7 @@ def _trials(study: Study, digests: Digests) -> tuple[TrialSpec, ...]:
         role: {track: identified(track, getattr(entry, role)) for track, entry in study.tasks.items()}
         for role in _ROLES
     }
-    models = [model.model_copy(update={"digest": digests.models[model]}) for model in study.models]
+    models = [digests.models[model.model_dump_json()] for model in study.models]
     return tuple(
         _with_targets(_trial(study, model, name=name, group=group, seed=seed, data=data), digests)
         for seed in study.seeds

@@ -1,18 +1,23 @@
 """Settings that are each fine and cannot be meant together, found before anything is loaded.
 
-One decision: what a model is (its context, its precision) is read from its config.json or the presets; of a
-hub model that neither tells of, only its name is looked at, and what is not known refuses nothing.
+One decision: what a model is (its context, its precision, whether its files are whole) is read from its folder or the
+presets; of a hub model that neither tells of, only its name is looked at, and what is not known refuses nothing.
 """
 
 from collections.abc import Iterator
 
+from models.folders import context_of, faults_of_files, settings_of
 from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
+from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
 from trainers.methods.table import MethodKind, traits_of
 from trainers.spec import TrainingSettings
+
+# bitsandbytes' block of 4-bit weights; its CPU kernel at evaluation takes whole blocks alone.
+_BLOCK = 64
 
 
 def conflicts(study: Study) -> tuple[Fault, ...]:
@@ -21,15 +26,24 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
     Raises:
         ModelError: if a built-in model has an unknown name.
     """
-    return tuple(
-        fault
-        for name, method in study.methods.items()
-        for model in study.models
-        for fault in _between(model, method, where=f"methods.{name}")
-    ) + tuple(
-        fault
-        for name, method in study.methods.items()
-        for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
+    damaged = tuple(
+        Fault(where=f"models.{number}", message=text)
+        for number, model in enumerate(study.models)
+        for text in faults_of_files(model)
+    )
+    return (
+        damaged
+        + tuple(
+            fault
+            for name, method in study.methods.items()
+            for model in study.models
+            for fault in _between(model, method, study.resources, where=f"methods.{name}")
+        )
+        + tuple(
+            fault
+            for name, method in study.methods.items()
+            for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
+        )
     )
 
 
@@ -60,7 +74,7 @@ def _of_several_tracks(method: Method, tracks: tuple[str, ...], *, where: str) -
         )
 
 
-def _between(model: ModelSpec, method: Method, *, where: str) -> Iterator[Fault]:
+def _between(model: ModelSpec, method: Method, resources: Resources, *, where: str) -> Iterator[Fault]:
     why = quantised(model) if traits_of(method.kind).has_own_weights else ""
     if why:
         yield Fault(
@@ -68,12 +82,35 @@ def _between(model: ModelSpec, method: Method, *, where: str) -> Iterator[Fault]
             message=f"full fine-tuning cannot train quantised weights, and {why}; name the full-precision model, or "
             f"use kind: {MethodKind.QLORA}",
         )
-    training, shape = method.training, shape_of(model)
-    if training is None or isinstance(shape, Unknown) or shape.context is None:
-        return
-    if training.max_length > shape.context:
+    odd = _odd_widths(model) if traits_of(method.kind).is_quantised and not resources.trial_gpus else ()
+    if odd:
+        yield Fault(
+            where=f"{where}.kind",
+            message=f"4 bits on a CPU need widths that are multiples of {_BLOCK}, and {model.name} has "
+            f"{' and '.join(odd)}; use kind: {MethodKind.LORA}, or resources.trial_gpus",
+        )
+    context = _context(model)
+    if method.training is not None and context is not None and method.training.max_length > context:
         yield Fault(
             where=f"{where}.training.max_length",
-            message=f"examples of {training.max_length} tokens are longer than the context of {model.name}, "
-            f"{shape.context} tokens; set at most {shape.context}",
+            message=f"examples of {method.training.max_length} tokens are longer than the context of "
+            f"{model.name}, {context} tokens; set at most {context}",
         )
+
+
+def _context(model: ModelSpec) -> int | None:
+    """A model's longest input, from its folder or the presets; None where nothing tells it."""
+    settings, shape = settings_of(model), shape_of(model)
+    if settings is not None:
+        return context_of(settings)
+    return None if isinstance(shape, Unknown) else shape.context
+
+
+def _odd_widths(model: ModelSpec) -> tuple[str, ...]:
+    """Widths of projections that bitsandbytes' kernels for CPUs take in training and not in generation."""
+    settings = settings_of(model) or {}
+    return tuple(
+        f"{name} {value}"
+        for name in ("hidden_size", "intermediate_size")
+        if isinstance(value := settings.get(name), int) and value % _BLOCK
+    )

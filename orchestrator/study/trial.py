@@ -178,10 +178,12 @@ def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:
 
 
 def _model_identity(model: ModelSpec) -> dict[str, object]:
-    """A local model is its content, wherever it lies; a hub model its name and revision."""
+    """A local model is its content, wherever it lies; a hub model its name and revision; either with its template."""
+    given = {"chat_template": model.chat_template, "template_arguments": model.template_arguments}
+    template: dict[str, object] = {name: value for name, value in given.items() if value}
     if model.digest:
-        return {"digest": model.digest}
-    return {"name": model.name, "revision": model.revision}
+        return {"digest": model.digest, **template}
+    return {"name": model.name, "revision": model.revision, **template}
 
 
 def _identities(sources: tuple[TrackSource, ...]) -> list[list[str]]:

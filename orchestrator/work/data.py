@@ -19,10 +19,24 @@ def read_all_examples(sources: Sequence[TrackSource], *, root: Path) -> tuple[Ex
     """Every example of several sources, in their order.
 
     Raises:
-        DataError: if a source cannot be read, or is not what it was when the study was expanded.
+        DataError: if a source cannot be read, is not what it was when the study was expanded, or has an empty answer.
     """
     _refuse_edited(sources, root=root)
-    return tuple(e for s in sources for e in read_examples(s.source, track=Track.parse(s.track), root=root))
+    return tuple(
+        e for s in sources for e in _answered(s, read_examples(s.source, track=Track.parse(s.track), root=root))
+    )
+
+
+def _answered(source: TrackSource, examples: Sequence[Example]) -> Sequence[Example]:
+    """Examples, if all of them have an answer: behind an empty one a model learns to say nothing."""
+    empty = [example.id for example in examples if not example.output.strip()]
+    if empty:
+        raise DataError(
+            source.source.name,
+            f"{len(empty)} of {len(examples)} examples of {source.track} have an empty answer, the first is {empty[0]}",
+            "leave them out of the data, or name the column that holds the answers",
+        )
+    return examples
 
 
 def read_all_problems(sources: Sequence[TrackSource], *, root: Path) -> tuple[Problem, ...]:

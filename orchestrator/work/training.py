@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.errors import FULL, Cause, LedgerError, StageFailed
 from orchestrator.ledger.artifacts import summary_in
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 _ASKED_EVERY_S = 5.0
 
 
-def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
+def runtime_of(trial: TrialSpec, resources: Resources, *, rows: Literal["flat", "single"] | None = None) -> Runtime:
     """How one training process of a trial runs."""
     return Runtime(
+        rows=rows,
         threads=resources.trial_cpus,
         micro_tokens=largest_micro_tokens(trial, resources),
         zero_stage=resources.zero_stage,
@@ -47,11 +48,12 @@ def runtime_of(trial: TrialSpec, resources: Resources) -> Runtime:
 
 
 class TrainingOrder(Record):
-    """A training to run: of which trial, with what, and why it was begun again if it was."""
+    """A training to run: of which trial, with what, how its examples go, and why it was begun again if it was."""
 
     trial: TrialSpec
     resources: Resources
     retried: tuple[Retry, ...] = ()
+    rows: Literal["flat", "single"] | None = None
 
 
 class Place(Record):
@@ -85,7 +87,10 @@ def train_trial(
                 facts = _train_full(order, place, attempt)
             else:
                 facts = _train_here(order, place, attempt, listen=listen)
-        how = {**runtime_of(trial, resources).model_dump(mode="json"), "processes": processes_of(trial, resources)}
+        how = {
+            **runtime_of(trial, resources, rows=order.rows).model_dump(mode="json"),
+            "processes": processes_of(trial, resources),
+        }
         retried = [retry.model_dump(mode="json") for retry in order.retried]
         return {**facts, "runtime": how, **({"retried": retried} if retried else {})}
 
@@ -117,7 +122,7 @@ def _train_here(
             order.trial,
             attempt.folder,
             root=Path(place.root),
-            runtime=runtime_of(order.trial, order.resources),
+            runtime=runtime_of(order.trial, order.resources, rows=order.rows),
             report=report,
             resuming=_resuming(Ledger(place.storage), attempt, order.resources, leaving=_node_drains),
         )
@@ -222,7 +227,7 @@ def _full_worker(config: dict[str, str]) -> None:
             trial,
             attempt.folder,
             root=Path(told.place.root),
-            runtime=runtime_of(trial, resources),
+            runtime=runtime_of(trial, resources, rows=told.order.rows),
             report=_progress(attempt.folder),
             resuming=_resuming(ledger, attempt, resources, leaving=_workers_are_preempted),
         )

@@ -1,5 +1,6 @@
 """Tokenizers and weights that come back from disk as they went, the shipped base among them."""
 
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, Qwen2Tokenizer
 
-from models.loading import device_of, load_base, load_tokenizer
+from models.loading import device_of, load_adapter, load_base, load_tokenizer
 from models.locations import ModelError, location_of
 from models.micro.pretrain import _encoded, collate, weighted_loss
 from models.spec import ModelSpec
@@ -102,3 +103,19 @@ def test_asking_for_a_gpu_that_is_not_there_is_refused_with_the_remedy() -> None
     assert device_of("auto").type == "cpu"
     with pytest.raises(ModelError, match="PyTorch sees no GPU here; use device: auto or cpu"):
         device_of("cuda")
+
+
+def test_adapter_of_another_base_is_refused_and_its_own_base_may_have_moved(tmp_path: Path, tiny_base: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    base = load_base(ModelSpec(name=str(tiny_base)), precision="fp32", device=CPU)
+    get_peft_model(base, LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")).save_pretrained(tmp_path / "a")
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_base, moved)
+    load_adapter(load_base(ModelSpec(name=str(moved)), precision="fp32", device=CPU), tmp_path / "a")
+    other = tmp_path / "other"
+    shutil.copytree(tiny_base, other)
+    config = other / "config.json"
+    config.write_text(config.read_text().replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1e-05'))
+    with pytest.raises(ModelError, match=r"was trained on .*, and the base here is .*other; use it with its own base"):
+        load_adapter(load_base(ModelSpec(name=str(other)), precision="fp32", device=CPU), tmp_path / "a")

@@ -19,6 +19,7 @@ from trainers.loop.log import MetricLog, Row
 from trainers.loop.passes import row_of, share_of
 from trainers.loop.plan import Plan, TrainingData, plan_of
 from trainers.loop.progress import Progress, StepRow
+from trainers.loop.sanity import refuse_other_loss
 from trainers.loop.schedule import learning_rate_at
 from trainers.loop.services import Hooks, Services
 from trainers.loop.summary import TrainingSummary, summary_of
@@ -37,7 +38,7 @@ def train(spec: TrainingSpec, *, data: TrainingData, out: Path, runtime: Runtime
     A training that was interrupted goes on from the newest checkpoint, if the launcher keeps any.
 
     Raises:
-        ValueError: if no example fits `max_length`.
+        ValueError: if no example fits `max_length`, or training's loss is not the model's own.
         TrainingDiverged: at the first loss or gradient that is not finite.
     """
     torch.set_num_threads(runtime.threads)
@@ -46,6 +47,7 @@ def train(spec: TrainingSpec, *, data: TrainingData, out: Path, runtime: Runtime
     refuse_blind_validation(plan, data, judged=hooks.validate is not None)
     services = _services(plan, out=out, runtime=runtime, hooks=hooks)
     progress = _taken_up(services)
+    refuse_other_loss(plan, services)
     progress, stopped = _steps(plan, services, progress)
     if services.engine.rank == 0:
         tokenizer.save_pretrained(str(out / progress.best.folder))

@@ -5,6 +5,7 @@ DeepSpeed) is not imported for it.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from trainers.engines.protocol import Engine
 from trainers.methods.table import EngineName, traits_of
@@ -19,19 +20,17 @@ def build_engine(spec: TrainingSpec, *, runtime: Runtime, num_tracks: int) -> En
 
 
 def _adapters(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
-    from models.flat import path_of
     from trainers.engines.adapters import SharedBase
     from trainers.methods.dropout import DropoutKey
     from trainers.methods.lora import adapted
 
     key = DropoutKey(seed=spec.seed)
     model = adapted(spec, runtime=runtime, key=key)
-    shared = SharedBase(model, flat=path_of(model) == "flat", key=key)
+    shared = SharedBase(model, flat=_is_flat(model, runtime), key=key)
     return shared.join(spec.settings, num_tracks=num_tracks, seed=spec.seed)
 
 
 def _zero(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
-    from models.flat import path_of
     from trainers.engines.zero import ZeroEngine, join_group
     from trainers.methods.full import whole
 
@@ -42,9 +41,16 @@ def _zero(spec: TrainingSpec, runtime: Runtime, num_tracks: int) -> Engine:
         settings=spec.settings,
         runtime=runtime,
         num_tracks=num_tracks,
-        flat=path_of(model) == "flat",
+        flat=_is_flat(model, runtime),
         seed=spec.seed,
     )
+
+
+def _is_flat(model: Any, runtime: Runtime) -> bool:
+    """Whether examples go several in a row: as a probe of the family found, or as the model itself shows."""
+    from models.flat import path_of
+
+    return (runtime.rows or path_of(model)) == "flat"
 
 
 BUILDERS: dict[EngineName, Callable[[TrainingSpec, Runtime, int], Engine]] = {

@@ -1,0 +1,134 @@
+"""What a study's models are found to be before anything is trained: how each family is trained, and what it refuses.
+
+One decision: only what is due is looked at, and whoever only plans looks at what was found before, unless told to
+probe. A run always knows, for it probes what it does not.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Literal
+
+from models.folders import notes_on_files
+from models.spec import ModelSpec
+from models.verdicts import Prompting, Verdict, prompting_of, verdict_of
+from orchestrator.errors import Fault, StudyError
+from orchestrator.study.resources import Resources
+from orchestrator.study.trial import TrialSpec
+
+_ALL_LINEAR = "all-linear"
+# bitsandbytes' block of 4-bit weights.
+_BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Families:
+    """What is known of the models of trials, by the models' names in the study."""
+
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    prompting: Mapping[str, Prompting] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A trial of which something is due, and whether its training is."""
+
+    trial: TrialSpec
+    trains: bool
+
+
+def families_of(due: Sequence[Due], resources: Resources, *, study: str, probing: bool) -> Families:
+    """Look at the models of trials that are to be trained or asked.
+
+    Raises:
+        StudyError: with each reason why a trial cannot be trained as it is meant.
+        ModelError: if a configuration or a tokenizer cannot be read.
+    """
+    trained = _models(one.trial for one in due if one.trains)
+    verdicts = {m.name: v for m in trained if (v := verdict_of(m, probing=probing)) is not None}
+    asked = _models(one.trial for one in due)
+    prompting = {m.name: p for m in asked if (p := prompting_of(m, probing=probing)) is not None}
+    found = Families(verdicts=verdicts, prompting=prompting, notes=tuple(_notes(asked, verdicts, prompting)))
+    faults = tuple(dict.fromkeys(fault for one in due for fault in _faults(one, resources, found)))
+    if faults:
+        raise StudyError(study, faults)
+    return found
+
+
+def known_rows(model: ModelSpec) -> Literal["flat", "single"] | None:
+    """How examples go through a model, as a probe found it; None where none was kept, and the model itself is tried."""
+    verdict = verdict_of(model, probing=False)
+    return None if verdict is None or verdict.path == "refused" else verdict.path
+
+
+def _models(trials: Iterable[TrialSpec]) -> tuple[ModelSpec, ...]:
+    return tuple({trial.model.name: trial.model for trial in trials}.values())
+
+
+def _notes(
+    models: Sequence[ModelSpec], verdicts: Mapping[str, Verdict], prompting: Mapping[str, Prompting]
+) -> Iterator[str]:
+    for model in models:
+        if model.name in verdicts:
+            yield f"{model.name}, {verdicts[model.name].line()}"
+        yield from notes_on_files(model)
+        told = prompting.get(model.name)
+        if told is None:
+            continue
+        if told.lead.strip():
+            yield f"the template of {model.name} writes {told.lead!r} before answers, which are trained with it"
+        if "think" in told.opens and "</think" not in told.opens:
+            yield (
+                f"the prompts of {model.name} open a thought, and answers are trained behind it; set "
+                "models[].template_arguments, as {enable_thinking: false}, to train and ask without one"
+            )
+        yield from (f"the template of {model.name}: {fault}" for fault in told.faults)
+
+
+def _faults(one: Due, resources: Resources, found: Families) -> Iterator[Fault]:
+    """Why a trial cannot be trained as it is meant, as far as it is known."""
+    trial = one.trial
+    where, verdict = f"methods.{trial.method_name}", found.verdicts.get(trial.model.name)
+    told = found.prompting.get(trial.model.name)
+    if told is not None and told.faults and one.trains:
+        yield Fault(
+            where=f"models.{trial.model.name}",
+            message=f"it cannot be trained behind its template: {'; '.join(told.faults)}. Set models[].chat_template",
+        )
+    if trial.traits.is_quantised and find_spec("bitsandbytes") is None and not resources.address:
+        yield Fault(where=f"{where}.kind", message="4 bits need bitsandbytes: pip install bitsandbytes, or kind: lora")
+    if verdict is None or not one.trains:
+        return
+    if verdict.refusal:
+        yield Fault(where=f"models.{trial.model.name}", message=verdict.refusal)
+        return
+    if trial.traits.has_adapter and trial.lora is not None:
+        yield from _absent_targets(trial, tuple(trial.lora.targets), verdict, where)
+    if trial.traits.is_quantised and not resources.trial_gpus:
+        yield from _odd_widths(trial, verdict, where)
+
+
+def _absent_targets(trial: TrialSpec, targets: Sequence[str], verdict: Verdict, where: str) -> Iterator[Fault]:
+    absent = [target for target in targets if target not in verdict.linear and target != _ALL_LINEAR]
+    # A target may be a path's end, as peft takes it.
+    absent = [target for target in absent if target.rsplit(".", 1)[-1] not in verdict.linear]
+    if absent:
+        yield Fault(
+            where=f"{where}.lora.targets",
+            message=f"{trial.model.name} ({verdict.family}) has no {', '.join(absent)}; it has "
+            f"{', '.join(verdict.linear)}",
+        )
+
+
+def _odd_widths(trial: TrialSpec, verdict: Verdict, where: str) -> Iterator[Fault]:
+    odd = [name for name, sizes in verdict.linear.items() if any(inputs % _BLOCK for inputs, _ in sizes)]
+    if odd:
+        yield Fault(
+            where=f"{where}.kind",
+            message=f"4 bits on a CPU need inputs in multiples of {_BLOCK}, which {', '.join(odd)} of "
+            f"{trial.model.name} have not; use kind: lora, or resources.trial_gpus",
+        )
+
+
+__all__ = ["Due", "Families", "families_of", "known_rows"]
