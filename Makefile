@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test check chaos format clean
+.PHONY: quickstart test test-fast check chaos format clean
 
 quickstart: $(VENV)/.installed  ## run a real study on the built-in model and tasks
 	$(BIN)/polytune run studies/quickstart.yaml
 
+# Tests without Ray run side by side; those with share one cluster, which takes both cores.
 test: $(VENV)/.installed-dev  ## pass the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	$(BIN)/python -m pytest -m ray
+
+test-fast: $(VENV)/.installed-dev  ## the tests of daily work: no Ray, no compilers of other languages
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not slow"
 
 check: $(VENV)/.installed-dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands.options import StudyArg, opened
+from orchestrator.commands.options import StudyArg, opened_as_run
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.study.cells import Cells, find_trial
@@ -32,7 +32,7 @@ def export(
     merge: Annotated[bool, typer.Option("--merge", help="Merge the adapter into the full-precision base.")] = False,
 ) -> None:
     """Write a trial's adapter, or merged model, with a model card."""
-    cells, ledger = opened(study)
+    cells, ledger = opened_as_run(study)
     sys.stdout.write(f"Written: {write_export(cells, trial, ledger, to=to, merge=merge)}\n")
 
 

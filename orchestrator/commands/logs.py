@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, opened
+from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, opened_as_run
 
 if TYPE_CHECKING:
     from orchestrator.ledger.ledger import Ledger
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def logs(study: StudyArg, trial: TrialOption = None) -> None:
     """Print how a trial's stages failed; without a trial, of all trials those that failed and are not done since."""
-    cells, ledger = opened(study)
+    cells, ledger = opened_as_run(study)
     if trial is None:
         said = [text for one in cells.trials for text in _failures(one, ledger, only_open=True)]
         sys.stdout.write("\n".join(said) or f"nothing of {cells.study.study} failed\n")

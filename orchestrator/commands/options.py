@@ -32,6 +32,17 @@ def opened(study: str, changes: list[str] | None = None) -> "tuple[Cells, Ledger
     return open_study(study, changes=changes or [])
 
 
+def opened_as_run(study: str, changes: list[str] | None = None) -> "tuple[Cells, Ledger]":
+    """A study's cells by the keys under which they were run, and its ledger; for looking at it, not for running it."""
+    from orchestrator.commands.output import warn
+    from orchestrator.run.opening import open_as_run
+
+    cells, ledger, outdated = open_as_run(study, changes=changes or [])
+    if outdated:
+        warn("shown as it was run; code has changed since, and `polytune plan` says which stages a run would make anew")
+    return cells, ledger
+
+
 def choose_trial(labels: list[str], label: str | None) -> str:
     """The label, if it is one of them.
 

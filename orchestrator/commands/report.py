@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.commands.options import SetOption, StudyArg, opened
+from orchestrator.commands.options import SetOption, StudyArg, opened_as_run
 from orchestrator.commands.output import warn
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def report(
     """Show the answer: tables here, and one self-contained HTML page."""
     from orchestrator.report import write_csv, write_latex
 
-    results, page = make_report(*opened(study, set_))
+    results, page = make_report(*opened_as_run(study, set_))
     print_tables(results, page)
     for folder, write in ((csv, write_csv), (latex, write_latex)):
         if folder is not None:

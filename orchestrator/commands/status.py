@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened
+from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened_as_run
 
 
 def status(
@@ -22,7 +22,7 @@ def status(
     from orchestrator.commands.watch import follow as redraw
     from orchestrator.run.budget import stopped_because
 
-    cells, ledger = opened(study, set_)
+    cells, ledger = opened_as_run(study, set_)
     name, look = cells.study.study, ProgressReader(cells.trials, ledger)
 
     def since() -> float | None:

@@ -19,7 +19,7 @@ from orchestrator.plan.history import History
 from orchestrator.plan.machine import UNSEEN, Machine, asked_too_much, works_of
 from orchestrator.provenance import VERSIONS
 from orchestrator.study.resources import Resources
-from orchestrator.study.stages import StageName
+from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
 
 Action = Literal["run", "skip"]
@@ -240,6 +240,24 @@ def _differences(path: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]
 def _shown(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def upgrade_note(planned: Sequence[PlannedTrial], before: NamedStages | None) -> tuple[str, ...]:
+    """In one line what newer code makes due again of what was finished: which stages, for which versions."""
+    changes: dict[str, str] = {}
+    count = 0
+    for p in planned:
+        named = before.trials.get(p.trial.label, {}) if before else {}
+        for stage in p.due:
+            old = named[stage].spec.get("version") if stage in named else None
+            if old is not None and named[stage].key != p.trial.key(stage):
+                count += 1
+                if old != STAGES[stage].version:
+                    changes[stage] = f"{stage} {old} -> {STAGES[stage].version}"
+    if not changes:
+        return ()
+    order = [changes[stage] for stage in STAGES if stage in changes]
+    return (f"newer code makes {count} finished stages due again: {', '.join(order)}, and what follows from them",)
 
 
 def version_notes(planned: Sequence[PlannedTrial], ledger: Ledger, now: Mapping[str, str]) -> tuple[str, ...]:

@@ -3,13 +3,18 @@
 One decision: the command line and Python open a study by this one call, so a name means the same in both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.manifest import NamedStage, read_named
 from orchestrator.ledger.studies import find_study, ledger_of
 from orchestrator.run.search import resolved
 from orchestrator.study.cells import Cells, expand
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 
 def open_study(
@@ -27,4 +32,40 @@ def open_study(
     return resolved(expand(found), ledger), ledger
 
 
-__all__ = ["open_study"]
+def open_as_run(
+    study: str | Path, *, changes: Sequence[str] = (), storage: Path | str | None = None
+) -> tuple[Cells, Ledger, bool]:
+    """A study to be looked at: its trials by the keys under which they were run, whatever code has changed since.
+
+    Whether that tells other keys than the code of today would is the third value. A study that is opened with changes,
+    or was never run, is as `open_study` opens it.
+
+    Raises:
+        StudyError, DataError, ModelError, LedgerError: as `open_study`.
+    """
+    cells, ledger = open_study(study, changes=changes, storage=storage)
+    named = None if changes else read_named(ledger, cells.study.study)
+    if named is None:
+        return cells, ledger, False
+    trials = tuple(_as_run(trial, named.trials.get(trial.label, {})) for trial in cells.trials)
+    return replace(cells, trials=trials), ledger, trials != cells.trials
+
+
+def _as_run(trial: TrialSpec, stages: Mapping[StageName, NamedStage]) -> TrialSpec:
+    """A trial with the keys of when it was run, if only the versions of code differ since."""
+    if not stages or any(
+        stage not in stages or not _differs_by_code_alone(stages[stage].spec, trial.identity(stage))
+        for stage in trial.stages
+    ):
+        return trial
+    keys = {stage: named.key for stage, named in stages.items() if named.key != trial.key(stage)}
+    return trial.model_copy(update={"stored_keys": keys}) if keys else trial
+
+
+def _differs_by_code_alone(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether data, models and what is judged are the same; settings that were added or dropped belong to the code."""
+    ours = ("version", "prompts", "inputs", "training", "judge")
+    return all(before.get(name) == now.get(name) for name in (before.keys() | now.keys()) - set(ours))
+
+
+__all__ = ["open_as_run", "open_study"]

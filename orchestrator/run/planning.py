@@ -13,7 +13,7 @@ from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
-from orchestrator.plan.plan import PlannedTrial, plan, version_notes
+from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
@@ -46,12 +46,13 @@ def plan_study(
         DataError: if the first rows of one's own files are what a run would refuse.
     """
     resources = cells.study.resources
+    before = read_named(ledger, cells.study.study)
     planned = plan(
         cells.trials,
         ledger,
         resources=resources,
         machine=this_machine(resources),
-        before=read_named(ledger, cells.study.study),
+        before=before,
         verify=verify,
     )
     searches = tuple(
@@ -63,7 +64,15 @@ def plan_study(
     fair = fairness(cells.trials, cells.study.methods)
     read = first_rows_of(due, root=Path(cells.study.data.root))
     families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
-    return planned, (*version_notes(planned, ledger, provenance()), *fair, *searches, *refused, *read, *families.notes)
+    return planned, (
+        *upgrade_note(planned, before),
+        *version_notes(planned, ledger, provenance()),
+        *fair,
+        *searches,
+        *refused,
+        *read,
+        *families.notes,
+    )
 
 
 def _due(cells: Cells, planned: Sequence[PlannedTrial]) -> list[Due]:

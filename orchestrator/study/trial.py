@@ -55,6 +55,8 @@ class TrialSpec(Record):
     quality: bool
     metrics: tuple[str, ...] | None = Field(default=None, json_schema_extra={"since": 2})
 
+    stored_keys: dict[StageName, str] = Field(default={}, exclude=True, json_schema_extra={"since": 2})
+
     @property
     def label(self) -> str:
         """What people call this trial; unique within a study."""
@@ -101,8 +103,8 @@ class TrialSpec(Record):
         return (*model, *sorted(data))
 
     def key(self, stage: StageName) -> str:
-        """The stage's key."""
-        return fingerprint(self._identity(stage))
+        """The stage's key: that under which it was run, where a trial is shown as it was; else what its spec gives."""
+        return self.stored_keys.get(stage) or fingerprint(self._identity(stage))
 
     def identity(self, stage: StageName) -> dict[str, JsonValue]:
         """What the stage's key is the hash of, as plain data."""

@@ -14,6 +14,8 @@ from storm import TARGETS, TELLING, Storm, adapters, ask, begun_after_the_end, r
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 
+pytestmark = pytest.mark.ray
+
 
 def seeds() -> list[int]:
     """The seeds that `SEEDS` names, as 7 or 1-100; three otherwise."""

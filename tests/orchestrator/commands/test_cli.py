@@ -25,6 +25,8 @@ _IMPORT = f"""
 import sys, time
 started = time.perf_counter()
 import orchestrator.cli
+
+pytestmark = pytest.mark.ray
 print(round(time.perf_counter() - started, 3), [name for name in {HEAVY!r} if name in sys.modules])
 """
 _MAIN = "import sys; from orchestrator.cli import main; sys.argv[0] = 'polytune'; main()"

@@ -26,6 +26,8 @@ from orchestrator.study.trial import TrialSpec
 from orchestrator.work.training import Place, TrainingOrder, train_trial
 from tasks.records import Record
 
+pytestmark = pytest.mark.ray
+
 _MAIN = "import sys; from orchestrator.cli import main; sys.argv[0] = 'polytune'; main()"
 STUDY = """\
 study: small

@@ -13,6 +13,8 @@ from orchestrator.run.planning import store_study
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 
+pytestmark = pytest.mark.ray
+
 TEXT = """\
 study: small
 storage: {folder}/runs

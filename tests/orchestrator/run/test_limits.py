@@ -13,6 +13,8 @@ from orchestrator.run.driver import run_study
 from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:

@@ -22,6 +22,8 @@ from orchestrator.work.processes import crash_of
 from orchestrator.work.session import local_ray
 from orchestrator.work.training import Place, TrainingOrder, train_trial
 
+pytestmark = pytest.mark.ray
+
 LARGE = """
 study: large
 storage: {storage}

@@ -25,6 +25,8 @@ from orchestrator.study.schema import Study
 from orchestrator.work.session import local_ray
 from orchestrator.work.training import Place, TrainingOrder, train_trial
 
+pytestmark = pytest.mark.ray
+
 STUDY = """
 study: small
 question: Does every stage run?

@@ -12,6 +12,8 @@ from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.cells import expand
 from orchestrator.study.file import load_study
 
+pytestmark = pytest.mark.ray
+
 STUDY = """
 study: small
 storage: {storage}

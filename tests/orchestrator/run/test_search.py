@@ -26,6 +26,8 @@ from orchestrator.work.session import local_ray
 from tasks.readers.source import DataError
 from trainers.spec import TrainingSettings
 
+pytestmark = pytest.mark.ray
+
 SPACE = {"training.learning_rate": {"log_uniform": [1e-4, 1e-1]}, "lora.rank": {"grid": [2, 4]}}
 
 

@@ -16,6 +16,8 @@ from orchestrator.ledger.ledger import Ledger
 from orchestrator.provenance import descendants, process_start
 from orchestrator.run.budget import stopped_because
 
+pytestmark = pytest.mark.ray
+
 STUDY = """
 study: long
 storage: {storage}

@@ -35,6 +35,8 @@ from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.live import LiveTracking
 from orchestrator.tracking.project import TrackingUnavailable, project, ui_command
 
+pytestmark = pytest.mark.ray
+
 BEFORE = 1.0  # A driver that began before everything here.
 T0 = 1_750_000_000.0
 

@@ -24,6 +24,8 @@ from orchestrator.work import credentials
 from orchestrator.work.session import local_ray
 from orchestrator.study.resources import Resources
 
+pytestmark = pytest.mark.ray
+
 def look():
     before = os.environ.get("HF_TOKEN")
     credentials.take()

@@ -9,6 +9,8 @@ from orchestrator.study.file import load_study
 from orchestrator.work.pieces import JudgingJob, run_execution
 from tasks.records import Completion, Problem
 
+pytestmark = pytest.mark.ray
+
 STUDY = """
 study: pairs
 models: [builtin:micro]
