@@ -21,8 +21,8 @@ _WIDTH: dict[Precision, float] = {"nf4": 0.5625, "bf16": 2, "fp32": 4}
 _LEFT_OUT = 1.055
 # A loss-carrying token's logit while it is worked on: bf16, 32-bit, their gradient in either.
 _LOGIT_BYTES = 12
-# As many tokens' logits are there at once (the loss recomputes them chunk by chunk).
-LOSS_CHUNK = 2048
+# As many bytes of 32-bit logits are there at once; the loss recomputes them chunk by chunk.
+LOSS_CHUNK_BYTES = 2**28
 # A CUDA context with its kernels is no tensor; a process with torch and transformers loaded is as large.
 _RUNTIME_BYTES = 0.6 * 2**30
 # The allocator holds more than is in use, where tensors come in many sizes.
@@ -43,6 +43,7 @@ class Load:
     computes norms, rotary positions and SwiGLU. `keeps_dropout` says that each adapted projection keeps its dropout
     mask and what it let through, as peft's own does and ours does not. `masters` are 32-bit weights beside bf16 ones in
     full fine-tuning. `gradient_copies` is how many gradients are kept apart, one a track where they are projected.
+    `loss_tokens` is of how many tokens logits are there at once, None for as many as our own loss takes.
     """
 
     kind: MethodKind
@@ -55,6 +56,7 @@ class Load:
     processes: int = 1
     kernels: Kernels = "plain"
     keeps_dropout: bool = False
+    loss_tokens: int | None = None
     masters: bool = True
     gradient_copies: int = 1
 
@@ -96,7 +98,8 @@ def need_of(shape: Shape, load: Load) -> Need:
     """
     weights, gradients, optimizer = _states(shape, load)
     kept, layer, within = _activations(shape, load)
-    chunk = min(LOSS_CHUNK, load.micro_tokens) * shape.vocabulary * _LOGIT_BYTES
+    loss_tokens = load.loss_tokens or max(1, LOSS_CHUNK_BYTES // (4 * shape.vocabulary))
+    chunk = min(loss_tokens, load.micro_tokens) * shape.vocabulary * _LOGIT_BYTES
     # The loss is worked on when all is kept, a layer's gradients after that; under checkpointing with that layer anew.
     passing = within + (layer if load.gradient_checkpointing else 0.0)
     return Need(

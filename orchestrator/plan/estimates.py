@@ -32,7 +32,8 @@ def load_of(trial: TrialSpec, resources: Resources, *, micro_tokens: int) -> Loa
         on_cpu=resources.trial_gpus == 0,
         zero_stage=resources.zero_stage if trial.traits.in_many_processes else 0,
         processes=processes_of(trial, resources),
-        keeps_dropout=trial.lora is not None and trial.lora.dropout > 0,
+        # peft's own layers, which DoRA needs, keep their masks; ours are drawn again.
+        keeps_dropout=trial.lora is not None and trial.lora.use_dora and trial.lora.dropout > 0,
         gradient_copies=len(trial.tracks) if trial.training.balance.projection else 1,
     )
 
@@ -68,7 +69,7 @@ def _load_as_run(load: Load, training: Mapping[str, Any], facts: Mapping[str, An
         gradient_checkpointing=runtime["gradient_checkpointing"],
         zero_stage=runtime["zero_stage"] if load.zero_stage else 0,
         processes=runtime.get("processes", 1),
-        keeps_dropout=lora.get("dropout", 0) > 0,
+        keeps_dropout=bool(lora.get("use_dora")) and lora.get("dropout", 0) > 0,
         gradient_copies=1,
     )
 

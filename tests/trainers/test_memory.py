@@ -106,7 +106,7 @@ def shape_named(size: str) -> Shape:
 
 # One H100 80 GB, torch 2.11, transformers 5.23, peft 0.21 with dropout 0.1 unless it says otherwise, randomly
 # initialised Qwen2.5-Coder shapes, 26 November 2026: bytes a token beyond weights, at the peak of a step.
-LORA = Load(kind=MethodKind.LORA, micro_tokens=16_384, keeps_dropout=True)
+LORA = Load(kind=MethodKind.LORA, micro_tokens=16_384, keeps_dropout=True, loss_tokens=2048)
 LIGER = replace(LORA, kernels="liger")
 BYTES_A_TOKEN = [
     ("1.5B lora, adapters in 32 bits under autocast, 8k", "1.5B", replace(LORA, micro_tokens=8192), 4.2 * MB),
@@ -141,7 +141,10 @@ def test_bytes_a_token_are_those_measured(what: str, size: str, load: Load, meas
 
 
 def test_full_fine_tuning_takes_what_was_measured_beyond_its_weights() -> None:
-    load = Load(kind=MethodKind.FULL, micro_tokens=8192, kernels="liger", masters=False, optimizer_8bit=False)
+    sixteen = {"masters": False, "optimizer_8bit": False, "loss_tokens": 2048}
+    load = Load(kind=MethodKind.FULL, micro_tokens=8192, kernels="liger", **sixteen)
+        kind=MethodKind.FULL, micro_tokens=8192, kernels="liger", masters=False, optimizer_8bit=False, loss_tokens=2048
+    )
     need = need_of(shape_named("1.5B"), load)
     found = (need.allocated - need.weights) / 8192
     print(f"1.5B full, bf16 states, Liger, 8k: measured 3.50 MB, planned {found / MB:.2f} MB")
@@ -157,6 +160,30 @@ PEAKS = [
 
 @pytest.mark.parametrize(("what", "size", "load", "measured_gib"), PEAKS, ids=[row[0] for row in PEAKS])
 def test_peaks_are_those_measured(what: str, size: str, load: Load, measured_gib: float) -> None:
+    found = need_of(shape_named(size), load).allocated / GIB
+    print(f"{what}: measured {measured_gib:.1f} GiB, planned {found:.1f} GiB, {found / measured_gib - 1:+.1%}")
+    assert found == pytest.approx(measured_gib, rel=0.15)
+
+
+# The same card and day, `python -m benchmarks.gpu.training`: the project's own engine, adapters of rank 16 with dropout
+# 0.1, Liger. GiB at the peak.
+OURS = Load(kind=MethodKind.LORA, micro_tokens=8192, rank=16, kernels="liger")
+OWN_PEAKS = [
+    ("1.5B lora, 8k", "1.5B", OURS, 20.28),
+    ("1.5B lora, 16k", "1.5B", replace(OURS, micro_tokens=16_384), 36.73),
+    ("1.5B qlora, 8k", "1.5B", replace(OURS, kind=MethodKind.QLORA), 18.68),
+    ("1.5B qlora, 16k", "1.5B", replace(OURS, kind=MethodKind.QLORA, micro_tokens=16_384), 37.17),
+    ("1.5B full, 8k", "1.5B", replace(OURS, kind=MethodKind.FULL, masters=False), 28.24),
+    ("1.5B full, 16k", "1.5B", replace(OURS, kind=MethodKind.FULL, masters=False, micro_tokens=16_384), 49.24),
+    ("7B lora, checkpointing, 8k", "7B", replace(OURS, gradient_checkpointing=True), 18.63),
+    ("0.5B lora, 16k", "0.5B", replace(OURS, micro_tokens=16_384), 16.98),
+    ("0.5B qlora, 16k", "0.5B", replace(OURS, kind=MethodKind.QLORA, micro_tokens=16_384), 17.08),
+    ("0.5B lora, 8k", "0.5B", OURS, 9.66),
+]
+
+
+@pytest.mark.parametrize(("what", "size", "load", "measured_gib"), OWN_PEAKS, ids=[row[0] for row in OWN_PEAKS])
+def test_peaks_of_our_own_engine_are_those_measured(what: str, size: str, load: Load, measured_gib: float) -> None:
     found = need_of(shape_named(size), load).allocated / GIB
     print(f"{what}: measured {measured_gib:.1f} GiB, planned {found:.1f} GiB, {found / measured_gib - 1:+.1%}")
     assert found == pytest.approx(measured_gib, rel=0.15)
