@@ -166,7 +166,7 @@ def _plain_type(key: JsonSchema, places: dict[str, str]) -> str:
     if kind == "array":
         return _list_type(key, places)
     if kind == "object":
-        inner = key["additionalProperties"] or next(iter(key.get("properties", {}).values()), {})
+        inner: JsonSchema = key["additionalProperties"] or next(iter(key.get("properties", {}).values()), {})
         return f"mapping of {_keys_of(key)} to {_type(inner, places)}"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", None: "value"}
     return ", ".join([names[kind], *_bounds(key)])
