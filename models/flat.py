@@ -11,7 +11,7 @@ Shapes: T tokens of a row, N examples, H heads, K key and value heads, E head si
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -273,9 +273,13 @@ def _giving(decoder: torch.nn.Module, hidden_1ND: Tensor) -> Iterator[None]:
 def path_of(model: Any) -> str:
     """How a model may be trained: `flat` where rows give what each example gives alone, else `single`.
 
-    It is tried on the model as it stands, at every position of three short random examples.
+    It is tried on the model as it stands, without adapters, at every position of three short random examples.
     """
-    base = causal_model(model)
+    with model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
+        return _path_of(causal_model(model))
+
+
+def _path_of(base: Any) -> str:
     was_training = base.training
     generator = torch.Generator().manual_seed(0)
     vocabulary = base.config.get_text_config().vocab_size

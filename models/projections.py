@@ -53,7 +53,8 @@ def names_known(model: ModelSpec) -> tuple[str, ...] | None:
 def linear_names(model: "torch.nn.Module") -> tuple[str, ...]:
     """The last parts of the names of a model's linear layers, in the model's order, without its output layer.
 
-    Experts that are held as one tensor for all of them are no linear layers, and get no adapters.
+    Experts that are held as one tensor for all of them are no linear layers, and get no adapters. On a model that has
+    adapters already, the layers under them count and theirs do not.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -62,8 +63,8 @@ def linear_names(model: "torch.nn.Module") -> tuple[str, ...]:
     own_head: Any = getattr(model, "get_output_embeddings", None)
     head = own_head() if own_head is not None else None
     found = [
-        name.rsplit(".", 1)[-1]
+        name.removesuffix(".base_layer").rsplit(".", 1)[-1]
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and ".lora_" not in name
     ]
     return tuple(name for name in dict.fromkeys(found) if name not in _BYPASSED.get(kind, ()))

@@ -176,12 +176,17 @@ class CodeTests(Record):
     `setup` runs before the tests and after the candidate (MBPP's order: code, set-up, tests). In Java
     and C#, `code` is what follows the program in one file. Where they run is the sandbox's choice,
     made from the problem alone.
+
+    `each_call` says that the limits of time hold for each call of the function under test, as EvalPlus has it,
+    and a multiple of what the reference takes for all calls together. Python code may keep what is the same for
+    every program of the problem in the dict `__kept__`, where it runs apart.
     """
 
     kind: Literal["code"] = "code"
     entry_point: str | None = None
     setup: str = ""
     code: str
+    each_call: bool = False
 
 
 Tests = Annotated[CallTests | CodeTests, Field(discriminator="kind")]
@@ -267,7 +272,8 @@ VerdictName = Literal[
 class UnjudgedReason(StrEnum):
     """Why a completion has no verdict.
 
-    `toolchain_missing`: the language's compiler or runtime is not installed here. `language_not_run`: Polytune
+    `toolchain_missing`: the language's compiler or runtime is not installed here. `toolchain_too_old`: the program
+    is one of the language as it is today, and the compiler installed here is older. `language_not_run`: Polytune
     runs no programs in the language. `harness_fault`: what runs programs failed twice. `only_waited`: the
     program used up its wall time without using its CPU time, twice. `unsayable`: an argument of the problem's
     tests cannot be said in the language. `no_tests`: the problem has none. `needs_project`: the tests run in
@@ -275,6 +281,7 @@ class UnjudgedReason(StrEnum):
     """
 
     TOOLCHAIN_MISSING = "toolchain_missing"
+    TOOLCHAIN_TOO_OLD = "toolchain_too_old"
     LANGUAGE_NOT_RUN = "language_not_run"
     HARNESS_FAULT = "harness_fault"
     ONLY_WAITED = "only_waited"

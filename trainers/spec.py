@@ -81,6 +81,83 @@ class LoraSettings(Settings):
         return tuple(lines)
 
 
+class MixtureSettings(Settings):
+    """How much of each track a training sees: `together` alone has several tracks in one training."""
+
+    strategy: Literal["concatenate", "temperature", "equal", "fixed"] = "concatenate"
+    """`concatenate` takes the data as they are, shuffled together. `temperature` T gives a track of size n a share in
+    proportion to n^(1/T), `equal` gives every track the same share, `fixed` the share of its weight in `weights`."""
+
+    by: Literal["examples", "tokens"] = "examples"
+    """What shares and sizes are of: examples, or tokens that carry loss."""
+
+    temperature: float | None = Field(default=None, ge=1.0, examples=[2])
+    """T of the strategy `temperature`: 1 is in proportion to size, more is more equal."""
+
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(
+        default=None, min_length=1, examples=[{"generation/python": 2, "summarization/python": 1}]
+    )
+    """Weight of each track with the strategy `fixed`."""
+
+    @model_validator(mode="after")
+    def _says_what_its_strategy_needs(self) -> "MixtureSettings":
+        _only_with(self.strategy, "temperature", self.temperature, where="training.mixture")
+        _only_with(self.strategy, "fixed", self.weights, where="training.mixture", setting="weights")
+        if self.strategy == "concatenate" and self.by != "examples":
+            raise ValueError(
+                "training.mixture.by counts for nothing with strategy concatenate, which takes the data as they are; "
+                "leave by out, or use strategy: temperature"
+            )
+        return self
+
+
+class BalanceSettings(Settings):
+    """How much each track's loss weighs in what is minimised; `trainers.objective.balance` has the formulas."""
+
+    loss: Literal["token_mean", "task_mean", "fixed", "coba"] = "token_mean"
+    """`token_mean` weighs every loss-carrying token alike, `task_mean` every track alike, `fixed` by `weights`, `coba`
+    by how fast each track's validation loss falls (Gong et al. 2024)."""
+
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(
+        default=None, min_length=1, examples=[{"generation/python": 2, "summarization/python": 1}]
+    )
+    """Weight of each track with `loss: fixed`."""
+
+    window: int = Field(default=5, ge=2, examples=[8])
+    """Validations over which `coba` looks at how a loss falls."""
+
+    warmup: int = Field(default=2, ge=2, examples=[3])
+    """Validations for which `coba` weighs all tracks alike."""
+
+    sharpness: float = Field(default=5.0, gt=0, allow_inf_nan=False, examples=[1.0])
+    """How readily `coba` turns to tracks that do not diverge (its tau)."""
+
+    projection: bool = False
+    """Whether what works against another track is taken out of each track's gradient, in an adapter's weights."""
+
+    @model_validator(mode="after")
+    def _says_what_its_loss_needs(self) -> "BalanceSettings":
+        _only_with(self.loss, "fixed", self.weights, where="training.balance", setting="weights")
+        fields = type(self).model_fields
+        idle = [name for name in ("window", "warmup", "sharpness") if getattr(self, name) != fields[name].default]
+        if idle and self.loss != "coba":
+            raise ValueError(f"training.balance.{idle[0]} is a setting of loss: coba; leave it out with {self.loss}")
+        return self
+
+
+def _only_with(chosen: str, value: str, given: object, *, where: str, setting: str = "") -> None:
+    """A setting that one choice needs and the others have no use for.
+
+    Raises:
+        ValueError: if it is missing, or given with another choice.
+    """
+    setting = setting or value
+    if chosen == value and given is None:
+        raise ValueError(f"{where} says {value} and needs {where}.{setting}")
+    if chosen != value and given is not None:
+        raise ValueError(f"{where}.{setting} goes with {value} alone, got {chosen}; leave it out")
+
+
 class TrainingSettings(Settings):
     """Optimisation, counted in optimizer steps. Exactly one of `max_steps` and `epochs` says how long."""
 
@@ -151,6 +228,16 @@ class TrainingSettings(Settings):
     min_delta: float = Field(default=0.0, ge=0, examples=[0.001])
     """What an improvement must exceed to count."""
 
+    mixture: MixtureSettings = Field(
+        default=MixtureSettings(), examples=[{"strategy": "equal"}], json_schema_extra={"since": 2}
+    )
+    """How much of each track a training of several tracks sees."""
+
+    balance: BalanceSettings = Field(
+        default=BalanceSettings(), examples=[{"loss": "task_mean"}], json_schema_extra={"since": 2}
+    )
+    """How much each track's loss weighs in what is minimised."""
+
     @model_validator(mode="before")
     @classmethod
     def _says_how_large_a_batch_is(cls, raw: Any) -> Any:
@@ -166,6 +253,10 @@ class TrainingSettings(Settings):
             raise ValueError("training needs exactly one of max_steps and epochs")
         if self.patience is not None and self.validate_every is None:
             raise ValueError("training.patience needs training.validate_every: nothing else counts it")
+        if self.balance.loss == "coba" and self.validate_every is None:
+            raise ValueError(
+                "training.balance.loss is coba, which follows each track's validation loss; set training.validate_every"
+            )
         if self.batch_size is not None and self.batch_tokens is not None:
             raise ValueError(
                 f"batch_size {self.batch_size} and batch_tokens {self.batch_tokens} both say how large a batch is; "
@@ -207,6 +298,11 @@ class TrainingSpec(Record):
             raise ValueError(f"kind {self.kind} trains an adapter and needs lora settings")
         if self.lora is not None and (why := self.lora.unfit_for(self.kind)):
             raise ValueError(why)
+        if self.settings.balance.projection and not traits.has_adapter:
+            raise ValueError(
+                f"training.balance.projection works on an adapter's weights, and kind {self.kind} trains all; "
+                "leave it out, or use kind: lora"
+            )
         return self
 
 

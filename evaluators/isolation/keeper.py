@@ -90,7 +90,13 @@ class Candidate:
         self._handle = fds[0]
         self._family = Family(_number(self._handle))
         self._pending = bytearray()
+        self._longest_line = 0
         self._awaited_s = 0.0
+        self._each_call = bool(self._limits.get("each_call"))
+        self._total_cpu_s = self._limits.get("total_cpu_s", self._limits["cpu_s"])
+        self._earlier_s = self._earlier_cpu_s = self._earlier_waited_s = (
+            0.0  # what the calls before this one used, if each has its own
+        )
         self._connection.setblocking(False)
 
     def ask(self, line: bytes) -> bytes:
@@ -101,6 +107,10 @@ class Candidate:
         """
         if self._has_ended():
             raise Stopped("exit")
+        if self._each_call:
+            self._earlier_s, self._awaited_s = self._earlier_s + self._awaited_s, 0.0
+            self._earlier_cpu_s = max(self._family.leader_cpu_s(), self._family.usage().cpu_s)
+            self._earlier_waited_s = self._family.waited_s()
         self.say(line if line.endswith(b"\n") else line + b"\n")
         return self.listen()
 
@@ -110,11 +120,14 @@ class Candidate:
         Raises:
             Stopped: if there is none within the limits.
         """
-        while (end := self._pending.find(b"\n")) < 0:
-            if len(self._pending) > self._limits["line_bytes"]:
+        searched = 0
+        while (end := self._pending.find(b"\n", searched)) < 0:
+            searched = len(self._pending)
+            if searched > self._limits["line_bytes"]:
                 raise Stopped("output")
             self._wait(select.POLLIN)
             self._receive()
+        self._longest_line = max(self._longest_line, end)
         line = bytes(self._pending[:end])
         del self._pending[: end + 1]
         return line
@@ -155,7 +168,7 @@ class Candidate:
         poll.register(self._handle, select.POLLIN)
         began = time.monotonic()
         while True:
-            cpu_left_s = self._limits["cpu_s"] - self._family.leader_cpu_s()
+            cpu_left_s = self._cpu_left_s(self._family.leader_cpu_s())
             if cpu_left_s <= 0:
                 raise Stopped("cpu")
             # CPU time cannot run out earlier than on all cores at once.
@@ -170,18 +183,25 @@ class Candidate:
                 raise Stopped("exit")
             self._check_family(self._awaited_s + time.monotonic() - began)
 
+    def _cpu_left_s(self, used_s: float) -> float:
+        """CPU time left for this call, where calls have limits of their own, and for all of them."""
+        return float(min(self._limits["cpu_s"] + self._earlier_cpu_s, self._total_cpu_s)) - used_s
+
     def _check_family(self, awaited_s: float) -> None:
         """Look at all processes of the candidate, once a tick."""
         usage = self._family.usage()
         if usage.memory_bytes > self._limits["memory_bytes"]:
             raise Stopped("memory")
-        if usage.cpu_s > self._limits["cpu_s"]:
+        if self._cpu_left_s(usage.cpu_s) < 0:
             raise Stopped("cpu")
         if usage.processes > _MAX_PROCESSES:
             raise Stopped("processes")
         if self._box is not None and folder_is_full(self._box, self._limits["work_bytes"]):
             raise Stopped("output")
-        if awaited_s > self._limits["wall_s"] and awaited_s - self._family.waited_s() > self._limits["wall_s"]:
+        wall_s = self._limits["wall_s"]
+        if awaited_s > wall_s and awaited_s - (self._family.waited_s() - self._earlier_waited_s) > wall_s:
+            raise Stopped("wall")
+        if self._each_call and self._earlier_s + awaited_s > wall_s * self._total_cpu_s / self._limits["cpu_s"]:
             raise Stopped("wall")
 
     def close(self) -> dict[str, Any]:
@@ -191,7 +211,8 @@ class Candidate:
         ended: dict[str, Any] = json.loads(self._control.recv(_LONGEST_MESSAGE) or _DEAD)
         self._connection.close()
         os.close(self._handle)
-        return {**ended, "wall_s": wall_s, "cpu_s": max(cpu_s, ended.get("cpu_s", 0.0))}
+        used = {"wall_s": wall_s, "cpu_s": max(cpu_s, ended.get("cpu_s", 0.0)), "line_bytes": self._longest_line}
+        return {**ended, **used}
 
 
 def _number(handle: int) -> int:
@@ -255,7 +276,8 @@ class Keeper:
         try:
             answer = self._open(request)
             if answer.get("line") == _LOADED:
-                answer |= _run_tests(self._opened(), request["tests"])
+                each_call = bool(request["start"]["limits"].get("each_call"))
+                answer |= _run_tests(self._opened(), request["tests"], each_call=each_call)
         except Stopped as stopped:
             answer["stopped"] = str(stopped)
         return answer if "fault" in answer else {**answer, "end": self._close({})}
@@ -265,18 +287,30 @@ class Keeper:
         return candidate.close()
 
 
-def _run_tests(candidate: Candidate, tests: dict[str, Any]) -> dict[str, Any]:
-    """Run tests as if they were the first: the same random numbers, and a clock and memory of their own."""
+def _run_tests(candidate: Candidate, tests: dict[str, Any], *, each_call: bool) -> dict[str, Any]:
+    """Run tests as if they were the first: the same random numbers, and a clock and memory of their own.
+
+    Where `each_call` has limits of its own, the tests' clock begins anew with each, too.
+    """
     random.seed(0)
     recursion = sys.getrecursionlimit()
     _, hard_cpu = resource.getrlimit(resource.RLIMIT_CPU)
     soft_memory, hard_memory = resource.getrlimit(resource.RLIMIT_AS)
-    last_s = math.ceil(time.process_time() + 2 * _TESTS_CPU_S)  # for what no exception interrupts
-    try:
+
+    def wind() -> None:
+        last_s = math.ceil(time.process_time() + 2 * _TESTS_CPU_S)  # for what no exception interrupts
         resource.setrlimit(resource.RLIMIT_CPU, (last_s, hard_cpu))
-        resource.setrlimit(resource.RLIMIT_AS, (_TESTS_MEMORY_BYTES, hard_memory))
         signal.setitimer(signal.ITIMER_PROF, _TESTS_CPU_S)
-        ending = python_judge.run_tests(candidate.ask, **tests)
+
+    def ask(line: bytes) -> bytes:
+        if each_call:
+            wind()
+        return candidate.ask(line)
+
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (_TESTS_MEMORY_BYTES, hard_memory))
+        wind()
+        ending = python_judge.run_tests(ask, **tests)
         return {"ending": ending.kind, "text": ending.text}
     except _Endless:
         return {"ending": "endless", "text": f"the tests took more than {_TESTS_CPU_S} s with what was returned"}

@@ -11,7 +11,8 @@ import sys
 from types import ModuleType, TracebackType
 from typing import Any
 
-from evaluators.isolation.values import Encoded, decode, encode, pack, unpack
+from evaluators.isolation import composed
+from evaluators.isolation.values import MUTABLE, Encoded, decode, encode, pack, pieces, unpack
 
 _TESTS = "<tests>"
 _LONGEST_TEXT = 500
@@ -26,7 +27,9 @@ class _Channel:
         self._read = bytearray()
 
     def say(self, *message: Encoded) -> None:
-        data = pack(list(message))
+        self.write(pack(list(message)))
+
+    def write(self, data: bytes) -> None:
         while data:
             data = data[os.write(self._connection, data) :]
 
@@ -69,25 +72,27 @@ def _load(channel: _Channel, source: str) -> ModuleType | None:
     except BaseException as error:
         _say_error(channel, error)
         return None
+    composed.own_classes = module.__dict__
     return module
 
 
-def _call(module: ModuleType, request: list[Any]) -> tuple[Encoded, ...]:
+def _call(module: ModuleType, request: list[Any]) -> list[str]:
+    """Call a function; return the answer's line in pieces, all of them made before the first is sent."""
     _, _, name, encoded, _, *rest = request
     function = module.__dict__.get(name)
     if function is None:
-        return ("raise", "NameError", f"name {name!r} is not defined")
+        return [json.dumps(["raise", "NameError", f"name {name!r} is not defined"]), "\n"]
     arguments = [decode(argument) for argument in encoded]
     keywords = {key: decode(value) for key, value in rest[0].items()} if rest else {}
     before = [json.dumps(argument) for argument in encoded]
-    result = encode(function(*arguments, **keywords))
+    result = list(pieces(function(*arguments, **keywords)))
     changed: list[Encoded] = []
     for index, argument in enumerate(arguments):
-        if type(argument) in (list, dict, set):
+        if type(argument) in MUTABLE:
             after = encode(argument)
             if json.dumps(after) != before[index]:
                 changed.append([index, after])
-    return ("ok", result, changed)
+    return ['["ok",', *result, ",", json.dumps(changed), "]\n"]
 
 
 def _answer_calls(channel: _Channel, module: ModuleType) -> None:
@@ -101,7 +106,8 @@ def _answer_calls(channel: _Channel, module: ModuleType) -> None:
         except BaseException as error:
             _say_error(channel, error)
         else:
-            channel.say(*answer)
+            for piece in answer:
+                channel.write(piece.encode("ascii"))
 
 
 def _failed_in_tests(error: BaseException) -> int | None:
@@ -115,15 +121,19 @@ def _failed_in_tests(error: BaseException) -> int | None:
 
 
 def _run_tests(channel: _Channel, module: ModuleType, request: list[Any]) -> None:
-    """Execute set-up and tests in the program's own namespace, and give the nonce back at the very end."""
+    """Execute set-up and tests in the program's own namespace, and give the nonce back at the very end.
+
+    A program that has a `check` of its own keeps it: tests are then given a copy of its namespace.
+    """
     _, nonce, entry_point, setup, tests = request
     scope = module.__dict__
-    before = scope.get("check")
     try:
         exec(compile(setup, "<setup>", "exec", dont_inherit=True), scope)
+        before, under_test = scope.get("check"), scope.get(entry_point)
+        scope = scope if before is None else dict(scope)
         exec(compile(tests, _TESTS, "exec", dont_inherit=True), scope)
         if entry_point and scope.get("check") is not before:
-            scope["check"](scope[entry_point])
+            scope["check"](scope[entry_point] if under_test is None else under_test)
     except BaseException as error:
         line = _failed_in_tests(error)
         if line is None:

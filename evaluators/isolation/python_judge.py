@@ -8,9 +8,11 @@ candidate's, while an assertion of the tests themselves is a wrong answer.
 import builtins
 import functools
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from evaluators.isolation import composed
 from evaluators.isolation.values import Alien, UnsayableError, decode, encode, unpack, unsayable
 
 _TESTS = "<tests>"
@@ -43,6 +45,7 @@ class _Stop(BaseException):
 
 
 _compiled = functools.lru_cache(maxsize=64)(compile)
+_kept_by_tests: dict[str, dict[Any, Any]] = {}
 
 
 class _Judge:
@@ -98,8 +101,11 @@ class _Judge:
 
 def _change(argument: Any, changed: Any) -> None:
     """Give a mutable argument the content that the call left it with."""
-    if isinstance(argument, list):
+    if isinstance(argument, list | bytearray):
         argument[:] = changed
+    elif isinstance(argument, deque):
+        argument.clear()
+        argument.extend(changed)
     elif isinstance(argument, dict | set):
         argument.clear()
         argument.update(changed)
@@ -123,15 +129,17 @@ def run_tests(ask: Ask, *, names: list[str], preamble: str, setup: str, tests: s
     candidate and returns its answer; what it raises passes through.
     """
     judge = _Judge(ask)
-    scope: dict[str, Any] = {"__name__": "tests"}
+    composed.forget_classes()
+    scope: dict[str, Any] = {"__name__": "tests", "__kept__": _kept(tests)}
     try:
         _run_preamble(preamble, scope)
         scope.update({name: judge.proxy(name) for name in names})
         before = scope.get("check")
         exec(_compiled(setup, "<setup>", "exec", dont_inherit=True), scope)
+        under_test = scope.get(entry_point or "")  # the tests may give its name to something else
         exec(_compiled(tests, _TESTS, "exec", dont_inherit=True), scope)
         if entry_point and scope.get("check") is not before:
-            scope["check"](scope[entry_point])
+            scope["check"](scope[entry_point] if under_test is None else under_test)
     except _Stop as stop:
         return stop.ending
     except UnsayableError as error:
@@ -139,6 +147,13 @@ def run_tests(ask: Ask, *, names: list[str], preamble: str, setup: str, tests: s
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return _uncaught(error, judge, tests)
     return Ending("passed")
+
+
+def _kept(tests: str) -> dict[Any, Any]:
+    """What tests keep for the next program of their problem, as `__kept__`: what no program's values go into."""
+    if tests not in _kept_by_tests:
+        _kept_by_tests.clear()
+    return _kept_by_tests.setdefault(tests, {})
 
 
 def _run_preamble(preamble: str, scope: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@ r"""The closed encoding in which values cross between judge and candidate: lines
 
 One decision: JSON's own values for what JSON can say, and objects of one short key for the rest, so
 that parsing is the standard library's and nothing in a line could be executed. Only exact built-in
-types are made on the other side; a subclass crosses as its base type's content, read through the base
-type's own methods, whatever the subclass overrides.
+types are made on the other side, and the plain data of `composed`; any other subclass crosses as its base
+type's content, read through the base type's own methods, whatever the subclass overrides.
 
     null true false 12 1.5 NaN "text" [V, ...]     as JSON has them; an int past 64 bits is {"i": "0x..."}
     {"t": [V, ...]}    tuple                       {"d": [[K, V], ...]}   dict, in its order
@@ -11,17 +11,24 @@ type's own methods, whatever the subclass overrides.
     {"b": "hex"}       bytes                       {"c": [re, im]}        complex
     {"r": [a, b, c]}   range                       {"k": [K, ...]}        dict keys
     {"it": [V, ...]}   iterator, drained           {"y": "int"}           one of the types named here
+    {"x": ...}  {"N": ...}  {"D": ...}  {"E": ...}   the standard library's values, and plain data: `composed`
     {"o": "Name"}      a value outside the contract
 """
 
 import json
 import math
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from types import GeneratorType
 from typing import Any
 
+from evaluators.isolation import composed
+
 LONGEST_ITERATOR = 100_000
 DEEPEST = 200
+MUTABLE = (list, dict, set, deque, bytearray, Counter, OrderedDict)
+"""Types of arguments that a call may leave with other content."""
+_BATCH = 1000
 _WORD = range(-(2**63), 2**63)
 
 Encoded = None | bool | int | float | str | list["Encoded"] | dict[str, "Encoded"]
@@ -119,6 +126,8 @@ def encode(value: object, *, depth: int = 0) -> Encoded:
         return alien(f"nesting deeper than {DEEPEST}")
     writer = _BY_TYPE.get(kind)
     if writer is None:
+        if (data := _composed(kind, value, depth)) is not None:
+            return data
         writer = _writer_of_base(kind)
     if writer is not None:
         return writer(value, depth + 1)
@@ -129,13 +138,56 @@ def encode(value: object, *, depth: int = 0) -> Encoded:
     return alien(type.__getattribute__(kind, "__name__"))
 
 
+def _composed(kind: type, value: object, depth: int) -> Encoded:
+    """The encoding of what is more than a built-in value and yet plain data; None if it is not."""
+    try:
+        found = composed.describe(kind, value)
+    except Exception:  # a class that only looks like one of these
+        return None
+    if found is None:
+        return None
+    return {found.tag: [*found.before, [encode(part, depth=depth + 1) for part in found.held], *found.after]}
+
+
 def _writer_of_base(kind: type) -> Callable[[Any, int], Encoded] | None:
     for base in type.__dict__["__mro__"].__get__(kind):  # what a metaclass says of itself does not count
         if base in _BY_TYPE:
             return _BY_TYPE[base]
-        if getattr(base, "__module__", "") == "itertools":
+        if type.__dict__["__module__"].__get__(base) == "itertools":
             return _drained
     return None
+
+
+_IN_PIECES: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ('{"t":[', "]}"),
+    set: ('{"s":[', "]}"),
+    frozenset: ('{"f":[', "]}"),
+}
+
+
+def pieces(value: object, *, depth: int = 0) -> Iterator[str]:
+    """The encoding as text in parts, so that a large value is never held as JSON data as well, many times its size."""
+    if not _is_large(value) or depth >= DEEPEST:
+        yield json.dumps(encode(value, depth=depth), separators=(",", ":"))
+        return
+    opened, closed = _IN_PIECES[type(value)]
+    items = list(value)  # type: ignore[call-overload]
+    yield opened
+    for start in range(0, len(items), _BATCH):
+        batch = items[start : start + _BATCH]
+        yield "," if start else ""
+        if any(map(_is_large, batch)):
+            for index, item in enumerate(batch):
+                yield "," if index else ""
+                yield from pieces(item, depth=depth + 1)
+        else:
+            yield json.dumps([encode(item, depth=depth + 1) for item in batch], separators=(",", ":"))[1:-1]
+    yield closed
+
+
+def _is_large(value: object) -> bool:
+    return type(value) in _IN_PIECES and len(value) > _BATCH  # type: ignore[arg-type]
 
 
 def decode(encoded: Encoded) -> Any:
@@ -160,7 +212,7 @@ def _decode_tagged(encoded: dict[str, Encoded]) -> Any:
         raise ValueError(f"no value has the tag {tag[:20]!r}")
     try:
         return reader(content)
-    except (TypeError, AttributeError, LookupError, RecursionError) as fault:
+    except (TypeError, AttributeError, LookupError, RecursionError, ArithmeticError) as fault:
         raise ValueError(f"malformed content of tag {tag}: {fault}") from None
 
 
@@ -180,6 +232,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "k": lambda items: dict.fromkeys([decode(item) for item in items]).keys(),
     "it": lambda items: iter([decode(item) for item in items]),
     "y": lambda name: _NAMED_TYPES[str(name)],
+    "x": lambda content: composed.read_library(content, decode),
+    "N": lambda content: composed.read_named_tuple(content, decode),
+    "D": lambda content: composed.read_dataclass(content, decode),
+    "E": lambda content: composed.read_member(content, decode),
     "o": lambda name: Alien(str(name)),
 }
 

@@ -271,7 +271,7 @@ def _limit_resources(steps: kernel.Steps, limits: dict[str, Any], *, most_proces
     bounds = {
         # For processes that the candidate starts; the keeper's own clock, which is exact, stops the
         # candidate itself. This one counts ticks: on a busy virtual machine it killed at 1.84 s of 2.
-        resource.RLIMIT_CPU: math.ceil(1.5 * limits["cpu_s"]) + 1,
+        resource.RLIMIT_CPU: math.ceil(1.5 * limits.get("total_cpu_s", limits["cpu_s"])) + 1,
         resource.RLIMIT_FSIZE: limits["file_bytes"],
         resource.RLIMIT_NOFILE: _MAX_FILES,
         resource.RLIMIT_CORE: 0,

@@ -32,9 +32,13 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Refused, by the compiler or as something that cannot be expressed, and the reason."""
+    """Refused, by the compiler or as something that cannot be expressed, and the reason.
+
+    `too_old` says that the compiler is older than what the program is written in.
+    """
 
     message: str
+    too_old: bool = False
 
 
 EndKind = Literal["passed", "failed", "raised", "memory", "missing", "endless", "unsayable"]

@@ -45,7 +45,7 @@ public static class McsBatch
         var assembly = file + ".dll";
         var syntax = Invoke("--parse", "-nologo", "-codepage:utf8", "-target:library", "-out:" + assembly, file);
         var compiled = syntax != "[]" ? "[]" : Invoke(
-            "-target:library", "-noconfig", "-nologo", "-warn:4", "-unsafe", "-codepage:utf8",
+            "-target:library", "-langversion:latest", "-noconfig", "-nologo", "-warn:4", "-unsafe", "-codepage:utf8",
             "-r:System.dll", "-r:System.Core.dll", "-r:System.Numerics.dll", "-out:" + assembly, file);
         File.Delete(assembly);
         return "{\"syntax\":" + syntax + ",\"compiled\":" + compiled + "}";

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evaluators.languages.csharp.newer import GRAMMAR, is_newer
 from evaluators.languages.csharp.toolchain import TOOLCHAIN, mono_tools
 from evaluators.quality.batches import ask_for_each
 from evaluators.quality.members import WholeFile, make_whole
@@ -63,7 +64,16 @@ def measure_with_mcs(sources: Sequence[str], language: Language) -> list[Outcome
             files.append(Path(folder, f"{number:08}.cs"))
             files[-1].write_text(whole.text, encoding="utf-8", errors="replace", newline="")
         answers = ask_for_each(_build(Path(folder, "McsBatch.exe")), files)
-    return [_read(answer, whole) for answer, whole in zip(answers, wholes, strict=True)]
+    found = [_read(answer, whole) for answer, whole in zip(answers, wholes, strict=True)]
+    return [_unless_newer(outcome, source) for outcome, source in zip(found, sources, strict=True)]
+
+
+def _unless_newer(outcome: Outcome, source: str) -> Outcome:
+    """No count of errors for a file that the compiler here is too old for: it may have none."""
+    errors = [m for m in outcome.messages if m.category != "warning"] if isinstance(outcome, Measured) else []
+    if errors and is_newer(source, f"{errors[0].rule}: {errors[0].text}", grammar=GRAMMAR):
+        return Failed(reason=f"mono's compiler is too old for the file: {errors[0].rule}: {errors[0].text}")
+    return outcome
 
 
 def _build(target: Path) -> list[str]:

@@ -56,12 +56,16 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a candidate's process ended, at the latest when it was told to: a wait status, and what it used."""
+    """How a candidate's process ended, at the latest when it was told to: a wait status, and what it used.
+
+    `line_bytes` is the length of its longest answer.
+    """
 
     status: int
     cpu_s: float
     wall_s: float
     stdout_bytes: int
+    line_bytes: int
     stderr: str
 
 
@@ -93,7 +97,7 @@ def _longest_s(limits: Limits) -> float:
 
 
 def _end(answer: dict[str, Any]) -> End:
-    fields = ("status", "cpu_s", "wall_s", "stdout_bytes", "stderr")
+    fields = ("status", "cpu_s", "wall_s", "stdout_bytes", "line_bytes", "stderr")
     return End(**{name: answer[name] for name in fields})
 
 
@@ -237,9 +241,17 @@ class Bench:
             return stopped
 
     def run(
-        self, source: str, *, language: Language, limits: Limits, tests: dict[str, object]
+        self,
+        source: str,
+        *,
+        language: Language,
+        limits: Limits,
+        tests: dict[str, object],
+        total_cpu_s: float | None = None,
     ) -> tuple[dict[str, str], End]:
         """Judge a program whose candidates are forks by tests that run apart: open, run and close in one exchange.
+
+        With `total_cpu_s` the limits of time hold for each call, and this for all of them together.
 
         Returns:
             What there is of `line` (whether the program was loaded), `ending` and `text` (how the tests
@@ -251,8 +263,12 @@ class Bench:
         """
         isolation = self.isolation_class(language)
         start = self._start(source, language=language, isolation=isolation, limits=limits)
+        timeout_s = _longest_s(limits)
+        if total_cpu_s is not None:
+            start["limits"] |= {"each_call": True, "total_cpu_s": total_cpu_s}
+            timeout_s += 10 * total_cpu_s * (1 + limits.wall_s / limits.cpu_s)
         request = {"do": "run", "kind": str(language), "start": start, "program": source, "tests": tests}
-        answer = ask(self._warm_keeper(), request, timeout_s=_longest_s(limits))
+        answer = ask(self._warm_keeper(), request, timeout_s=timeout_s)
         if "fault" in answer:
             raise InfrastructureFault(answer["fault"])
         return answer, _end(answer.pop("end"))

@@ -7,6 +7,7 @@ reason, as a kind and in words; it is never an exception of this module's.
 
 import logging
 import queue
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,11 @@ from evaluators.sandbox.records import Isolation, IsolationError, Limits, Progra
 from evaluators.sandbox.running import Ran, language_of, run
 from evaluators.sandbox.toolchains import unrunnable
 from evaluators.sandbox.verdicts import find, shorten
-from tasks.records import Language, Problem, UnjudgedReason, Verdict
+from evaluators.sandbox.yardstick import Allowance, Yardstick, measure, unmeasured
+from tasks.records import CodeTests, Language, Problem, UnjudgedReason, Verdict
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 2
-_REFERENCE_MULTIPLE = 10
-_REFERENCE_CPU_S = 60.0
 _Job = tuple[str, str]
 
 
@@ -39,8 +39,8 @@ def execute(
     """Run every program against its problem's tests, each in a confined process of its own.
 
     Programs of one problem with the same source are run once and share the verdict. `workers` run
-    side by side; one a core is right. A program that takes longer than `limits.cpu_s` is still given
-    ten times what the problem's reference solution takes here, if that is more.
+    side by side; one a core is right. Where a problem's reference solution needs more than a limit, its
+    programs get a multiple of that; where its tests pass it only in its own process, they are run there.
 
     Returns:
         One verdict a program, in the order of `programs`.
@@ -117,8 +117,12 @@ class _Work:
     absent: Mapping[Language, tuple[UnjudgedReason, str] | None]
     limits: Limits
     isolation: Isolation
-    reference_cpu_s: dict[str, float] = field(default_factory=dict)
-    inside: dict[str, bool] = field(default_factory=dict)
+    yardsticks: dict[str, Yardstick] = field(default_factory=dict)
+    locks: Mapping[str, threading.Lock] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give each problem a lock of its own."""
+        object.__setattr__(self, "locks", {problem_id: threading.Lock() for problem_id, _ in self.jobs})
 
 
 def _check(program: Program, by_id: Mapping[str, Problem]) -> None:
@@ -192,29 +196,43 @@ def _drain(waiting: "queue.SimpleQueue[_Job]") -> None:
 def _judge(bench: Bench, work: _Work, job: _Job) -> Verdict:
     problem, source = work.by_id[job[0]], job[1]
     try:
-        inside, limits = work.inside.get(problem.id, False), work.limits
-        ran = _run(bench, problem, source, limits, inside=inside)
-        if ran.ending.kind in ("unsayable", "alien") and (inside := _needs_inside(bench, work, problem)):
-            ran = _run(bench, problem, source, limits, inside=inside)
-        if ran.ending.kind == "stopped" and ran.ending.text == "wall":
-            ran = _run(bench, problem, source, limits, inside=inside)
-        if ran.ending.kind == "stopped" and ran.ending.text == "cpu":
-            limits = _widened(bench, work, problem)
-            ran = ran if limits.cpu_s == work.limits.cpu_s else _run(bench, problem, source, limits, inside=inside)
+        known = unmeasured(problem, work.limits)
+        if isinstance(problem.tests, CodeTests):
+            known = _measured(bench, work, problem)
+        ran = _judged_once(bench, problem, source, known)
+        if not isinstance(problem.tests, CodeTests) and _is_short(ran, known.allowance.limits):
+            known, before = _measured(bench, work, problem), known
+            ran = ran if known.allowance == before.allowance else _judged_once(bench, problem, source, known)
     except UnsayableError as error:
         said = f"not judged: {error}; the problem's tests need changing"
         return _unjudged(problem.id, UnjudgedReason.UNSAYABLE, said)
     except InfrastructureFault as error:
         said = f"not judged: the harness failed twice: {error}"
         return _unjudged(problem.id, UnjudgedReason.HARNESS_FAULT, said)
-    return _verdict(bench, problem, ran, limits)
+    return _verdict(bench, problem, ran, known.allowance.limits)
 
 
-def _run(bench: Bench, problem: Problem, source: str, limits: Limits, *, inside: bool = False) -> Ran:
+def _judged_once(bench: Bench, problem: Problem, source: str, known: Yardstick) -> Ran:
+    """Run a program under its problem's yardstick; what only waited is run once more."""
+    if known.ran is not None and source == problem.reference:
+        return known.ran
+    ran = _run(bench, problem, source, known.allowance, inside=known.inside)
+    if ran.ending.kind == "stopped" and ran.ending.text == "wall":
+        ran = _run(bench, problem, source, known.allowance, inside=known.inside)
+    return ran
+
+
+def _is_short(ran: Ran, limits: Limits) -> bool:
+    return find(ran.ending, ran.end, limits=limits).verdict in ("timeout", "memory", "output_limit")
+
+
+def _run(bench: Bench, problem: Problem, source: str, allowance: Allowance, *, inside: bool) -> Ran:
     """Run a program; after a fault of the harness once more, with everything started afresh."""
     for attempt in range(_ATTEMPTS):
         try:
-            return run(bench, problem, source, limits=limits, inside=inside)
+            return run(
+                bench, problem, source, limits=allowance.limits, inside=inside, total_cpu_s=allowance.total_cpu_s
+            )
         except InfrastructureFault as error:
             _log.warning("sandbox fault on problem %s: %s", problem.id, error)
             bench.reset()
@@ -223,26 +241,16 @@ def _run(bench: Bench, problem: Problem, source: str, limits: Limits, *, inside:
     raise AssertionError("unreachable")
 
 
-def _needs_inside(bench: Bench, work: _Work, problem: Problem) -> bool:
-    """Whether a problem's tests do not run apart: its reference solution passes them only in its own process."""
-    if problem.id not in work.inside:
-        work.inside[problem.id] = bool(problem.reference.strip()) and [
-            _run(bench, problem, problem.reference, work.limits, inside=inside).ending.kind == "passed"
-            for inside in (False, True)
-        ] == [False, True]
-    return work.inside[problem.id]
+def _measured(bench: Bench, work: _Work, problem: Problem) -> Yardstick:
+    """A problem's yardstick, taken once; workers that need it meanwhile wait."""
 
+    def run_reference(allowance: Allowance, inside: bool) -> Ran:
+        return _run(bench, problem, problem.reference, allowance, inside=inside)
 
-def _widened(bench: Bench, work: _Work, problem: Problem) -> Limits:
-    """The limits with a multiple of the reference solution's own CPU time, where that is more."""
-    if problem.id not in work.reference_cpu_s:
-        generous = work.limits.model_copy(update={"cpu_s": max(_REFERENCE_CPU_S, work.limits.cpu_s)})
-        inside = work.inside.get(problem.id, False)
-        ran = _run(bench, problem, problem.reference, generous, inside=inside) if problem.reference.strip() else None
-        passed = ran is not None and ran.end is not None and ran.ending.kind == "passed"
-        work.reference_cpu_s[problem.id] = ran.end.cpu_s if ran is not None and ran.end is not None and passed else 0.0
-    needed = _REFERENCE_MULTIPLE * work.reference_cpu_s[problem.id]
-    return work.limits.model_copy(update={"cpu_s": max(work.limits.cpu_s, needed)})
+    with work.locks[problem.id]:
+        if problem.id not in work.yardsticks:
+            work.yardsticks[problem.id] = measure(problem, work.limits, run=run_reference)
+        return work.yardsticks[problem.id]
 
 
 def _verdict(bench: Bench, problem: Problem, ran: Ran, limits: Limits) -> Verdict:

@@ -41,8 +41,19 @@ def language_of(problem: Problem) -> Language:
     return language
 
 
-def run(bench: Bench, problem: Problem, source: str, *, limits: Limits, inside: bool = False) -> Ran:
+def run(
+    bench: Bench,
+    problem: Problem,
+    source: str,
+    *,
+    limits: Limits,
+    inside: bool = False,
+    total_cpu_s: float | None = None,
+) -> Ran:
     """Run one program; `inside` says that its tests are known not to run apart.
+
+    With `total_cpu_s`, limits of time hold for each call, and this for all together; in a program's own process
+    calls cannot be told apart, so that it holds alone.
 
     Raises:
         InfrastructureFault: if the harness failed.
@@ -51,17 +62,22 @@ def run(bench: Bench, problem: Problem, source: str, *, limits: Limits, inside: 
     """
     try:
         if runtime_of(language_of(problem)).start is None:
-            return _run_forked(bench, problem, source, limits, inside)
+            return _run_forked(bench, problem, source, limits, inside, total_cpu_s)
         return _run_executed(bench, problem, source, limits, inside)
     except OSError as error:
         raise InfrastructureFault(f"{type(error).__name__}: {error}") from error
 
 
-def _run_forked(bench: Bench, problem: Problem, source: str, limits: Limits, inside: bool) -> Ran:
+def _run_forked(
+    bench: Bench, problem: Problem, source: str, limits: Limits, inside: bool, total_cpu_s: float | None
+) -> Ran:
     """Run a program that a warm interpreter loads; its code tests are Python's, as the keeper is."""
     language, tests = language_of(problem), problem.tests
     if isinstance(tests, CodeTests) and not inside and strength.plan(problem).apart:
-        return _run_apart(bench, problem, source, limits)
+        return _run_apart(bench, problem, source, limits, total_cpu_s)
+    if total_cpu_s is not None:
+        scale = total_cpu_s / limits.cpu_s
+        limits = limits.model_copy(update={"cpu_s": total_cpu_s, "wall_s": scale * limits.wall_s})
     opened = bench.open(source, language=language, limits=limits)
     if isinstance(tests, CallTests):
         return _judged(bench, opened, lambda session: run_cases(session, tests, language), "apart")
@@ -70,7 +86,7 @@ def _run_forked(bench: Bench, problem: Problem, source: str, limits: Limits, ins
     return _judged(bench, opened, lambda session: _run_inside(session, handed), "in-process")
 
 
-def _run_apart(bench: Bench, problem: Problem, source: str, limits: Limits) -> Ran:
+def _run_apart(bench: Bench, problem: Problem, source: str, limits: Limits, total_cpu_s: float | None) -> Ran:
     """Run tests in the keeper, against a proxy of the function under test."""
     tests, plan = problem.tests, strength.plan(problem)
     assert isinstance(tests, CodeTests)
@@ -81,7 +97,8 @@ def _run_apart(bench: Bench, problem: Problem, source: str, limits: Limits) -> R
         "tests": tests.code,
         "entry_point": tests.entry_point,
     }
-    answer, end = bench.run(source, language=language_of(problem), limits=limits, tests=given)
+    language = language_of(problem)
+    answer, end = bench.run(source, language=language, limits=limits, tests=given, total_cpu_s=total_cpu_s)
     if "stopped" in answer:
         where = "the tests" if "line" in answer else "loading the program"
         ending = Ending(kind="stopped", text=answer["stopped"], where=where)
@@ -98,13 +115,14 @@ def _run_executed(bench: Bench, problem: Problem, source: str, limits: Limits, i
     runtime = bench.runtime(language)
     judge: Judge | Rejected | None = None
     if inside:
-        judge = Rejected(message="the tests pass values that cannot cross")
+        judge = Rejected(message="the reference passes these tests in its own process alone")
     elif isinstance(tests, CodeTests):
         judge = runtime.open_judge(tests, preamble=problem.preamble)
     level: Strength = "in-process" if isinstance(judge, Rejected) else "apart"
     command = runtime.prepare(source, tests=tests, apart=level == "apart", memory_mb=limits.memory_mb)
     if isinstance(command, Rejected):
-        return Ran(ending=Ending(kind="compile", text=command.message), strength=level)
+        kind = "too_old" if command.too_old else "compile"
+        return Ran(ending=Ending(kind=kind, text=command.message), strength=level)
     opened = bench.open(command, language=language, limits=limits)
 
     def run_tests(session: Session) -> Ending:
@@ -179,6 +197,8 @@ def run_cases(session: Session, tests: CallTests, language: Language) -> Ending:
             answer = _read(session.ask(json.dumps(["call", None, tests.entry_point, arguments, types])))
         except StoppedError as stopped:
             return Ending(kind="stopped", text=str(stopped), where=where)
+        if answer[0] == "missing":
+            return Ending(kind="unmatched", text=": ".join(map(str, answer[1:])))
         if answer[0] != "ok":
             return _failure(answer, where=where)
         try:

@@ -105,7 +105,8 @@ def plan(problem: Problem) -> Plan:
     given -= _to_be_written(problem.preamble)
     missing = needed - (given - {tests.entry_point})
     imports, imported = _imports(problem.reference, missing)
-    names = tuple(sorted(missing - imported))
+    # The function under test is handed over, even where the tests give its name to something of their own.
+    names = tuple(sorted((missing - imported) | ({tests.entry_point} if tests.entry_point else set())))
     for name in names:
         if not isinstance(made[name], ast.FunctionDef | ast.Lambda) if name in made else name[:1].isupper():
             return Plan(apart=False, reason=f"the tests use {name}, which the program defines and is no function")

@@ -22,7 +22,8 @@ _VERDICTS: dict[str, VerdictName] = {
     "alien": "wrong_answer",
     "raised": "exception",
     "compile": "compile_error",
-    "missing": "compile_error",
+    "missing": "compile_error",  # with the tests in one file, the program would not compile
+    "unmatched": "exception",  # as in Python, where a name that is not there raises
     "memory": "memory",
     "endless": "timeout",
     "unsayable": "wrong_answer",  # the reference's tests could be said, so this program's values made the difference
@@ -122,6 +123,9 @@ def find(ending: Ending, end: End | None, *, limits: Limits) -> Finding:
         return Finding(verdict="output_limit", detail=f"wrote more than {limits.output_bytes} bytes of output")
     if ending.kind == "stopped":
         return _stopped(ending, end, limits)
+    if ending.kind == "too_old":
+        said = f"not judged: the compiler here is too old for the program: {ending.text}"
+        return Finding(verdict="unjudged", detail=shorten(said), reason=UnjudgedReason.TOOLCHAIN_TOO_OLD)
     name = _VERDICTS[ending.kind]
     if name == "exception":
         name = _kind_of_exception(ending.text)

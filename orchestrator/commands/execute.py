@@ -44,8 +44,16 @@ def execute(
     k: Annotated[str, typer.Option("--k", help="The ks of pass@k, as in 1,10.")] = "1",
     isolation: Annotated[str, typer.Option("--isolation", help="auto, strict, landlock or none.")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", help="Programs side by side; default: cores.")] = None,
-    cpu_seconds: Annotated[float, typer.Option("--cpu-seconds", help="CPU time of a program.")] = 5.0,
+    cpu_seconds: Annotated[
+        float, typer.Option("--cpu-seconds", help="CPU time of a program; in EvalPlus' formats of each input.")
+    ] = 5.0,
+    wall_seconds: Annotated[
+        float | None, typer.Option("--wall-seconds", help="Time of a program that waits; default: 4 x its CPU time.")
+    ] = None,
     memory_mb: Annotated[int, typer.Option("--memory-mb", help="Memory of a program, in MiB.")] = 1024,
+    output_bytes: Annotated[
+        int, typer.Option("--output-bytes", help="Output and each returned value; 4 x the reference's if more.")
+    ] = 1_000_000,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")] = False,
 ) -> None:
     """Run completions, isolated, against their problems' tests; run again to go on after an interruption."""
@@ -53,7 +61,14 @@ def execute(
     from orchestrator.files.judging import References, check_how, judge, read_inputs, summarize
 
     ks = _checked_ks(k)
-    how = check_how(isolation=isolation, workers=workers, cpu_seconds=cpu_seconds, memory_mb=memory_mb)
+    how = check_how(
+        isolation=isolation,
+        workers=workers,
+        cpu_seconds=cpu_seconds,
+        wall_seconds=wall_seconds,
+        memory_mb=memory_mb,
+        output_bytes=output_bytes,
+    )
     _check_request(completions, out, check_references)
     known, samples = read_inputs(problems, completions, format=format_)
     references = references_of(known) if check_references else ()

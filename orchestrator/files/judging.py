@@ -97,8 +97,16 @@ def read_inputs(
     return read_results(completions)
 
 
-def check_how(*, isolation: str, workers: int | None, cpu_seconds: float, memory_mb: int) -> How:
-    """How programs shall be run.
+def check_how(
+    *,
+    isolation: str,
+    workers: int | None,
+    cpu_seconds: float,
+    memory_mb: int,
+    wall_seconds: float | None = None,
+    output_bytes: int = 1_000_000,
+) -> How:
+    """How programs shall be run; those that wait are given four times their CPU time where nothing else is said.
 
     Raises:
         InputError: with every fault of the settings.
@@ -113,10 +121,13 @@ def check_how(*, isolation: str, workers: int | None, cpu_seconds: float, memory
     if workers is not None and workers < 1:
         faults.append(f"--workers must be at least 1, got {workers}")
     try:
-        # Programs that wait are given four times their CPU time, as by default.
-        limits = Limits(cpu_s=cpu_seconds, wall_s=4 * cpu_seconds, memory_mb=memory_mb)
+        wall_s = 4 * cpu_seconds if wall_seconds is None else wall_seconds
+        limits = Limits(cpu_s=cpu_seconds, wall_s=wall_s, memory_mb=memory_mb, output_bytes=output_bytes)
     except ValidationError:
-        faults.append(f"--cpu-seconds must be above 0 and --memory-mb at least 64, got {cpu_seconds:g} and {memory_mb}")
+        faults.append(
+            "--cpu-seconds and --wall-seconds must be above 0, --memory-mb at least 64 and "
+            f"--output-bytes at least 4096, got {cpu_seconds:g}, {wall_s:g}, {memory_mb} and {output_bytes}"
+        )
     if faults:
         raise InputError("\n".join(faults))
     count = workers or len(os.sched_getaffinity(0))

@@ -6,15 +6,15 @@ never from a formula; where there is none the answer is `Unknown` with its reaso
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from models.shapes import Estimate, Unknown
+from models.shapes import Estimate, Unknown, shape_of
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, processes_of
-from orchestrator.work.training import largest_micro_tokens
-from trainers.memory import Load, training_memory, weights_size
+from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
+from trainers.memory import Load, comparable, training_memory, weights_size
 from trainers.methods.table import MethodKind
 
 GIB = 2**30
@@ -25,21 +25,52 @@ def load_of(trial: TrialSpec, resources: Resources, *, micro_tokens: int) -> Loa
     assert trial.training is not None
     return Load(
         kind=trial.kind,
-        tokens=micro_tokens,
+        micro_tokens=micro_tokens,
         rank=trial.lora.rank if trial.lora else 0,
         optimizer_8bit=trial.training.optimizer == "adamw_8bit",
         gradient_checkpointing=resources.gradient_checkpointing,
         on_cpu=resources.trial_gpus == 0,
         zero_stage=resources.zero_stage if trial.traits.in_many_processes else 0,
         processes=processes_of(trial, resources),
+        keeps_dropout=trial.lora is not None and trial.lora.dropout > 0,
+        gradient_copies=len(trial.tracks) if trial.training.balance.projection else 1,
     )
 
 
-def memory_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
-    """Bytes that a trial's training takes on each device."""
+def memory_of(trial: TrialSpec, resources: Resources, history: History) -> Estimate | Unknown:
+    """Bytes that a trial's training takes on each device, corrected by what like trainings took."""
     if trial.training is None:
         return Unknown(reason="nothing is trained")
-    return training_memory(trial.model, load_of(trial, resources, micro_tokens=largest_micro_tokens(trial, resources)))
+    load = load_of(trial, resources, micro_tokens=largest_micro_tokens(trial, resources))
+    return training_memory(trial.model, load, measured=measured_of(trial, load, history))
+
+
+def measured_of(trial: TrialSpec, load: Load, history: History) -> tuple[tuple[float, float], ...]:
+    """Of each training of this model and kind on such a device: bytes by the formula, and its measured peak."""
+    shape = shape_of(trial.model)
+    if isinstance(shape, Unknown):
+        return ()
+    return tuple(
+        (comparable(shape, _load_as_run(load, training, facts)), float(peak))
+        for training, facts in history.trainings(trial, on_gpu=not load.on_cpu)
+        if isinstance(peak := facts.get("peak_memory_bytes"), int | float)
+    )
+
+
+def _load_as_run(load: Load, training: Mapping[str, Any], facts: Mapping[str, Any]) -> Load:
+    """How a training on record used its device."""
+    settings, lora, runtime = training["settings"], training.get("lora") or {}, facts["runtime"]
+    return replace(
+        load,
+        micro_tokens=runtime.get("micro_tokens") or runtime["micro_batch"] * settings["max_length"],
+        rank=lora.get("rank", 0),
+        optimizer_8bit=settings["optimizer"] == "adamw_8bit",
+        gradient_checkpointing=runtime["gradient_checkpointing"],
+        zero_stage=runtime["zero_stage"] if load.zero_stage else 0,
+        processes=runtime.get("processes", 1),
+        keeps_dropout=lora.get("dropout", 0) > 0,
+        gradient_copies=1,
+    )
 
 
 def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resources: Resources) -> Estimate | Unknown:

@@ -4,7 +4,7 @@ One decision: a stage is compared with records of the same model, method and dat
 and never with a formula; where there is none the answer is `Unknown` with its reason.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -26,6 +26,7 @@ class History:
     def __init__(self, records: Iterable[StageRecord]) -> None:
         known = [record for record in records if record.spec]
         self._specs: dict[str, _Spec] = {record.key: record.spec for record in known}
+        self._trainings = [record for record in known if record.stage == StageName.TRAIN]
         self._found: dict[str, list[tuple[float, StageRecord]]] = {}
         for record in known:
             sort = _sort(record.stage, record.spec, self._specs)
@@ -47,6 +48,15 @@ class History:
             return Unknown(reason=f"no {stage} of this model, method and data is in the ledger yet")
         sizes = [sum(file.size_bytes for file in record.outputs.values()) for _, record in like]
         return Estimate(value=fmean(sizes), basis=f"from {_count(len(like))}")
+
+    def trainings(self, trial: TrialSpec, *, on_gpu: bool) -> Iterator[tuple[_Spec, _Spec]]:
+        """Settings and facts of earlier trainings of a trial's model and kind, where a GPU was or was not to be had."""
+        own: Any = trial.identity(StageName.TRAIN)["training"]
+        for record in self._trainings:
+            training: Any = record.spec["training"]
+            alike = (training["model"], training["kind"]) == (own["model"], own["kind"])
+            if alike and "runtime" in record.facts and on_gpu == (record.provenance.get("gpus", "none") != "none"):
+                yield training, record.facts
 
     def _like(self, trial: TrialSpec, stage: StageName) -> tuple[list[tuple[float, StageRecord]], float]:
         own: dict[str, _Spec] = {trial.key(name): trial.identity(name) for name in trial.stages}

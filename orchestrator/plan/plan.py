@@ -149,7 +149,7 @@ def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
     return PlannedTrial(
         trial=trial,
         stages=stages,
-        memory_bytes=memory_of(trial, context.resources),
+        memory_bytes=memory_of(trial, context.resources, context.history),
         disk_bytes=disk_of(trial, hours, context.history, context.resources),
         hours=_total(hours),
         cost=cost_of(trial, hours, context.resources),

@@ -12,7 +12,7 @@ from orchestrator.report.results import InstanceRow, StudyResults
 from tasks.records import UnjudgedReason
 
 # Reasons that end when something is installed.
-_TOOLS = (UnjudgedReason.TOOLCHAIN_MISSING,)
+_TOOLS = (UnjudgedReason.TOOLCHAIN_MISSING, UnjudgedReason.TOOLCHAIN_TOO_OLD)
 
 
 def lacks_a_tool(row: InstanceRow) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.ledger.studies import STUDY_FILE
+from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, version_notes
@@ -59,9 +60,11 @@ def plan_study(
     )
     refused = tuple(f"not on this machine: {text}" for text in refused_searches(cells))
     due = [p.trial for p in planned if p.due] + list(as_if_found(cells).trials if searches else ())
+    fair = fairness(cells.trials, cells.study.methods)
     read = first_rows_of(due, root=Path(cells.study.data.root))
     families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
-    return planned, (*version_notes(planned, ledger, provenance()), *searches, *refused, *read, *families.notes)
+    notes = (*version_notes(planned, ledger, provenance()), *fair, *searches, *refused, *read, *families.notes)
+    return planned, notes
 
 
 def _due(cells: Cells, planned: Sequence[PlannedTrial]) -> list[Due]:

@@ -16,8 +16,8 @@ from orchestrator.ledger.record import Retry
 from orchestrator.plan.families import known_rows
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, processes_of
-from orchestrator.work.training import TrainingOrder, largest_micro_tokens
+from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
+from orchestrator.work.training import TrainingOrder
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
 Ended = Callable[[TrialSpec, StageFailed | None, str], None]

@@ -14,6 +14,7 @@ from orchestrator.errors import Fault
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
 from trainers.methods.table import MethodKind, traits_of
+from trainers.spec import TrainingSettings
 
 # bitsandbytes' block of 4-bit weights; its CPU kernel at evaluation takes whole blocks alone.
 _BLOCK = 64
@@ -30,12 +31,47 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
         for number, model in enumerate(study.models)
         for text in faults_of_files(model)
     )
-    return damaged + tuple(
-        fault
-        for name, method in study.methods.items()
-        for model in study.models
-        for fault in _between(model, method, study.resources, where=f"methods.{name}")
+    return (
+        damaged
+        + tuple(
+            fault
+            for name, method in study.methods.items()
+            for model in study.models
+            for fault in _between(model, method, study.resources, where=f"methods.{name}")
+        )
+        + tuple(
+            fault
+            for name, method in study.methods.items()
+            for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
+        )
     )
+
+
+def _of_several_tracks(method: Method, tracks: tuple[str, ...], *, where: str) -> Iterator[Fault]:
+    """Settings about several tracks in one training that this method or study has no use for."""
+    training = method.training
+    if training is None:
+        return
+    for block in ("mixture", "balance"):
+        settings = getattr(training, block)
+        if settings == TrainingSettings.model_fields[block].default:
+            continue
+        if method.grouping == "apart" or len(tracks) == 1:
+            why = (
+                "grouping apart trains each task by itself" if method.grouping == "apart" else "the study has one track"
+            )
+            message = f"it weighs several tasks in one training, and {why}; leave {block} out"
+            yield Fault(where=f"{where}.{block}", message=message)
+        elif settings.weights is not None and (odd := sorted(settings.weights.keys() ^ set(tracks))):
+            yield Fault(
+                where=f"{where}.{block}.weights",
+                message=f"weights name each of the study's tracks and no other; look at {', '.join(odd)}",
+            )
+    if training.balance.projection and not method.traits.has_adapter:
+        yield Fault(
+            where=f"{where}.balance.projection",
+            message=f"it works on an adapter's weights, and kind {method.kind} trains all; leave it out",
+        )
 
 
 def _between(model: ModelSpec, method: Method, resources: Resources, *, where: str) -> Iterator[Fault]:

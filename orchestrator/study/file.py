@@ -67,7 +67,8 @@ def read_study(text: str, *, source: str, changes: Sequence[str] = (), as_json: 
     found = tuple(_with_line(fault, lines) for fault in conflicts(study))
     if found:
         raise StudyError(source, tuple(dict.fromkeys(found)))
-    return study.model_copy(update={"replaced": tuple(f"{fault.where} {fault.message}" for fault in replaced)})
+    study._replaced = tuple(f"{fault.where} {fault.message}" for fault in replaced)
+    return study
 
 
 def _is_within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:

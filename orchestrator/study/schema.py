@@ -8,8 +8,7 @@ study's name, is the plain form, so a study means the same wherever it came from
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
@@ -195,8 +194,12 @@ class Study(Settings):
     resources: Resources = Field(default=Resources(), examples=[{"trial_gpus": 1, "generators": 2}])
     """Where and how the study runs."""
 
-    replaced: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True)
-    """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
+    _replaced: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
+        return self._replaced
 
     @field_validator("models")
     @classmethod

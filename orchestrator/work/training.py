@@ -21,7 +21,7 @@ from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.record import Retry
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, processes_of
+from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
 from orchestrator.work import credentials
 from orchestrator.work.processes import crashes_told, memory_limit
 from tasks.records import Record
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 # How often a cluster is asked whether a node is to go.
 _ASKED_EVERY_S = 5.0
-# The tokens of a forward pass where nobody says, on a CPU and on a GPU.
-_AUTO_TOKENS = {False: 4096, True: 16_384}
 
 
 def runtime_of(trial: TrialSpec, resources: Resources, *, rows: Literal["flat", "single"] | None = None) -> Runtime:
@@ -47,22 +45,6 @@ def runtime_of(trial: TrialSpec, resources: Resources, *, rows: Literal["flat", 
         gradient_checkpointing=resources.gradient_checkpointing,
         checkpoint_minutes=resources.checkpoint_minutes,
     )
-
-
-def largest_micro_tokens(trial: TrialSpec, resources: Resources) -> int:
-    """The tokens of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
-    allowed = resources.micro_tokens
-    if allowed == "auto":
-        allowed = _AUTO_TOKENS[resources.trial_gpus > 0]
-    if trial.training is None:
-        return allowed
-    longest = trial.training.max_length
-    batch = (
-        (trial.training.batch_size or 1) * longest
-        if trial.training.batch_tokens is None
-        else (trial.training.batch_tokens + longest)
-    )
-    return max(1, min(allowed, max(longest, -(-batch // processes_of(trial, resources)))))
 
 
 class TrainingOrder(Record):
@@ -252,4 +234,4 @@ def _full_worker(config: dict[str, str]) -> None:
     ledger.upload(attempt)
 
 
-__all__ = ["Place", "TrainingOrder", "largest_micro_tokens", "runtime_of", "train_trial"]
+__all__ = ["Place", "TrainingOrder", "runtime_of", "train_trial"]

@@ -27,7 +27,7 @@ class HumanEvalPlusRow(Inputs):
 
 def _tests(row: HumanEvalPlusRow) -> CodeTests:
     if row.base_input is None:
-        return check_tests(row.test or "", entry_point=row.entry_point)
+        return check_tests(row.test or "", entry_point=row.entry_point).model_copy(update={"each_call": True})
     return check_by_reference(
         row,
         reference=row.prompt + row.canonical_solution,
@@ -49,7 +49,7 @@ def _problem(row: HumanEvalPlusRow, *, track: Track) -> Problem:
 
 
 READER = tests_in_one_file(
-    version=1,
+    version=2,
     name="HumanEvalPlus.jsonl",
     row=HumanEvalPlusRow,
     problem=_problem,

@@ -98,7 +98,8 @@ class MbppPlusRow(Inputs):
 
 def _tests(row: MbppPlusRow) -> CodeTests:
     if row.base_input is None:
-        return CodeTests(setup="\n".join(row.test_imports), code=f"{(row.test or '').strip()}\n")
+        setup = "\n".join(row.test_imports)
+        return CodeTests(setup=setup, code=f"{(row.test or '').strip()}\n", each_call=True)
     return check_by_reference(
         row,
         reference=row.solution,
@@ -127,7 +128,7 @@ def _problem(row: MbppPlusRow, *, track: Track) -> Problem:
 
 
 READER = tests_in_one_file(
-    version=1,
+    version=2,
     name="MbppPlus.jsonl",
     row=MbppPlusRow,
     problem=_problem,

@@ -24,7 +24,8 @@ from trainers.loop.plan import Plan, TrainingData, plan_of
 from trainers.loop.services import Services
 from trainers.loop.train import _accumulated
 from trainers.methods.build import build_engine
-from trainers.objective.token_losses import counts_of, token_mean
+from trainers.objective.balance import token_mean
+from trainers.objective.token_losses import counts_of
 from trainers.spec import Runtime, TrainingSettings, TrainingSpec
 
 # High, so that what is read off does not drown in the rounding of weights near 1.

@@ -270,7 +270,7 @@ def test_a_layer_on_a_gpu_is_the_one_on_a_cpu() -> None:
     found = []
     for device in (CPU, torch.device("cuda")):
         mask = MaskKey(words_2T=key.words_2T(device), layer=layer_words("a"), threshold=threshold_of(0.1))
-        x_on, *on = (t.to(device).requires_grad_() for t in (x, *matrices))
+        x_on, *on = (t.to(device).detach().requires_grad_() for t in (x, *matrices))
         slot = Slot(start=0, end=TOKENS, scale=2.0, mask=mask)
         y = LowRank.apply(x_on, base.to(device), torch.float32, (slot,), *on)
         y.sum().backward()

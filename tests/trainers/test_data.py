@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.records import Example
+from trainers.batches.mixture import Size, steps_of
 from trainers.batches.rows import FILLER, WIDTH_STEP, Encoded, EncodedSet, cut, encode, lay_flat
-from trainers.loop.schedule import batches, steps_for, warmup_of
+from trainers.loop.schedule import batches, warmup_of
 from trainers.spec import TrainingSettings
 
 TRACKS = ("generation/python", "summarization/java", "translation/java-csharp")
@@ -115,7 +116,8 @@ def test_epochs_are_counted_in_examples_however_a_batch_is_said() -> None:
     lengths = [5, 1, 4, 9]
     for settings, steps in (({"batch_size": 3}, 3), ({"batch_tokens": 6}, 4), ({"batch_tokens": 1000}, 1)):
         order = batches(cycle(range(4)), lengths=lengths, settings=settings_of(**settings))
-        assert steps_for(4, epochs=2.0, batches=order) == steps
+        sizes = [Size(track="a", tokens=length, loss_tokens=1) for length in lengths]
+        assert steps_of(order, sizes, by="examples", epochs=2.0) == steps
 
 
 def test_batch_is_said_once_and_is_16_examples_unless_it_is() -> None:

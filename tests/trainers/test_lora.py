@@ -73,6 +73,7 @@ def test_validation_repacks_no_4bit_layer_and_switches_dropout_off(
 
 def test_training_goes_on_learning_after_each_validation(trained: tuple[TrainingSummary, Path, list[Row]]) -> None:
     summary, _, rows = trained
+    assert summary.rows == "flat"
     validation = [row["validation/loss"] for row in rows if "validation/loss" in row]
     assert validation[-1] < 0.95 * validation[0]
     assert all(later < earlier + 0.1 for earlier, later in pairwise(validation))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from models.quantised import layers_4bit
 from models.spec import Precision
 from trainers.methods.build import BUILDERS
+from trainers.methods.dropout import DropoutKey
 from trainers.methods.lora import adapted
 from trainers.methods.table import METHODS, EngineName, MethodKind, Trained, processes_of, traits_of
 from trainers.spec import LoraSettings, Runtime, TrainingSpec
@@ -42,7 +43,7 @@ def test_kind_that_is_not_there_is_refused() -> None:
 def test_every_kind_with_an_adapter_is_made_in_the_precision_that_its_row_says(
     kind: MethodKind, spec_of: Any, runtime: Runtime
 ) -> None:
-    model = adapted(spec_of(kind), runtime=runtime)
+    model = adapted(spec_of(kind), runtime=runtime, key=DropoutKey(seed=0))
     assert bool(layers_4bit(model)) is (traits_of(kind).on_cpu == "nf4")
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
 

@@ -17,6 +17,7 @@ from trainers.batches.rows import Row
 from trainers.engines.optimizers import optimizer_for
 from trainers.engines.processes import peak_bytes, rank_and_world, share_gradients, total_over_processes
 from trainers.engines.protocol import Judged, LossModule, weighted
+from trainers.objective.projection import order_of_tracks, projected_sum
 from trainers.spec import TrainingSettings
 
 # What an adapter is called by peft where it is the only one; peft saves it right into the folder that it is given.
@@ -72,6 +73,7 @@ class AdapterEngine:
             smoothing=settings.label_smoothing,
         )
         self._steps, self._passes = 0, 0
+        self._apart: list[list[Tensor]] = []
 
     def accumulate(self, row: Row, weights: Sequence[float], *, last: bool) -> Tensor:
         """See `Engine`."""
@@ -91,10 +93,26 @@ class AdapterEngine:
             key.seed, key.step = self._seed, self._steps
             key.example_keys_T, key.positions_T = row.keys_T, row.positions_1T[0]
 
+    def set_aside(self) -> None:
+        """See `Engine`; what is kept is the sum over processes, since the projection of a part is no part of it."""
+        trained = list(self._trained.values())
+        share_gradients(trained)
+        self._apart.append([torch.zeros_like(p) if p.grad is None else p.grad for p in trained])
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _project(self, trained: list[torch.nn.Parameter]) -> None:
+        order = order_of_tracks(len(self._apart), seed=self._seed, step=self._steps)
+        for parameter, gradient in zip(trained, projected_sum(self._apart, order=order), strict=True):
+            parameter.grad = gradient
+        self._apart = []
+
     def step(self, *, learning_rate: float) -> float:
         """See `Engine`."""
         trained = list(self._trained.values())
-        share_gradients(trained)
+        if self._apart:
+            self._project(trained)
+        else:
+            share_gradients(trained)
         norm = torch.nn.utils.clip_grad_norm_(trained, self._settings.max_grad_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate

@@ -48,6 +48,12 @@ class Engine(Protocol):
         loss sums by track, (tracks,), where the model is.
         """
 
+    def set_aside(self) -> None:
+        """Keep the gradients added up so far apart from those to come; the step projects those that are kept apart.
+
+        Every process calls it, and not within a row of several tracks. Adapters alone can.
+        """
+
     def step(self, *, learning_rate: float) -> float:
         """Clip, update, clear; returns the gradients' norm over all processes before clipping."""
 

@@ -71,6 +71,10 @@ class ZeroEngine:
         self._passes += 1
         return sums.detach()
 
+    def set_aside(self) -> None:
+        """See `Engine`; settings that need it are refused with this engine's methods."""
+        raise NotImplementedError("DeepSpeed shards gradients as they come, so none can be kept apart")
+
     def step(self, *, learning_rate: float) -> float:
         """See `Engine`."""
         for group in self._engine.optimizer.param_groups:

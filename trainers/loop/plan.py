@@ -7,12 +7,14 @@ and any cut of a batch into passes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tasks.records import Example
-from trainers.batches.mixture import shuffled_epochs
+from trainers.batches.mixture import Seen, Size, order, seen_of, steps_of
 from trainers.batches.rows import Encoded, encode
-from trainers.loop.schedule import batches, steps_for, warmup_of
+from trainers.loop.schedule import batches, warmup_of
+from trainers.objective.balance import Objective
 from trainers.spec import TrainingSpec
 
 
@@ -46,10 +48,24 @@ class Plan:
         """Numbers of the examples that each step sees, step by step without end."""
         return _order(self.train, self.spec)
 
+    @property
+    def objective(self) -> Objective:
+        """What each step minimises over the tracks."""
+        return Objective(tracks=self.tracks, settings=self.spec.settings.balance)
+
+    def seen(self, steps: int) -> dict[str, Seen]:
+        """What so many steps saw of each track."""
+        return seen_of(islice(self.order(), steps), _sizes(self.train))
+
+
+def _sizes(train: Sequence[Encoded]) -> list[Size]:
+    return [Size(track=e.track, tokens=len(e.ids), loss_tokens=e.loss_tokens) for e in train]
+
 
 def _order(train: Sequence[Encoded], spec: TrainingSpec) -> Iterator[tuple[int, ...]]:
     lengths = [len(example.ids) for example in train]
-    return batches(shuffled_epochs(len(train), seed=spec.seed), lengths=lengths, settings=spec.settings)
+    indices = order(_sizes(train), mixture=spec.settings.mixture, seed=spec.seed)
+    return batches(indices, lengths=lengths, settings=spec.settings)
 
 
 def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
@@ -66,8 +82,11 @@ def plan_of(spec: TrainingSpec, data: TrainingData, tokenizer: Any) -> Plan:
             f"{settings.max_length} tokens of {spec.model.name}; raise it or choose shorter data"
         )
     tracks = tuple(sorted({example.track for example in (*data.train, *data.validation)}))
-    total_steps = settings.max_steps or steps_for(
-        len(encoded.examples), epochs=settings.epochs or 1.0, batches=_order(encoded.examples, spec)
+    total_steps = settings.max_steps or steps_of(
+        _order(encoded.examples, spec),
+        _sizes(encoded.examples),
+        by=settings.mixture.by,
+        epochs=settings.epochs or 1.0,
     )
     return Plan(
         spec=spec,

@@ -5,6 +5,7 @@ state it is all that a training needs to go on where it stopped.
 """
 
 from tasks.records import Record
+from trainers.objective.balance import BalanceState
 
 # How many steps before its end a training that diverged is to be seen.
 _EVIDENCE_STEPS = 20
@@ -32,6 +33,7 @@ class Progress(Record):
     first_loss: float | None = None
     last_loss: float | None = None
     best: Best = Best()
+    balance: BalanceState = BalanceState()
     recent: tuple[StepRow, ...] = ()
 
     def stepped(self, *, loss: float, tokens: int, seconds: float, recent: tuple[StepRow, ...]) -> "Progress":

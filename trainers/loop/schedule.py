@@ -25,15 +25,6 @@ def batches(items: Iterator[int], *, lengths: Sequence[int], settings: TrainingS
             group, tokens = [], 0
 
 
-def steps_for(count: int, *, epochs: float, batches: Iterator[tuple[int, ...]]) -> int:
-    """Optimizer steps that see `count` examples `epochs` times, rounded up."""
-    wanted, steps = max(1, int(count * epochs)), 0
-    while wanted > 0:
-        wanted -= len(next(batches))
-        steps += 1
-    return steps
-
-
 def warmup_of(settings: TrainingSettings, *, total_steps: int) -> int:
     """How many steps the rate rises for.
 

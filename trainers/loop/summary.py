@@ -5,7 +5,10 @@ One decision: it is all that is told of a training afterwards, so it counts what
 
 from typing import Literal
 
+from pydantic import Field
+
 from tasks.records import Record
+from trainers.batches.mixture import Seen
 from trainers.engines.protocol import Engine
 from trainers.loop.plan import Plan
 from trainers.loop.progress import Progress
@@ -33,6 +36,7 @@ class TrainingSummary(Record):
     too_long: dict[str, int]
     peak_memory_bytes: int
     rows: Literal["flat", "single"] | None = None
+    seen: dict[str, Seen] = Field(default_factory=dict)
 
 
 def summary_of(plan: Plan, progress: Progress, engine: Engine, *, seconds: float, stopped: bool) -> TrainingSummary:
@@ -55,4 +59,5 @@ def summary_of(plan: Plan, progress: Progress, engine: Engine, *, seconds: float
         too_long=plan.too_long,
         peak_memory_bytes=engine.peak_bytes(),
         rows="flat" if engine.flat else "single",
+        seen=plan.seen(progress.step),
     )

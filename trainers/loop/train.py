@@ -25,7 +25,7 @@ from trainers.loop.services import Hooks, Services
 from trainers.loop.summary import TrainingSummary, summary_of
 from trainers.loop.validation import by_track, refuse_blind_validation, validate
 from trainers.methods.build import build_engine
-from trainers.objective.token_losses import counts_of, token_mean
+from trainers.objective.token_losses import counts_of
 from trainers.spec import Runtime, TrainingSpec
 
 # About so many steps of a training are logged, evenly spread.
@@ -113,7 +113,7 @@ def _one_step(plan: Plan, services: Services, progress: Progress, chosen: tuple[
     """One optimizer step over a global batch of examples, of which each process takes its share."""
     batch = [plan.train[number] for number in chosen]
     counts = counts_of(batch, plan.tracks)
-    sums = _accumulated(plan, services, batch, keys=chosen, weights=token_mean(counts))
+    sums = _accumulated(plan, services, batch, keys=chosen, weights=plan.objective.weights(counts, progress.balance))
     rate = learning_rate_at(
         progress.step, settings=plan.spec.settings, total_steps=plan.total_steps, warmup=plan.warmup
     )
@@ -135,7 +135,26 @@ def _one_step(plan: Plan, services: Services, progress: Progress, chosen: tuple[
 def _accumulated(
     plan: Plan, services: Services, batch: list[Encoded], *, keys: tuple[int, ...], weights: tuple[float, ...]
 ) -> torch.Tensor:
-    """Gradients of this process's share of a global batch; returns the loss sums by track of the whole batch."""
+    """Gradients of this process's share of a global batch; returns the loss sums by track of the whole batch.
+
+    Where gradients of tracks are projected each track has passes of its own, and its gradients are kept apart.
+    """
+    if not plan.spec.settings.balance.projection:
+        return services.engine.reduce(_pass_all(plan, services, batch, keys=keys, weights=weights))
+    sums = torch.zeros(len(plan.tracks), dtype=torch.float64)
+    for track in plan.tracks:
+        own = [number for number, example in enumerate(batch) if example.track == track]
+        if own:
+            part, named = [batch[number] for number in own], tuple(keys[number] for number in own)
+            sums += _pass_all(plan, services, part, keys=named, weights=weights)
+            services.engine.set_aside()
+    return services.engine.reduce(sums)
+
+
+def _pass_all(
+    plan: Plan, services: Services, batch: list[Encoded], *, keys: tuple[int, ...], weights: tuple[float, ...]
+) -> torch.Tensor:
+    """Forward and backward passes over this process's share of some examples; its loss sums by track."""
     engine = services.engine
     mine, empty = share_of(batch, services)
     sums = torch.zeros(len(plan.tracks), dtype=torch.float64)
@@ -148,7 +167,7 @@ def _accumulated(
         engine.accumulate(row, [0.0] * len(weights), last=number == empty)
     for part in found:
         sums += part.double().cpu()
-    return engine.reduce(sums)
+    return sums
 
 
 __all__ = ["Hooks", "TrainingData", "TrainingSummary", "train"]

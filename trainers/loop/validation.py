@@ -54,6 +54,8 @@ def validate(plan: Plan, services: Services, progress: Progress) -> Progress:
         raise diverged(f"validation after step {progress.step}: loss {loss}", steps=progress.recent, batch=[])
     row = {"step": progress.step, "validation/loss": loss, **by_track("validation/loss", plan.tracks, sums, counts)}
     services.log.add(row | {f"validation/{name}": value for name, value in judged.items()})
+    means = {t: float(total / n) for t, total, n in zip(plan.tracks, sums, counts, strict=True) if n}
+    progress = progress.model_copy(update={"balance": plan.objective.validated(progress.balance, means)})
     value = loss if plan.spec.settings.select_by == "loss" else -judged["similarity"]
     best = math.inf if progress.best.value is None else progress.best.value
     if value < best - plan.spec.settings.min_delta:

@@ -6,6 +6,7 @@ whatever kind holds them. The base is prepared here and not by peft, which would
 """
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ def adapted(spec: TrainingSpec, *, runtime: Runtime, key: DropoutKey) -> Any:
     precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
     products = torch.float32 if spec.settings.precision == "fp32" else torch.bfloat16
     base = load_base(spec.model, precision=precision, device=device, products=products)
+    if products is torch.float32:
+        _in_32_bits(base.parameters())
     log.info("kernels: %s", apply_kernels(base))
     if runtime.gradient_checkpointing:
         # Non-reentrant, so it needs no input that wants a gradient.
@@ -48,13 +51,13 @@ def with_adapters(base: PreTrainedModel, lora: LoraSettings, *, seed: int, key: 
     torch.manual_seed(seed)
     config = _config(lora, base)
     model = PissaModel(base, config) if lora.init == "pissa" else get_peft_model(base, config)
-    _train_in_32_bits(model)
+    _in_32_bits(parameter for parameter in model.parameters() if parameter.requires_grad)
     adapt(model, key)
     model.train()
     return model
 
 
-def join(model: Any, spec: TrainingSpec, *, name: str) -> None:
+def join(model: Any, spec: TrainingSpec, *, name: str, key: DropoutKey) -> None:
     """Put one adapter more on a base that has adapters already; it begins as it would alone.
 
     Raises:
@@ -65,13 +68,14 @@ def join(model: Any, spec: TrainingSpec, *, name: str) -> None:
         raise ValueError("lora.init: pissa changes the base, so no other adapter can be on it; use init: zero")
     torch.manual_seed(spec.seed)
     model.add_adapter(name, _config(spec.lora, model.get_base_model()))
-    _train_in_32_bits(model)
+    _in_32_bits(parameter for parameter in model.parameters() if parameter.requires_grad)
+    adapt(model, key)
 
 
-def _train_in_32_bits(model: torch.nn.Module) -> None:
-    """Masters of all that is trained; peft sees to A and B, not to modules that are trained whole."""
-    for parameter in model.parameters():
-        if parameter.requires_grad:
+def _in_32_bits(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Hold in 32 bits what is held in 16; 4-bit weights are no floating numbers and stay."""
+    for parameter in parameters:
+        if parameter.is_floating_point():
             parameter.data = parameter.data.float()
 
 

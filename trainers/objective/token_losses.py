@@ -24,11 +24,6 @@ from trainers.batches.rows import WIDTH_STEP, Encoded, Row
 _CHUNK_BYTES = 2**28
 
 
-def token_mean(counts: Sequence[int]) -> tuple[float, ...]:
-    """Weights by track that make the loss of a batch the mean over its loss-carrying tokens."""
-    return (1.0 / sum(counts),) * len(counts)
-
-
 def counts_of(examples: Sequence[Encoded], tracks: Sequence[str]) -> tuple[int, ...]:
     """Loss-carrying tokens of a batch by track."""
     found = dict.fromkeys(tracks, 0)

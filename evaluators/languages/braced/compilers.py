@@ -6,6 +6,7 @@ of their problem.
 """
 
 import json
+from collections.abc import Callable
 
 from evaluators.isolation.values import Encoded
 from evaluators.languages.braced.remote import RemoteJudge
@@ -22,9 +23,15 @@ _MOST_JUDGES = 256
 class CompileServer:
     """A language's warm process; `CompileServer.java` and `.cs` say what it is asked."""
 
-    def __init__(self, server: WarmProcess, *, rules: StubRules) -> None:
-        """Take over a process that was just started."""
-        self._server, self._rules = server, rules
+    def __init__(
+        self, server: WarmProcess, *, rules: StubRules, remedy: str, is_newer: Callable[[str, str], bool] | None = None
+    ) -> None:
+        """Take over a process that was just started.
+
+        `is_newer` says of a refused program and the compiler's message whether the compiler is too old for it,
+        where the compiler does not say so itself; `remedy` is what to install then.
+        """
+        self._server, self._rules, self._remedy, self._is_newer = server, rules, remedy, is_newer
         self._judges: dict[tuple[str, str], RemoteJudge | Rejected] = {}
         self._opened = 0
 
@@ -40,22 +47,39 @@ class CompileServer:
             return text
         if kind == "error":
             return Rejected(message=text)
+        if kind == "old":
+            return self._too_old(text)
         raise InfrastructureFault(f"the compiler failed: {text or answer}")
+
+    def _too_old(self, message: str) -> Rejected:
+        return Rejected(message=f"{message}; {self._remedy}", too_old=True)
 
     def compile(self, source: str, *, tests: CallTests | CodeTests) -> Encoded | Rejected:
         """Compile a program alone; what tests in its class would close is closed."""
-        if isinstance(tests, CodeTests):
-            source = f"{source}\n{'}' * closing_braces(tests.code, rules=self._rules.wrapping)}"
-        return self._compiled(source)
+        return self._compiled(self._closed(source, tests))
 
     def compile_with(self, source: str, tests: CodeTests) -> Encoded | Rejected:
         """Compile a program together with the tests that follow it."""
         return self._compiled(f"{source}\n{tests.code}")
 
+    def _closed(self, source: str, tests: CallTests | CodeTests) -> str:
+        if isinstance(tests, CodeTests):
+            return f"{source}\n{'}' * closing_braces(tests.code, rules=self._rules.wrapping)}"
+        return source
+
+    def whole(self, source: str, *, tests: CallTests | CodeTests) -> str:
+        """The file that `compile` compiles."""
+        return wrap(self._closed(source, tests), rules=self._rules.wrapping)
+
+    def whole_with(self, source: str, tests: CodeTests) -> str:
+        """The file that `compile_with` compiles."""
+        return wrap(f"{source}\n{tests.code}", rules=self._rules.wrapping)
+
     def _compiled(self, source: str) -> Encoded | Rejected:
         said = self._ask("compile", wrap(source, rules=self._rules.wrapping))
         if isinstance(said, Rejected):
-            return said
+            newer = not said.too_old and self._is_newer is not None and self._is_newer(source, said.message)
+            return self._too_old(said.message) if newer else said
         compiled: Encoded = json.loads(said)
         return compiled
 

@@ -15,19 +15,22 @@ class Wrapping:
     """What wrapping must know of a language.
 
     `provided` are imports that every program gets; `blanked` comments and literals; `imported` an import of a
-    program's own, `dropped` what names the file's package.
+    program's own, `dropped` what names the file's package. `directives` says that lines may be directives, which
+    stand alone on their line; `blanked` has them too.
     """
 
     provided: tuple[str, ...]
     blanked: re.Pattern[str]
     imported: re.Pattern[str]
     dropped: re.Pattern[str]
+    directives: bool
     nested_classes_need_static: bool
 
 
 COMMENT = r"//[^\n]*|/\*.*?\*/"
 PLAIN_LITERALS = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 """Patterns of what every braced language blanks, for their `Wrapping`s."""
+_CONDITIONS = frozenset({"if", "elif", "else", "endif", "error", "warning"})
 _TYPE = re.compile(r"\b(?:class|interface|enum|struct|record|namespace)\s+\w")
 _CLASS = re.compile(r"(?:\b(?:public|private|protected|abstract|final|static)\s+)*\bclass\s+\w")
 
@@ -46,14 +49,18 @@ def wrap(source: str, *, rules: Wrapping) -> str:
     Classes that stand beside bare methods become nested ones. Imports of the program's own go to the
     head of the file, once each; a `package` line, or a namespace for the whole file, is dropped.
     """
+    source = source.removeprefix("\ufeff")
+    first, source = _take_directives(source, rules=rules) if rules.directives else ("", source)
+    # A directive is alone on its line, so what is put before the program then has a line of its own, uncounted.
+    start = "\n#line 1\n" if rules.directives else " "
     body, imports = _take_imports(source, rules=rules)
     head = " ".join(dict.fromkeys((*rules.provided, *imports)))
     pieces = _pieces(blank(body, rules=rules))
     if pieces and all(_TYPE.search(piece.header) for piece in pieces):
-        return f"{head} {body}\n"
+        return f"{first}{head}{start}{body}\n"
     if rules.nested_classes_need_static:
         body = _nested_static(body, pieces)
-    return f"{head} public class {CLASS_NAME} {{ {body}\n}}\n"
+    return f"{first}{head} public class {CLASS_NAME} {{{start}{body}\n}}\n"
 
 
 def _spaces(match: re.Match[str]) -> str:
@@ -65,6 +72,23 @@ def blank(source: str, *, rules: Wrapping) -> str:
     return rules.blanked.sub(_spaces, source)
 
 
+def _take_directives(source: str, *, rules: Wrapping) -> tuple[str, str]:
+    """The definitions, which must be first in a file, and the source without them or what says nothing to a compiler.
+
+    What is left are conditions. `#nullable` is one for a compiler that knows references which may be null.
+    """
+    found = [match for match in rules.blanked.finditer(source) if match[0].lstrip().startswith("#")]
+    definitions, body = [], source
+    for match in found:
+        word = match[0].lstrip()[1:].split()[:1]
+        if word and word[0] in _CONDITIONS:
+            continue
+        if word and word[0] in ("define", "undef"):
+            definitions.append(f"{match[0].strip()}\n")
+        body = body[: match.start()] + _spaces(match) + body[match.end() :]
+    return "".join(definitions), body
+
+
 def _take_imports(source: str, *, rules: Wrapping) -> tuple[str, list[str]]:
     """Blank the imports before the first block in place, and return them with normalised spaces."""
     masked = blank(source, rules=rules)
@@ -74,7 +98,7 @@ def _take_imports(source: str, *, rules: Wrapping) -> tuple[str, list[str]]:
     for pattern, kept in ((rules.imported, True), (rules.dropped, False)):
         for match in pattern.finditer(masked, 0, limit):
             if kept:
-                imports.append(" ".join(source[match.start() : match.end()].split()))
+                imports.append(" ".join(source[match.start() : match.end()].split()).removeprefix("global "))
             body = body[: match.start()] + _spaces(match) + body[match.end() :]
     return body, imports
 

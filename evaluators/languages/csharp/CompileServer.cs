@@ -81,7 +81,7 @@ public sealed class CompileServer
         File.WriteAllText(path, source, new UTF8Encoding(false));
         var messages = new StringWriter();
         var arguments = new[] {
-            "-target:library", "-noconfig", "-nologo", "-warn:0", "-codepage:utf8", "-d:DEBUG", "-r:System.dll",
+            "-target:library", "-langversion:latest", "-noconfig", "-nologo", "-warn:0", "-codepage:utf8", "-d:DEBUG", "-r:System.dll",
             "-r:System.Core.dll", "-r:System.Numerics.dll", "-r:Microsoft.CSharp.dll", "-r:" + library,
             "-out:" + assembly, path,
         };

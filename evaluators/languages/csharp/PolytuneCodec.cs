@@ -196,8 +196,16 @@ public static class PolytuneCodec
         if (ScalarNames.TryGetValue(type, out name) && name != "object")
             return exact ? Tagged("n", name, Text(value)) : EncodePlain(value);
         if (!exact)
-            return value is IList && !type.IsArray ? (object)All((IEnumerable)value, false, depth) : Tagged("o", type.Name);
+            return IsInOrder(value, type) ? (object)All((IEnumerable)value, false, depth) : Tagged("o", type.Name);
         return EncodeExact(value, type, depth + 1);
+    }
+
+    /// <summary>Whether a value stands for a list: sets and dictionaries have no order.</summary>
+    static bool IsInOrder(object value, Type type)
+    {
+        var unordered = value is IDictionary || type.GetInterfaces().Any(
+            one => one.IsGenericType && one.GetGenericTypeDefinition() == typeof(ISet<>));
+        return value is IEnumerable && !unordered;
     }
 
     static string Text(object value)
@@ -210,8 +218,10 @@ public static class PolytuneCodec
     {
         if (value is float)
             return (double)(float)value;
-        if (value is char || value is decimal)
-            return Tagged("o", value.GetType().Name);
+        if (value is decimal)
+            return (double)(decimal)value;
+        if (value is char)
+            return value.ToString();
         if (value is ulong || value is BigInteger)
         {
             var number = value is ulong ? new BigInteger((ulong)value) : (BigInteger)value;

@@ -17,6 +17,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
+using System.Threading.Tasks;
 
 public sealed class PolytuneDriver
 {
@@ -176,9 +177,9 @@ public sealed class PolytuneDriver
 
     MethodInfo Find(string owner, string name, object[] arguments)
     {
-        return program.GetTypes().Where(type => owner == null || type.Name == owner)
+        return program.GetTypes().Where(type => type.Name == owner)
             .SelectMany(type => type.GetMethods(Everything))
-            .Where(method => method.Name == name && (owner != null || method.IsStatic) && Fits(method, arguments))
+            .Where(method => method.Name == name && Fits(method, arguments))
             .OrderByDescending(method => Likeness(method, arguments)).FirstOrDefault();
     }
 
@@ -192,27 +193,50 @@ public sealed class PolytuneDriver
         return instance;
     }
 
+    /// <summary>A call of cases said as data: what the method declares decides in which form it is given them.</summary>
+    void CallAsDeclared(string name, object[] values, List<string> types)
+    {
+        var methods = program.GetTypes().SelectMany(type => type.GetMethods(Everything));
+        var match = PolytuneSignatures.Match(methods, name, values, types);
+        if (match.Method == null)
+        {
+            Say("missing", match.Reason);
+            return;
+        }
+        var result = match.Method.Invoke(PolytuneSignatures.OwnerOf(match.Method), match.Arguments);
+        var task = result as Task;
+        if (task != null)
+        {
+            task.GetAwaiter().GetResult();
+            result = task.GetType().GetProperty("Result").GetValue(task, null);
+        }
+        Say("ok", PolytuneCodec.Encode(result, false), new List<object>());
+    }
+
     void Call(List<object> request)
     {
         string owner = (string)request[1], name = (string)request[2];
-        var exact = owner != null;
         var encoded = (List<object>)request[3];
         var types = ((List<object>)request[4]).Cast<string>().ToList();
-        var arguments = encoded.Select((argument, i) =>
-            exact ? PolytuneCodec.Decode(argument) : PolytuneCodec.Decode(argument, types[i])).ToArray();
+        if (owner == null)
+        {
+            CallAsDeclared(name, encoded.Select((argument, i) => PolytuneCodec.Decode(argument, types[i])).ToArray(), types);
+            return;
+        }
+        var arguments = encoded.Select(PolytuneCodec.Decode).ToArray();
         var method = Find(owner, name, arguments);
         if (method == null)
         {
             var signature = name + "(" + string.Join(", ", types) + ")";
-            Say("missing", exact ? "no method " + signature + " in a class " + owner : "no static method " + signature);
+            Say("missing", "no method " + signature + " in a class " + owner);
             return;
         }
         var parameters = method.GetParameters();
         var given = arguments.Select((value, i) => value is IConvertible && !parameters[i].ParameterType.IsInstanceOfType(value)
             ? Convert.ChangeType(value, parameters[i].ParameterType) : value).ToArray();
-        var result = PolytuneCodec.Encode(method.Invoke(OwnerOf(method), given), exact);
+        var result = PolytuneCodec.Encode(method.Invoke(OwnerOf(method), given), true);
         var changed = new List<object>();
-        for (var i = 0; exact && i < arguments.Length; i++)
+        for (var i = 0; i < arguments.Length; i++)
         {
             if (!PolytuneCodec.IsMutable(arguments[i]))
                 continue;
@@ -299,8 +323,8 @@ public sealed class PolytuneDriver
     {
         var connection = dup(0);
         dup2(open("/dev/null", 0), 0);
-        Debug.Listeners.Clear();
-        Debug.Listeners.Add(new Failing());
+        Trace.Listeners.Clear();
+        Trace.Listeners.Add(new Failing());
         var driver = new PolytuneDriver(connection);
         var requests = new BlockingCollection<object>();
         var ends = new BlockingCollection<bool>();

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from evaluators.languages.braced.dialect import BracedDialect
 from evaluators.languages.braced.reading import parses_as_members
+from evaluators.languages.csharp.newer import GRAMMAR
 from evaluators.languages.csharp.toolchain import TOOLCHAIN
 from evaluators.languages.support import LanguageSupport
-from evaluators.languages.syntax import GrammarSource
 from tasks.records import Language
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ ushort using virtual void volatile while
 add alias ascending async await by descending dynamic equals from get global group into join let nameof notnull on
 orderby partial remove select set unmanaged value var when where yield
 """
-_GRAMMAR = GrammarSource(
-    package="tree-sitter-c-sharp",
-    comments=frozenset({"comment"}),
-    literals=frozenset({"string_literal", "character_literal"}),
-)
 
 
 def _flows() -> "Mapping[str, Rule]":
@@ -53,10 +48,10 @@ SUPPORT = LanguageSupport(
     language=Language.CSHARP,
     suffix=".cs",
     keywords=frozenset(_KEYWORDS.split()),
-    grammar=_GRAMMAR,
-    parses=partial(parses_as_members, grammar=_GRAMMAR),
+    grammar=GRAMMAR,
+    parses=partial(parses_as_members, grammar=GRAMMAR),
     dialect=BracedDialect(
-        grammar=_GRAMMAR,
+        grammar=GRAMMAR,
         literals=re.compile(
             r"(?P<remark>//[^\n]*|/\*.*?\*/)|(?P<literal>\"\"\".*?\"\"\"|(?:@\$?|\$@)\"(?:\"\"|[^\"])*\""
             r"|\$?(?<!\w)(?:\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))",

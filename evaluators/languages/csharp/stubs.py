@@ -23,9 +23,10 @@ _WRAPPING = Wrapping(
         "using System.Text;",
         "using System.Text.RegularExpressions;",
     ),
-    blanked=re.compile(rf"{COMMENT}|(?:@\$|\$@|@)\"(?:\"\"|[^\"])*\"|{PLAIN_LITERALS}", re.DOTALL),
-    imported=re.compile(r"\busing\s+(?:static\s+)?(?:\w+\s*=\s*)?[\w.]+(?:<[\w.,\s<>]*>)?\s*;"),
+    blanked=re.compile(rf"(?m:^)[ \t]*#[^\n]*|{COMMENT}|(?:@\$|\$@|@)\"(?:\"\"|[^\"])*\"|{PLAIN_LITERALS}", re.DOTALL),
+    imported=re.compile(r"\b(?:global\s+)?using\s+(?:static\s+)?(?:\w+\s*=\s*)?[\w.]+(?:<[\w.,\s<>]*>)?\s*;"),
     dropped=re.compile(r"\bnamespace\s+[\w.]+\s*;"),
+    directives=True,
     nested_classes_need_static=False,
 )
 

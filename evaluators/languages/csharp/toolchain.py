@@ -25,13 +25,25 @@ def mono_tools() -> tuple[str, str] | None:
     return None
 
 
+NEWER = "a .NET SDK on PATH (https://dotnet.microsoft.com/download) compiles it"
+"""What to say of a program that mono's compiler is too old for."""
+
+
+def _versions() -> str:
+    """Mono's version, and what compiles the programs that it is too old for."""
+    mono, sdk = asked_version((mono_tools() or (None,))[0]), shutil.which("dotnet")
+    if sdk is None:
+        return f"{mono}; no .NET SDK, so programs in C# since 7 are not judged"
+    return f"{mono}; for C# since 7: dotnet {asked_version(sdk)}"
+
+
 TOOLCHAIN = Toolchain(
     title="mono",
     absent="no mono with its C# compiler",
     advice="install it with",
     remedy="apt-get install mono-mcs mono-runtime",
     is_present=lambda: mono_tools() is not None,
-    version=lambda: asked_version((mono_tools() or (None,))[0]),
+    version=_versions,
 )
 
-__all__ = ["TOOLCHAIN", "mono_tools"]
+__all__ = ["NEWER", "TOOLCHAIN", "mono_tools"]

@@ -86,9 +86,17 @@ public final class CompileServer {
     }
 
     private static final class Refused extends Exception {
-        Refused(String message) {
+        final boolean tooOld;
+
+        Refused(String message, boolean tooOld) {
             super(message);
+            this.tooOld = tooOld;
         }
+    }
+
+    /** Whether the compiler knows what it refuses from versions after its own, or as a preview. */
+    private static boolean isNewer(String code) {
+        return code.contains(".feature.not.supported.in.source") || code.contains(".preview.feature.disabled");
     }
 
     private final JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
@@ -127,10 +135,10 @@ public final class CompileServer {
         for (Diagnostic<? extends JavaFileObject> diagnostic : diagnostics.getDiagnostics()) {
             if (diagnostic.getKind() == Diagnostic.Kind.ERROR) {
                 throw new Refused("line " + diagnostic.getLineNumber() + ": "
-                        + oneLine(diagnostic.getMessage(Locale.ENGLISH)));
+                        + oneLine(diagnostic.getMessage(Locale.ENGLISH)), isNewer(diagnostic.getCode()));
             }
         }
-        throw new Refused("the compiler gave no reason");
+        throw new Refused("the compiler gave no reason", false);
     }
 
     /** The class whose `main` runs the tests: the last, as tests follow the program. */
@@ -145,7 +153,7 @@ public final class CompileServer {
             }
         }
         if (found == null) {
-            throw new Refused("no class of the tests has a main method");
+            throw new Refused("no class of the tests has a main method", false);
         }
         return found;
     }
@@ -239,7 +247,7 @@ public final class CompileServer {
             try {
                 said = answer((List<?>) PolytuneCodec.parse(request));
             } catch (Refused refused) {
-                said = "error " + refused.getMessage();
+                said = (refused.tooOld ? "old " : "error ") + refused.getMessage();
             } catch (Throwable fault) {
                 said = "fault " + oneLine(String.valueOf(fault));
             }

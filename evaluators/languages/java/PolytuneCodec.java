@@ -12,6 +12,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.util.*;
 import java.util.function.Function;
+import java.util.stream.BaseStream;
 
 public final class PolytuneCodec {
     private static final int DEEPEST = 200;
@@ -129,18 +130,44 @@ public final class PolytuneCodec {
         if (value instanceof Number || value instanceof Character) {
             return encodeNumber(value, exact);
         }
-        if (value instanceof List && !exact) {
-            return encodeAll((List<?>) value, exact, depth);
+        if (!exact) {
+            List<?> items = inOrder(value);
+            return items == null ? Map.of("o", value.getClass().getSimpleName()) : encodeAll(items, false, depth);
         }
-        Object encoded = exact ? encodeContainer(value, depth + 1) : null;
+        Object encoded = encodeContainer(value, depth + 1);
         return encoded == null ? Map.of("o", value.getClass().getSimpleName()) : encoded;
+    }
+
+    /** The items of what stands for a list; null for what has no order, or is no sequence. */
+    private static List<?> inOrder(Object value) {
+        if (value instanceof List) {
+            return (List<?>) value;
+        }
+        List<Object> items = new ArrayList<>();
+        if (value.getClass().isArray()) {
+            for (int i = 0; i < Array.getLength(value); i++) {
+                items.add(Array.get(value, i));
+            }
+            return items;
+        }
+        boolean unordered = value instanceof Set || value instanceof PriorityQueue;
+        Iterator<?> all = unordered ? null : value instanceof Iterable ? ((Iterable<?>) value).iterator()
+                : value instanceof BaseStream ? ((BaseStream<?, ?>) value).iterator()
+                : value instanceof Iterator ? (Iterator<?>) value : null;
+        while (all != null && all.hasNext()) {
+            items.add(all.next());
+        }
+        return all == null ? null : items;
     }
 
     private static Object encodeNumber(Object value, boolean exact) {
         String name = value.getClass().getSimpleName();
         if (!exact) {
-            if (value instanceof Float) {
-                return ((Float) value).doubleValue();
+            if (value instanceof Float || value instanceof BigDecimal) {
+                return ((Number) value).doubleValue();
+            }
+            if (value instanceof Character) {
+                return value.toString();
             }
             if (value instanceof BigInteger && ((BigInteger) value).bitLength() > 63) {
                 BigInteger number = (BigInteger) value;

@@ -17,8 +17,6 @@ import java.util.concurrent.SynchronousQueue;
 public final class PolytuneDriver {
     private static final int LONGEST_TEXT = 500;
     private static final long STACK_BYTES = 32L << 20;
-    private static final Map<String, String> JAVA_TYPES =
-            Map.of("int", "int", "float", "double", "bool", "boolean", "str", "String");
 
     /** Defines classes from bytes, its own before anybody else's. */
     private static final class Loader extends ClassLoader {
@@ -132,8 +130,7 @@ public final class PolytuneDriver {
         int same = 0;
         for (int i = 0; i < types.size(); i++) {
             String type = (String) types.get(i);
-            String wanted = type.startsWith("list[") ? "List" : JAVA_TYPES.getOrDefault(type, type);
-            same += method.getParameterTypes()[i].getSimpleName().equals(wanted) ? 1 : 0;
+            same += method.getParameterTypes()[i].getSimpleName().equals(type) ? 1 : 0;
         }
         return same;
     }
@@ -141,13 +138,10 @@ public final class PolytuneDriver {
     /** The method that a call means: of all whose parameters take the arguments, the one declared most alike. */
     private Method find(String className, String name, List<?> arguments, List<?> types) throws ClassNotFoundException {
         Method found = null;
-        for (String candidate : className == null ? names : List.of(className)) {
-            for (Method method : loader.loadClass(candidate).getDeclaredMethods()) {
-                boolean fits = method.getName().equals(name) && !method.isBridge() && fitted(method, arguments) != null
-                        && (className != null || Modifier.isStatic(method.getModifiers()));
-                if (fits && (found == null || likeness(method, types) > likeness(found, types))) {
-                    found = method;
-                }
+        for (Method method : loader.loadClass(className).getDeclaredMethods()) {
+            boolean fits = method.getName().equals(name) && !method.isBridge() && fitted(method, arguments) != null;
+            if (fits && (found == null || likeness(method, types) > likeness(found, types))) {
+                found = method;
             }
         }
         return found;
@@ -159,18 +153,40 @@ public final class PolytuneDriver {
         }
         Object instance = instances.get(method.getDeclaringClass());
         if (instance == null) {
-            var constructor = method.getDeclaringClass().getDeclaredConstructor();
-            constructor.setAccessible(true);
-            instance = constructor.newInstance();
+            instance = PolytuneSignatures.instance(method.getDeclaringClass());
             instances.put(method.getDeclaringClass(), instance);
         }
         return instance;
     }
 
+    /** A call of cases said as data: what the method declares decides in which form it is given them. */
+    private void callAsDeclared(String name, List<?> encoded, List<?> types) throws Exception {
+        List<Object> values = new ArrayList<>();
+        for (Object argument : encoded) {
+            values.add(PolytuneCodec.decode(argument));
+        }
+        List<Class<?>> classes = new ArrayList<>();
+        for (String className : names) {
+            classes.add(loader.loadClass(className));
+        }
+        PolytuneSignatures.Match match = PolytuneSignatures.match(classes, name, values, types);
+        if (match.method == null) {
+            say("missing", match.reason);
+            return;
+        }
+        boolean isStatic = Modifier.isStatic(match.method.getModifiers());
+        Object owner = isStatic ? null : PolytuneSignatures.instance(match.method.getDeclaringClass());
+        match.method.setAccessible(true);
+        say("ok", PolytuneCodec.encode(match.method.invoke(owner, match.arguments), false), List.of());
+    }
+
     private void call(List<?> request) throws Exception {
         String className = (String) request.get(1), name = (String) request.get(2);
-        boolean exact = className != null;
         List<?> types = (List<?>) request.get(4);
+        if (className == null) {
+            callAsDeclared(name, (List<?>) request.get(3), types);
+            return;
+        }
         List<Object> encoded = new ArrayList<>((List<?>) request.get(3));
         List<Object> arguments = new ArrayList<>();
         for (Object argument : encoded) {
@@ -184,13 +200,13 @@ public final class PolytuneDriver {
         }
         if (method == null) {
             String signature = name + "(" + String.join(", ", types.toArray(new String[0])) + ")";
-            say("missing", exact ? "no method " + signature + " in a class " + className : "no static method " + signature);
+            say("missing", "no method " + signature + " in a class " + className);
             return;
         }
         method.setAccessible(true);
-        Object result = PolytuneCodec.encode(method.invoke(owner(method), arguments.toArray()), exact);
+        Object result = PolytuneCodec.encode(method.invoke(owner(method), arguments.toArray()), true);
         List<Object> changed = new ArrayList<>();
-        for (int i = 0; exact && i < arguments.size(); i++) {
+        for (int i = 0; i < arguments.size(); i++) {
             if (PolytuneCodec.isMutable(arguments.get(i))) {
                 Object after = PolytuneCodec.encode(arguments.get(i), true);
                 if (!after.equals(encoded.get(i))) {

@@ -15,7 +15,7 @@ from pathlib import Path
 from evaluators.languages.braced.compilers import COMPILE_TIMEOUT_S, CompileServer
 from evaluators.languages.braced.remote import RemoteJudge
 from evaluators.languages.java.stubs import STUBS
-from evaluators.languages.java.toolchain import java_home_tool
+from evaluators.languages.java.toolchain import NEWER, java_home_tool
 from evaluators.languages.runtimes import Command, Rejected, RuntimeSupport, shared_libraries
 from evaluators.languages.warm import InfrastructureFault, WarmProcess
 from tasks.records import CallTests, CodeTests
@@ -24,6 +24,7 @@ _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.glob("javatuples/*.java")),
     _HERE / "PolytuneCodec.java",
+    _HERE / "PolytuneSignatures.java",
     _HERE / "PolytuneDriver.java",
     _HERE / "PolytuneBridge.java",
     _HERE / "CompileServer.java",
@@ -70,7 +71,7 @@ class JavaRuntime:
         self._build(env)
         classes = (str(tools / "library"), str(tools / "ours"))
         argv = (java, *_SHORT_LIVED, _COMPILER_HEAP, "-cp", os.pathsep.join(classes), "CompileServer", *classes)
-        self._server = CompileServer(WarmProcess(argv, env=env, log=tools / "java.log"), rules=STUBS)
+        self._server = CompileServer(WarmProcess(argv, env=env, log=tools / "java.log"), rules=STUBS, remedy=NEWER)
 
     def _build(self, env: dict[str, str]) -> None:
         javac, ours = str(Path(self._java).with_name("javac")), self._tools / "ours"

@@ -21,6 +21,7 @@ _WRAPPING = Wrapping(
     blanked=re.compile(rf"{COMMENT}|\"\"\".*?\"\"\"|{PLAIN_LITERALS}", re.DOTALL),
     imported=re.compile(r"\bimport\s+(?:static\s+)?[\w.]+(?:\s*\.\s*\*)?\s*;"),
     dropped=re.compile(r"\bpackage\s+[\w.]+\s*;"),
+    directives=False,
     nested_classes_need_static=True,
 )
 

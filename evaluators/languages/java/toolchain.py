@@ -20,6 +20,9 @@ def java_home_tool() -> str | None:
     return str(java) if java.exists() else shutil.which("java")
 
 
+NEWER = "a newer JDK compiles it"
+"""What to say of a program that this JDK is too old for."""
+
 TOOLCHAIN = Toolchain(
     title="JDK",
     absent="no JDK",
@@ -29,4 +32,4 @@ TOOLCHAIN = Toolchain(
     version=lambda: asked_version(java_home_tool()),
 )
 
-__all__ = ["TOOLCHAIN", "java_home_tool"]
+__all__ = ["NEWER", "TOOLCHAIN", "java_home_tool"]

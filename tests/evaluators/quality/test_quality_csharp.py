@@ -28,8 +28,13 @@ def test_code_that_does_not_compile_has_no_warnings_rather_than_none() -> None:
         assert "mcs.warning" not in file.counts
 
 
-def test_syntax_that_this_compiler_does_not_know_is_a_count_of_its_own() -> None:
+def test_what_the_compiler_is_too_old_for_is_no_error_of_the_file() -> None:
     (file,) = measure('class A { string G(object o) => o switch { null => "a", _ => "b" }; }')
+    assert not [name for name in file.counts if name.startswith("mcs.")]
+
+
+def test_syntax_errors_are_a_count_of_their_own() -> None:
+    (file,) = measure("class A { int G() { var f = (int y = 1) => y; return f(); } }")
     assert file.counts["mcs.syntax_error"] > 0
     assert (file.counts["mcs.error"], file.counts["mcs.compiles"]) == (0, 0)
 

@@ -276,6 +276,7 @@ def test_all_faults_of_a_completions_file_come_at_once_with_their_lines(problems
         (["--workers", "0"], "--workers must be at least 1, got 0"),
         (["--k", "1,none"], "each k must be a whole number of at least 1"),
         (["--memory-mb", "1"], "--memory-mb at least 64"),
+        (["--output-bytes", "1"], "--output-bytes at least 4096"),
         (["--out", "absent/v.jsonl"], "cannot be written"),
         (["--out", "c.jsonl"], "no run of this command wrote it"),
     ],

@@ -74,7 +74,8 @@ def test_note_tells_how_many_examples_and_tokens_a_training_has(tmp_path: Path, 
     fit = shown(expand(make_study(tmp_path, models=[str(tiny_base)])), None, None)[0].fit
     assert fit is not None
     assert (fit.examples, fit.too_long) == (4, 0)
-    assert fit.longest < fit.loss_tokens < fit.tokens
+    assert fit.longest < fit.tokens
+    assert 0 < fit.loss_tokens < fit.tokens
     assert str(fit).startswith(f"4 training examples of up to {fit.longest} tokens; ")
 
 
@@ -99,7 +100,7 @@ def test_frozen_model_is_shown_its_problems_alone(study: Study) -> None:
 
 def test_shown_is_plain_data(study: Study) -> None:
     plain = json.loads(json.dumps([item.as_json() for item in shown(expand(study), None, None)]))
-    assert plain[0]["fit"]["fill"] > 0
+    assert plain[0]["fit"]["tokens"] > 0
     assert plain[0]["tokens"][-1]["loss"] is True
 
 

@@ -390,3 +390,19 @@ def test_brackets_of_a_cause_are_shown_as_they_are(
     shown = "".join(part for part in capsys.readouterr().out.replace("│", " ").split())
     assert shown.count("[/INST]") == 2
     assert shown.count("list[int]") == 2
+
+
+def test_memory_is_corrected_by_what_like_trainings_took(ledger: Ledger, tmp_path: Path) -> None:
+    study = make_study(tmp_path, seeds=[0, 1])
+    before = trial_of(study, "qlora")
+    (alone,) = plan([before], ledger, resources=RESOURCES)
+    assert isinstance(alone.memory_bytes, Estimate)
+    took = alone.memory_bytes.value * 1.5
+    runtime = {"micro_batch": 4, "gradient_checkpointing": False, "zero_stage": 2, "processes": 1}
+    facts = {"weights": "checkpoint-4", "peak_memory_bytes": int(took), "runtime": runtime}
+    commit(ledger, before, "train", files={"checkpoint-4/adapter_model.safetensors": "weights"}, facts=facts)
+    other = next(t for t in expand(study).trials if t.method_name == "qlora" and t.seed == 1)
+    (found,) = plan([other], ledger, resources=RESOURCES)
+    assert isinstance(found.memory_bytes, Estimate)
+    assert found.memory_bytes.value == pytest.approx(took)
+    assert found.memory_bytes.basis == "from the model's shape, corrected by 1 training"

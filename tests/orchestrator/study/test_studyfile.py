@@ -1,5 +1,6 @@
 """Study files: every fault at once with its line, `--set` changes, and studies by name."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from orchestrator.errors import StudyError
 from orchestrator.ledger.studies import load_named
-from orchestrator.study.file import load_study
+from orchestrator.study.file import load_study, read_study
+from orchestrator.study.plainform import stored_form
 from orchestrator.study.schema import Study
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
@@ -142,6 +144,20 @@ def test_model_whose_config_says_that_it_is_quantised_is_not_trained_in_full(pat
     text = TEXT.replace("[builtin:micro]", f"[{model}]").replace("kind: qlora", "kind: full")
     found = said_of(path, text.replace("    lora: {rank: 2}\n", ""))
     assert any(f"{model}/config.json says bitsandbytes" in fault for fault in found)
+
+
+def test_stored_study_with_settings_that_are_none_any_more_is_read_and_says_what_took_their_place(path: Path) -> None:
+    path.write_text(TEXT, encoding="utf-8")
+    stored = stored_form(load_study(path))
+    stored["methods"]["qlora"]["training"]["packing"] = True
+    stored["resources"] = {"micro_batch": 2}
+    study = read_study(json.dumps(stored), source="small", as_json=True)
+    assert study.model_dump() == load_study(path).model_dump()
+    assert [told.split(" is no setting")[0] for told in study.replaced] == [
+        "methods.qlora.training.packing",
+        "resources.micro_batch",
+    ]
+    assert "resources.micro_tokens" in study.replaced[1]
 
 
 def test_all_faults_of_a_file_are_told_at_once(path: Path) -> None:
