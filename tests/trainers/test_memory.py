@@ -141,8 +141,7 @@ def test_bytes_a_token_are_those_measured(what: str, size: str, load: Load, meas
 
 
 def test_full_fine_tuning_takes_what_was_measured_beyond_its_weights() -> None:
-    sixteen = {"masters": False, "optimizer_8bit": False, "loss_tokens": 2048}
-    load = Load(kind=MethodKind.FULL, micro_tokens=8192, kernels="liger", **sixteen)
+    load = Load(
         kind=MethodKind.FULL, micro_tokens=8192, kernels="liger", masters=False, optimizer_8bit=False, loss_tokens=2048
     )
     need = need_of(shape_named("1.5B"), load)

@@ -157,13 +157,13 @@ def flipped(content: bytes) -> bytes:
 
 
 def test_trial_that_raises_does_not_stop_the_others(cluster: None, tmp_path: Path) -> None:
-    methods = "{good: {kind: lora}, bad: {kind: lora, lora: {targets: [no_such_proj]}}}"
+    methods = "{good: {kind: lora}, bad: {kind: lora, training: {max_length: 8}}}"
     study = load_study(write_study(tmp_path, methods))
     outcome = run_study(*opened(study))
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
     (((label, stage), failed),) = outcome.failed.items()
     assert (label, stage, failed.kind) == ("micro/bad/seed0", "train", "settings")
-    assert "no_such_proj" in failed.cause
+    assert "fits training.max_length=8 tokens" in failed.cause
     assert "failure.json" in failed.log_path
 
 
