@@ -83,6 +83,7 @@ def _of_adapter(name: str, trial: TrialSpec) -> Iterator[str]:
             f"{name} adapts attention alone ({', '.join(trial.lora.targets)}), which does worse than adapting all "
             "projections even at an equal number of weights (Schulman et al. 2025); add gate_proj, up_proj, down_proj"
         )
+    yield from (f"{name}: {note}" for note in trial.lora.notes())
 
 
 def _batch(training: TrainingSettings) -> tuple[int, str]:

@@ -102,3 +102,11 @@ def test_plan_shows_the_notes(tmp_path: Path) -> None:
     study = make_study(tmp_path, methods={"lora": {"kind": "lora"}, "full": FULL}, training=EPOCHS)
     _, said = plan_study(*opened(study))
     assert [note for note in said if note.startswith("lora learns at 0.0001 and full at 0.0001")]
+
+
+def test_settings_of_adapters_that_cost_are_named(tmp_path: Path) -> None:
+    dora = LORA | {"lora": {"use_dora": True, "dropout": 0.0}}
+    assert notes(tmp_path, {"dora": dora, "pissa": LORA | {"lora": {"init": "pissa", "rank": 8}}}) == (
+        "dora: lora.use_dora is computed by peft itself: slower, with more memory a token",
+        "pissa: lora.init: pissa is saved as an adapter of rank 16, twice lora.rank",
+    )
