@@ -72,13 +72,13 @@ def replay(problems: Sequence[Problem]) -> dict[str, Any]:
             if not marked or ": vs reference" not in figure
         ]
     faults += [f"emptied: {figure} improves" for figure in improved["emptied"] if ": vs reference" in figure]
-    empty = [row["scores"]["codebleu"] for row in cells["emptied"].rows if row["empty"]]  # type: ignore[index, call-overload]
+    empty = [row.scores["codebleu"] for row in cells["emptied"].rows if row.empty]
     if set(empty) != {0.0}:
         faults.append(f"CodeBLEU of an empty output is not 0: {sorted(set(empty))}")
     return {
         "problems": len(problems),
         "codebleu": {name: round(cell.corpus["codebleu"], 2) for name, cell in cells.items()},
-        "parsing": {name: sum(bool(row["parses"]) for row in cell.rows) for name, cell in cells.items()},
+        "parsing": {name: sum(bool(row.parses) for row in cell.rows) for name, cell in cells.items()},
         "warnings": {name: list(cell.health_warnings) for name, cell in cells.items()},
         "improved_but_marked": {name: list(figures) for name, figures in improved.items()},
         "figures": {name: _figures(cell) for name, cell in cells.items()},
@@ -135,7 +135,7 @@ def _as_results(scored: ScoredCell) -> tuple[list[InstanceRow], CellScores]:
     from evaluators.health import Health
 
     rows = [
-        InstanceRow(trial="replay", track=scored.track, dataset=scored.dataset, verdict=None, **row)  # type: ignore[arg-type]
+        InstanceRow(trial="replay", track=scored.track, dataset=scored.dataset, verdict=None, **row.model_dump())
         for row in scored.rows
     ]
     cell = CellScores(

@@ -179,7 +179,7 @@ def test_trials_of_a_study_are_compared_as_they_are_loaded(quickstart: Path) -> 
         (lambda: polytune.execute([{"id": 1}], []), "problems: 1 fault"),
         (lambda: polytune.execute([{}]), "nothing to judge"),
         (lambda: polytune.execute([{}], [{}], isolation="strct"), "isolation 'strct': is unknown; did you mean strict"),
-        (lambda: polytune.execute([{}], [{}], cpu_seconds=0), "cpu_seconds must be above 0 and memory_mb at least 64"),
+        (lambda: polytune.execute([{}], [{}], cpu_seconds=0), "cpu_seconds and wall_seconds must be above 0"),
         (lambda: polytune.execute([{}], [{}], k=(0,)), "each k must be"),
         (lambda: polytune.quality(["x = 1"], language="ruby"), "no language 'ruby'; language is one of python"),
         (lambda: polytune.quality([], language="python"), "no source to measure"),

@@ -9,7 +9,8 @@ from trainers.batches.rows import encode, lay_flat
 from trainers.engines.adapters import ONLY, AdapterEngine, SharedBase
 from trainers.methods.dropout import DropoutKey
 from trainers.methods.lora import adapted, join
-from trainers.objective.token_losses import counts_of, token_mean
+from trainers.objective.balance import token_mean
+from trainers.objective.token_losses import counts_of
 from trainers.spec import Runtime
 
 TRACK = "generation/python"
@@ -45,7 +46,7 @@ def test_adapters_that_share_a_base_come_out_as_they_do_alone(
         alone.append((norms, weights_of(engine)))
     key = DropoutKey(seed=0)
     model = adapted(specs[0], runtime=runtime, key=key)
-    join(model, specs[1], name="second")
+    join(model, specs[1], name="second", key=key)
     shared = SharedBase(model, flat=True, key=key)
     engines = [
         shared.join(spec.settings, num_tracks=1, seed=spec.seed, name=name)

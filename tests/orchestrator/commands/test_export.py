@@ -147,7 +147,7 @@ def test_card_tells_method_data_scores_and_provenance(study: Study, ledger: Ledg
 
 def test_card_of_a_trial_without_scores_says_what_is_missing(study: Study, ledger: Ledger, tmp_path: Path) -> None:
     folder = write_export(expand(study), trial_of(study, "qlora").label, ledger, to=tmp_path / "given", merge=False)
-    assert "generate missing, execute missing, score missing" in (folder / "README.md").read_text()
+    assert "generate waiting, execute waiting, score waiting" in (folder / "README.md").read_text()
 
 
 def test_folder_with_something_in_it_is_left_alone(study: Study, ledger: Ledger, tmp_path: Path) -> None:

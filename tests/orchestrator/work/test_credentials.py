@@ -24,7 +24,6 @@ from orchestrator.work import credentials
 from orchestrator.work.session import local_ray
 from orchestrator.study.resources import Resources
 
-pytestmark = pytest.mark.ray
 
 def look():
     before = os.environ.get("HF_TOKEN")
@@ -36,6 +35,8 @@ with local_ray(Resources(address=sys.argv[1])):
     for line in sys.stdin:
         print(*ray.get(ray.remote(num_cpus=1, max_calls=1)(look).remote()), flush=True)
 """
+pytestmark = pytest.mark.ray
+
 TOKEN = "hf_planted-for-the-cluster"
 BARE = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "AWS_"))}
 
