@@ -100,9 +100,16 @@ def _show_change(facts: Facts) -> Cell:
     return Cell(text=format_number(100 * share), value=100 * share, warning=not share, note=note)
 
 
+def _show_rows(facts: Facts) -> Cell:
+    """Whether forward passes held several examples or, as the model's family wants it, one."""
+    shown = {"flat": "several", "single": "one"}.get(str(facts.get("rows")))
+    return Cell(text=shown or ABSENT)
+
+
 _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "trainable parameters": _show_trainable,
     "steps": _show_number("steps", format_count),
+    "examples a row": _show_rows,
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
     "outputs changed %": _show_change,

@@ -18,6 +18,8 @@ from models.shrunken import WINDOW, hollow, kinds_of_layers, shrunken
 from models.spec import ModelSpec
 from models.verdicts import Prompting, Verdict, prompting_of, verdict_of
 
+pytestmark = pytest.mark.slow
+
 # Whole configurations as transformers ships them, mostly of some billions of weights.
 FAMILIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "llama": ({}, "flat", ""),

@@ -14,6 +14,8 @@ from orchestrator.study.file import load_study
 from tasks.readers import Source, read_examples, read_first, read_problems
 from tasks.records import CallTests, CodeTests, Track
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
 

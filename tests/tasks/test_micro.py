@@ -15,6 +15,8 @@ from tasks.micro import documents, draw_program, examples, problems, suite
 from tasks.prompts import system_line
 from tasks.records import BUILTIN_TRACKS, CallTests, Example, Language, Problem, Task, Track
 
+pytestmark = pytest.mark.slow
+
 CODE_TRACKS = tuple(track for track in BUILTIN_TRACKS if track.writes_code)
 LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=256, output_bytes=100_000)
 _NAME = re.compile(r"\b(solve|compute|process|apply|run|evaluate|transform|calculate)\(")

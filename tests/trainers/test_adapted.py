@@ -19,6 +19,8 @@ from trainers.methods.dropout import DropoutKey, MaskKey, kept_share, layer_word
 from trainers.methods.lora import with_adapters
 from trainers.spec import LoraSettings
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 90
 CPU = torch.device("cpu")
 Figures = dict[str, Tensor]

@@ -19,6 +19,8 @@ from trainers.loop.summary import TrainingSummary
 from trainers.methods.full import missing_for_full
 from trainers.spec import Runtime
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TRACK = "generation/python"
 LAUNCHER = Path(__file__).with_name("zero_run.py")

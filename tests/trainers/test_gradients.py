@@ -14,6 +14,8 @@ from tests.trainers.gradient_run import gradients_of
 from trainers.methods.full import missing_for_full
 from trainers.spec import Runtime, TrainingSpec
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("gradient_run.py")
 TRACKS = ("generation/python", "summarization/java")
 needs_compiler = pytest.mark.skipif(missing_for_full() is not None, reason=str(missing_for_full()))

@@ -16,6 +16,8 @@ from trainers.methods.dropout import DropoutKey
 from trainers.methods.lora import with_adapters
 from trainers.spec import LoraSettings, TrainingSpec
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 IDS = torch.arange(5, 45)[None]
 QWEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -7,6 +7,8 @@ import pytest
 
 from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
 
+pytestmark = pytest.mark.slow
+
 TRACKS = ("generation/python", "summarization/java")
 
 

@@ -23,6 +23,8 @@ from trainers.batches.mixture import (
 from trainers.loop.schedule import batches
 from trainers.spec import MixtureSettings, TrainingSettings
 
+pytestmark = pytest.mark.slow
+
 counts, seeds = st.integers(1, 200), st.integers(0, 2**32)
 TRACKS = ("generation/java", "summarization/java", "translation/java-csharp")
 sizes_of_all = st.lists(

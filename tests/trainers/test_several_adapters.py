@@ -13,6 +13,8 @@ from trainers.objective.balance import token_mean
 from trainers.objective.token_losses import counts_of
 from trainers.spec import Runtime
 
+pytestmark = pytest.mark.slow
+
 TRACK = "generation/python"
 
 

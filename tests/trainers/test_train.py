@@ -19,6 +19,8 @@ from trainers.loop.schedule import learning_rate_at
 from trainers.loop.train import Hooks, TrainingData, TrainingSummary, train
 from trainers.spec import Runtime, TrainingSettings
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TRACK = "generation/python"
 

@@ -9,6 +9,8 @@ import pytest
 from evaluators.quality import analyze
 from tasks.records import Language
 
+pytestmark = pytest.mark.slow
+
 CLEAN = '"""A module."""\n\n\ndef add(left, right):\n    """Add two numbers."""\n    return left + right\n'
 SOURCES = [
     CLEAN,

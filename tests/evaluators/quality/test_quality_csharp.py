@@ -5,7 +5,7 @@ import pytest
 from evaluators.quality import FileQuality, analyze
 from tasks.records import Language
 
-pytestmark = pytest.mark.usefixtures("needs_mcs")
+pytestmark = [pytest.mark.usefixtures("needs_mcs"), pytest.mark.slow]
 
 
 def measure(*sources: str) -> tuple[FileQuality, ...]:

@@ -12,7 +12,7 @@ METHOD = "public static int sum(int left, int right) {\n    int extra = 3;\n    
 WHOLE = "package a;\n\n/** Adds. */\npublic final class Solution {\n    private Solution() { }\n}\n"
 NESTED = f"int f() {{ return {'(' * 3000}1{')' * 3000}; }}"
 
-pytestmark = pytest.mark.usefixtures("needs_pmd")
+pytestmark = [pytest.mark.usefixtures("needs_pmd"), pytest.mark.slow]
 
 
 def measure(*sources: str) -> tuple[FileQuality, ...]:

@@ -12,6 +12,8 @@ import pytest
 
 from evaluators.sandbox import bench
 
+pytestmark = pytest.mark.slow
+
 
 def running(mark: str) -> list[str]:
     """The processes whose command line holds `mark`."""

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 # unshare, and clone with a CLONE_NEW* flag, fail with EPERM; clone3, whose flags cannot be seen, with ENOSYS.
 _CONTAINER = """

@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import Language, Verdict
 
+pytestmark = pytest.mark.slow
+
 TRACK = "translation/java-csharp"
 HEAD = "static int solve(List<int> numbers) "
 PROGRAMS = {

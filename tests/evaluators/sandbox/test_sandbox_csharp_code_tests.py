@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import CodeTests, Language, Problem, Verdict
 
+pytestmark = pytest.mark.slow
+
 HEAD = (
     "using System;\nusing System.Collections.Generic;\nusing System.Linq;\n"
     "using KellermanSoftware.CompareNetObjects;\n\nnamespace Solution\n{\n"

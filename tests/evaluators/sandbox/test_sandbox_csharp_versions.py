@@ -8,6 +8,8 @@ from evaluators.languages.csharp.newer import GRAMMAR, is_newer
 from evaluators.sandbox import Limits, Program, execute
 from tasks.records import CallTests, Case, Language, Parameter, Problem, UnjudgedReason
 
+pytestmark = pytest.mark.slow
+
 TESTS = CallTests(
     entry_point="AddOne",
     parameters=(Parameter(name="x", type="int"),),

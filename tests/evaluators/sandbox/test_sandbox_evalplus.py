@@ -13,6 +13,8 @@ from evaluators.sandbox import Limits, Program, execute
 from tasks.readers import Source, read_problems
 from tasks.records import Problem, Track, Verdict
 
+pytestmark = pytest.mark.slow
+
 SMALL = Limits(cpu_s=0.4, wall_s=4, memory_mb=256, output_bytes=50_000)
 SUM = "def {name}(n):\n    total = 0\n    for value in range(1, n + 1):\n        total += value\n    return total\n"
 

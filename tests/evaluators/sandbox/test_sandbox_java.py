@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import Language, UnjudgedReason, Verdict, reason_in_words
 
+pytestmark = pytest.mark.slow
+
 TRACK = "generation/java"
 HEAD = "static int solve(List<Integer> numbers) "
 PROGRAMS = {

@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import CodeTests, Language, Problem, Verdict
 
+pytestmark = pytest.mark.slow
+
 HEAD = "import java.util.*;\nimport java.util.stream.*;\n\n"
 APART = (
     HEAD

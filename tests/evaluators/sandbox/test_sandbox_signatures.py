@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import CallTests, Case, Language, Parameter, Problem, Verdict
 
+pytestmark = pytest.mark.slow
+
 J, C = Language.JAVA, Language.CSHARP
 LISTS = ("dbl", {"x": "list[int]"}, "list[int]", ([[1, 2]], [2, 4]))
 NUMBER = ("addOne", {"x": "int"}, "int", ([1], 2))

@@ -20,6 +20,8 @@ from tasks.micro.suite import problems as micro_problems
 from tasks.readers import DataError
 from tasks.records import CodeTests, Problem, Track, reason_in_words
 
+pytestmark = pytest.mark.slow
+
 ADD = {
     "task_id": "Adding/0",
     "prompt": "def add(a, b):\n",

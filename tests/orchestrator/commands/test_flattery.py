@@ -6,6 +6,8 @@ import pytest
 
 from tasks.records import Language
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.data
 @pytest.mark.parametrize(("source", "target"), [(Language.JAVA, Language.CSHARP), (Language.CSHARP, Language.JAVA)])

@@ -18,6 +18,8 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.schema import validate
 from orchestrator.study.trial import TrialSpec
 
+pytestmark = pytest.mark.slow
+
 MICRO = Path(location_of(ModelSpec(name="builtin:micro")))
 
 

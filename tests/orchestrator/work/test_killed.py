@@ -16,6 +16,8 @@ from trainers.methods.full import missing_for_full
 from trainers.methods.table import traits_of
 from trainers.spec import LoraSettings, TrainingSettings, TrainingSpec
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("killed_run.py")
 KILLS = 2
 # Tensors of 4096 elements and more have moments of 8 bits.

@@ -7,6 +7,8 @@ import pytest
 from attacks import ATTACKS
 from attacks.audience import start, users
 
+pytestmark = pytest.mark.slow
+
 # Where a problem's tests need the candidate's own objects, they run beside them: what a program there
 # says of itself is believed, and these pass. `strength` says so with each verdict.
 BELIEVED_IN_PROCESS = {"always equal, in process", "frames, in process", "compile and exec, in process"}
