@@ -1,6 +1,7 @@
 """Going on with a finished study: `plan` shows that only what changed would run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,13 @@ STAGES = 7  # three of the frozen trial, four of the adapted one
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, tiny_base: Path) -> Path:
     """The file of a study that is finished, over two local models of which it names one."""
     write_data(tmp_path / "data")
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps({"name": name}))
+        shutil.copytree(tiny_base, tmp_path / name)
+        config = tmp_path / name / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"note": name}))
     file = tmp_path / "small.yaml"
     file.write_text(TEXT.format(folder=tmp_path), encoding="utf-8")
     study = load_study(file)
