@@ -55,7 +55,7 @@ def test_out_of_memory_halves_the_tokens_of_a_pass_for_a_trial_and_its_siblings(
     fitting = 32_768 // 2 ** (len(first) - 1)
     assert [fact["runtime"]["micro_tokens"] for fact in facts] == [fitting, fitting]  # type: ignore[index,call-overload]
     assert len(facts[0]["retried"]) == len(first) - 1  # type: ignore[arg-type]
-    assert facts[0]["retried"][0].startswith("memory: ")  # type: ignore[index,union-attr]
+    assert facts[0]["retried"][0]["kind"] == "memory"  # type: ignore[index]
     # The global batch is the same however it is cut: one step over all 64 examples.
     assert [fact["steps"] for fact in facts] == [1, 1]
     assert facts[0]["tokens"] == facts[1]["tokens"]
@@ -86,13 +86,13 @@ def test_a_crash_is_told_from_a_kill_by_the_stack_that_it_leaves(tmp_path: Path)
     study = make_study(tmp_path)
     trial, ledger = trial_of(study, "qlora"), ledger_of(study)
     code = (
-        "import os, signal, sys; from pathlib import Path; from orchestrator.work.training import _crashes_told\n"
-        "with _crashes_told(Path(sys.argv[1])): os.kill(os.getpid(), int(sys.argv[2]))"
+        "import os, signal, sys; from pathlib import Path; from orchestrator.work.processes import crashes_told\n"
+        "with crashes_told(Path(sys.argv[1])): os.kill(os.getpid(), int(sys.argv[2]))"
     )
     told = []
     for number in (signal.SIGKILL, signal.SIGSEGV):
         attempt = ledger.begin(trial.key("train"))
-        subprocess.run([sys.executable, "-c", code, attempt.folder / ".crash.log", str(int(number))], check=False)
+        subprocess.run([sys.executable, "-c", code, attempt.folder, str(int(number))], check=False)
         told.append(crash_of(ledger, trial.key("train")))
     assert told[0] == ""
     assert told[1].startswith("the process crashed (Fatal Python error: Segmentation fault; stack: ")
@@ -127,4 +127,4 @@ def test_a_killed_worker_s_training_begins_again_and_the_study_finishes(tmp_path
     assert outcome.ran == {"train": 1, "generate": 1, "execute": 1, "score": 1}
     assert len(outcome.retried) == 1 and "goes on in 1 s" in outcome.retried[0]
     retried = ledger.records_of(trial)["train"].facts["retried"]
-    assert isinstance(retried, list) and str(retried[0]).startswith("lost: ")
+    assert isinstance(retried, list) and retried[0]["kind"] == "lost"

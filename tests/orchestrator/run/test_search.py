@@ -164,9 +164,8 @@ def test_candidates_have_no_problems_and_there_is_no_trial_before_there_is_a_win
     assert all(trial.test == () and trial.validation for candidate in found for trial in candidate)
     assert len({trial.label for candidate in found for trial in candidate}) == 4
     assert unfinished(expand(study)) == {"tuned": 4}
-    assert plan_study(*opened(study))[1] == (
-        "the search for tuned has not finished: 4 trainings on the validation split come first",
-    )
+    said = "the search for tuned has not finished: 4 trainings on the validation split come first"
+    assert said in plan_study(*opened(study))[1]
 
 
 def test_what_an_unfinished_search_has_asked_for_is_named_so_that_gc_leaves_it(study: Study) -> None:
