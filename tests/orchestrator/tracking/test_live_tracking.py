@@ -197,6 +197,7 @@ def test_run_left_running_by_a_dead_driver_is_closed_by_the_next(room: Room) -> 
 CRASH = """
 import os, signal, sys
 from pathlib import Path
+from orchestrator.study.cells import expand
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.schema import Study
