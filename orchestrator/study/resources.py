@@ -33,8 +33,8 @@ class Resources(Settings):
     """Processes that share a full fine-tuning."""
 
     micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[8192])
-    """Tokens that one forward pass of a training holds; `auto` takes as many as are safe. A batch is cut into passes,
-    which changes no number."""
+    """Tokens that one forward pass of a training holds; `auto` is 16384 with a GPU and 4096 without.
+    Where memory runs out they are halved. A batch is cut into passes, which changes no number."""
 
     checkpoint_minutes: float = Field(default=10.0, ge=0, examples=[5])
     """Minutes after which a training leaves what another process needs to go on exactly where it was."""
