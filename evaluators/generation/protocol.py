@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evaluators.generation.settings import GenerationSettings
+from models.locations import ModelError
 from tasks.records import Completion, Problem
 
 
@@ -26,8 +27,9 @@ class Generator(Protocol):
 
     def complete(
         self, prompts: Sequence[Prompt], *, settings: GenerationSettings
-    ) -> Iterator[tuple[Prompt, Completion]]:
+    ) -> Iterator[tuple[Prompt, Completion | ModelError]]:
         """`settings.samples` completions of each prompt with the prompt that they answer, in any order.
 
-        No two prompts of one adapter may ask the same problem.
+        A prompt whose adapter is damaged, of another base or without effect comes with that error instead, and the
+        others are answered. No two prompts of one adapter may ask the same problem.
         """

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evaluators.contamination import Contamination
 from evaluators.generation.settings import GenerationSettings
+from models.locations import ModelError
 from orchestrator.causes import kind_of
-from orchestrator.errors import Cause, PolytuneError, StageFailed
+from orchestrator.errors import PolytuneError, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
@@ -102,17 +103,13 @@ def generate_piece(piece: GenerationPiece) -> list[Completion]:
     torch.set_num_threads(piece.threads)
     base, adapter = _placed(piece.weights)
     prompts = [Prompt(problem=problem, adapter=adapter) for problem in piece.problems]
-    size = piece.batch_size
-    while True:
-        generator = TransformersGenerator(_shelf(), base, batch_size=size)
-        try:
-            return [completion for _, completion in generator.complete(prompts, settings=piece.settings)]
-        except Exception as error:
-            # Prompts of a batch do not see each other, so a smaller one says the same.
-            if kind_of(error) != Cause.MEMORY or size == 1:
-                raise
-        size = max(1, size // 2)
-        torch.cuda.empty_cache()
+    generator = TransformersGenerator(_shelf(), base, slots=piece.batch_size)
+    found = []
+    for _, done in generator.complete(prompts, settings=piece.settings):
+        if isinstance(done, ModelError):
+            raise done
+        found.append(done)
+    return found
 
 
 @cache
