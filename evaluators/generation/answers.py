@@ -4,11 +4,12 @@ One decision: every engine takes its prompts from here and gives its tokens back
 what ends an answer and what is left of it never depend on the engine.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evaluators.generation.choosing import draws
+from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from models.folders import context_of
 from tasks.prompts import Rendered, render_prompt, written_behind
@@ -39,11 +40,12 @@ class Question:
         return draws(settings.seed, self.problem.id, self.sample, count=self.limit)
 
 
-def questions(tokenizer: Any, problems: Sequence[Problem], settings: GenerationSettings) -> Iterator[Question]:
-    """All samples of all problems, as the model is shown them."""
-    for problem in problems:
+def questions(tokenizer: Any, prompts: Iterable[Prompt], settings: GenerationSettings) -> Iterator[Question]:
+    """The samples that prompts want, as the model is shown them."""
+    for prompt in prompts:
+        problem = prompt.problem
         rendered = render_prompt(tokenizer, track=problem.parsed_track, text=problem.input)
-        for sample in range(settings.samples):
+        for sample in prompt.samples or range(settings.samples):
             yield Question(problem=problem, rendered=rendered, sample=sample, limit=settings.limit(problem))
 
 

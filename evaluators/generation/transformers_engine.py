@@ -8,7 +8,7 @@ One decision: decoding is fully said by `GenerationSettings`. A model's own gene
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ class _Writing:
         """The completions of all groups, each under the number of its adapter, as they are done."""
         open_: dict[Asked, tuple[Prompt, Question]] = {}
         for adapter, group in groups:
-            for question in questions(self._tokenizer, [p.problem for p in group.prompts.values()], self._settings):
+            for question in questions(self._tokenizer, group.prompts.values(), self._settings):
                 prompt = group.prompts[question.problem.id]
                 if fits(question, self._context):
                     open_[self._asked(question, adapter)] = prompt, question
@@ -184,8 +184,8 @@ class _Writing:
 
     def probes(self, prompts: Sequence[Prompt], *, count: int, adapter: int) -> list[Asked]:
         """The shortest prompts that fit, for a proof."""
-        problems = [prompt.problem for prompt in sorted(prompts, key=lambda p: (len(p.problem.input), p.problem.id))]
-        first = [q for q in questions(self._tokenizer, problems[:count], self._settings) if q.sample == 0]
+        shortest = sorted(prompts, key=lambda p: (len(p.problem.input), p.problem.id))[:count]
+        first = questions(self._tokenizer, [replace(prompt, samples=(0,)) for prompt in shortest], self._settings)
         return [self._asked(q, adapter) for q in first if fits(q, self._context)]
 
     def write(self, asked: Sequence[Asked], *, slots: int | None = None) -> Iterator[Written]:
