@@ -23,6 +23,7 @@ from evaluators.generation.settings import ENGINE_VERSIONS, GenerationSettings
 from models.spec import Precision
 from orchestrator.ledger.record import StageRecord
 from orchestrator.ledger.storage import Store
+from orchestrator.provenance import provenance
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -81,9 +82,13 @@ class Wanted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a ledger has of an owner's completions, and the names of chunks that are not what was written."""
+    """What a ledger has of an owner's completions, and the names of chunks that are not what was written.
+
+    `made_with` says of each item with which software.
+    """
 
     said: Mapping[Item, Said] = field(default_factory=dict)
+    made_with: Mapping[Item, str] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
 
 
@@ -92,7 +97,14 @@ class Chunk:
     """A chunk that is whole."""
 
     owner: Owner
+    made_with: str
     said: Mapping[Item, Said]
+
+
+def software() -> str:
+    """What else may decide a completion, in words. No owner has it: what is finished is kept through an upgrade."""
+    now = provenance()
+    return ", ".join(f"{name} {now[name]}" for name in ("torch", "cuda", "transformers", "peft", "bitsandbytes"))
 
 
 def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str, engine: str = "transformers") -> Owner:
@@ -196,13 +208,15 @@ def known_of(store: Store, owner: Owner, *, part: str = "") -> Known:
     """What a ledger has of an owner's completions; with `part`, of those that were asked for in that part alone."""
     names = [entry.name for entry in store.entries(f"{FOLDER}{owner.digest}/{part and f'{part}/'}")]
     said: dict[Item, Said] = {}
+    made_with: dict[Item, str] = {}
     damaged = []
     for name, chunk in read_chunks(store, names):
         if chunk is None:
             damaged.append(name)
         else:
-            said.update((item, text) for item, text in chunk.said.items() if item not in said)
-    return Known(said=said, damaged=tuple(damaged))
+            said |= {item: text for item, text in chunk.said.items() if item not in said}
+            made_with |= {item: chunk.made_with for item in chunk.said if item not in made_with}
+    return Known(said=said, made_with=made_with, damaged=tuple(damaged))
 
 
 def read_chunks(store: Store, names: Sequence[str]) -> Iterator[tuple[str, Chunk | None]]:
@@ -221,7 +235,8 @@ def _parsed(name: str, data: bytes) -> Chunk | None:
         whose = Owner.model_validate(head["owner"])
         if head["format"] != _FORMAT or whose.digest != owner:
             return None
-        return Chunk(owner=whose, said={(line.pop("item"), line["sample"]): line for line in lines})
+        said = {(line.pop("item"), line["sample"]): line for line in lines}
+        return Chunk(owner=whose, made_with=head["made_with"], said=said)
     except (ValueError, KeyError, TypeError, ValidationError):
         # Another version's, which says more or less than this one knows.
         return None
@@ -234,7 +249,7 @@ def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said]
         LedgerError: if the store cannot be written.
     """
     rows = ({"item": key, **text} for (key, _), text in said.items())
-    head = {"format": _FORMAT, "owner": owner.model_dump(mode="json")}
+    head = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
     data = "".join(json.dumps(row, sort_keys=True) + "\n" for row in (head, *rows)).encode("ascii")
     name = f"{FOLDER}{owner.digest}/{part}/{hashlib.sha256(data).hexdigest()}.jsonl"
     # Where a damaged chunk has the name, it gets the content that it is named after.
@@ -261,5 +276,6 @@ __all__ = [
     "recipe_of",
     "said_by",
     "said_of",
+    "software",
     "write_chunk",
 ]

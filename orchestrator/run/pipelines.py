@@ -15,7 +15,7 @@ from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell, completions_of, write_results
 from orchestrator.ledger.attempts import record_failure, record_success
-from orchestrator.ledger.completions import known_of, owner_of
+from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.rejudging import facts_of_absent, present_tools
@@ -46,7 +46,7 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fal
         due,
         job=lambda trial: _generation_job(run, trial),
         stream=stream,
-        facts=lambda job, completions: {"completions": {"owner": job.owner.digest, **job.counts}},
+        facts=lambda job, completions: job.facts(),
         standing=lambda job: job.counts if job.counts["known"] else {},
     )
 
@@ -59,9 +59,7 @@ def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
     trained = run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None
     owner = owner_of(trial, trained, device="cuda" if run.study.resources.generator_gpus else "cpu")
     known = known_of(run.ledger.store, owner)
-    for name in known.damaged:
-        run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
-    return generation_job(
+    job = generation_job(
         trial.key(StageName.GENERATE),
         run.test_data.problems(trial),
         weights=Weights(model=trial.model, kind=trial.kind, storage=run.ledger.address, record=trained),
@@ -69,6 +67,13 @@ def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
         settings=trial.generation,
         known=known,
     )
+    for name in known.damaged:
+        run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
+    for made_with in job.made_with:
+        if made_with != software():
+            text = f"completions that were there were made with {made_with}, and this is {software()}"
+            run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
+    return job
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":

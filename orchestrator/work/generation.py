@@ -6,6 +6,8 @@ One decision: a job is whole again by item and not by problem, so problems that 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from evaluators.generation.settings import GenerationSettings
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.completions import Item, Known, Owner, Said, Wanted, completions_in, items_of, missing, said_by
@@ -19,6 +21,7 @@ class GenerationJob:
 
     `owner` is whose completions they are, `known` what the ledger has of that owner's, `missing` what of the `wanted`
     is to be generated; `counts` says how many completions each is. Of two problems that are one item, one is asked.
+    `made_with` is the software that made what is there.
     """
 
     key: str
@@ -29,6 +32,12 @@ class GenerationJob:
     known: Mapping[Item, Said]
     missing: tuple[Wanted, ...]
     counts: Mapping[str, int]
+    made_with: tuple[str, ...]
+
+    def facts(self) -> dict[str, JsonValue]:
+        """What to record of where the completions came from."""
+        there: dict[str, JsonValue] = {"made_with": list(self.made_with)} if self.made_with else {}
+        return {"completions": {"owner": self.owner.digest, **self.counts, **there}}
 
     def whole(self, made: Sequence[Completion]) -> tuple[Completion, ...] | StageFailed:
         """All that is wanted, in its order, of what is known and what was made; a failure if that is not all."""
@@ -48,7 +57,7 @@ def generation_job(
     samples = tuple(range(settings.samples))
     wanted = tuple(Wanted(problem=problem, samples=samples) for problem in problems)
     left = missing(wanted, known.said, settings)
-    there = sum(item in known.said for one in wanted for item in items_of(one, settings))
+    there = [item for one in wanted for item in items_of(one, settings) if item in known.said]
     return GenerationJob(
         key=key,
         weights=weights,
@@ -57,7 +66,12 @@ def generation_job(
         wanted=wanted,
         known=known.said,
         missing=left,
-        counts={"wanted": len(samples) * len(wanted), "known": there, "asked": sum(len(one.samples) for one in left)},
+        counts={
+            "wanted": len(samples) * len(wanted),
+            "known": len(there),
+            "asked": sum(len(one.samples) for one in left),
+        },
+        made_with=tuple(sorted({known.made_with[item] for item in there})),
     )
 
 
