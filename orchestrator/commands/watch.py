@@ -141,11 +141,12 @@ def follow(look: Callable[[], Sequence[TrialProgress]], *, wanted: Callable[[], 
 
 
 def picture(progress: Sequence[TrialProgress], *, height: int | None = None) -> RenderableType:
-    """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how.
+    """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how, and what was there.
 
     Where `height` lines are too few, the trials that are at work or failed come first.
     """
-    room = len(progress) if height is None else max(1, height - 3)
+    known = _known(progress)
+    room = len(progress) if height is None else max(1, height - 3 - bool(known))
     shown = set(sorted(range(len(progress)), key=lambda i: (_ORDER.index(progress[i].now.state), i))[:room])
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for column in ("trial", "stage", "step", "loss", "tokens/s", "left"):
@@ -156,7 +157,15 @@ def picture(progress: Sequence[TrialProgress], *, height: int | None = None) -> 
     counts = Counter(trial.now.state for trial in progress)
     total = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
     hidden = len(progress) - len(shown)
-    return Group(table, Text(total + (f"; {hidden} not shown" if hidden else ""), style="dim"))
+    below = [total + (f"; {hidden} not shown" if hidden else ""), *([known] if known else [])]
+    return Group(table, *(Text(line, style="dim") for line in below))
+
+
+def _known(progress: Sequence[TrialProgress]) -> str:
+    """How many completions did not have to be generated, in the stages that found any; nothing if none did."""
+    found = [stage for trial in progress for stage in trial.stages if stage.known and stage.wanted]
+    known, wanted = sum(stage.known or 0 for stage in found), sum(stage.wanted or 0 for stage in found)
+    return f"{known:,} of {wanted:,} completions were there already" if found else ""
 
 
 def _cells(trial: TrialProgress) -> Iterable[Text]:
@@ -186,6 +195,7 @@ def _in_words(stage: StageProgress) -> str:
         f"loss {stage.loss:.3f}" if stage.loss is not None else "",
         f"{stage.tokens_per_s:,.0f} tokens/s" if stage.tokens_per_s is not None else "",
         f"{format_seconds(stage.seconds_left)} left" if stage.seconds_left is not None else "",
+        f"{stage.known:,} of {stage.wanted:,} completions were there already" if stage.known else "",
     ]
     return ", ".join(filter(None, parts))
 

@@ -5,7 +5,7 @@ One decision: a pipeline serves whatever is due when it starts, and what fails i
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell, completions_of, write_results
 from orchestrator.ledger.attempts import record_failure, record_success
+from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.rejudging import facts_of_absent, present_tools
@@ -24,34 +25,55 @@ from orchestrator.study.trial import TrialSpec
 from tasks.records import Language
 
 if TYPE_CHECKING:
+    from orchestrator.work.generation import GenerationJob
     from orchestrator.work.pieces import JudgingJob
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 _OnPieceDone = Callable[[str, int, int], None]
+_Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
 
 
 def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
-    from orchestrator.work.messages import Weights
-    from orchestrator.work.pieces import GenerationJob, run_generation
+    from orchestrator.work.pieces import run_generation
 
-    def job(trial: TrialSpec) -> GenerationJob:
-        return GenerationJob(
-            key=trial.key(StageName.GENERATE),
-            weights=Weights(
-                model=trial.model,
-                kind=trial.kind,
-                storage=run.ledger.address,
-                record=run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None,
-            ),
-            settings=trial.generation,
-            problems=run.test_data.problems(trial),
-        )
-
-    def stream(jobs: Sequence[GenerationJob], on_piece_done: _OnPieceDone) -> _Stream:
+    def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone) -> _Stream:
         return run_generation(jobs, resources=run.study.resources, on_piece_done=on_piece_done, in_process=in_process)
 
-    record_as_they_arrive(run, StageName.GENERATE, due, job=job, stream=stream)
+    record_as_they_arrive(
+        run,
+        StageName.GENERATE,
+        due,
+        job=lambda trial: _generation_job(run, trial),
+        stream=stream,
+        facts=lambda job, completions: job.facts(),
+        standing=lambda job: job.counts if job.counts["known"] else {},
+    )
+
+
+def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
+    """What a trial's generation needs, with what is there of it already."""
+    from orchestrator.work.generation import generation_job
+    from orchestrator.work.messages import Weights
+
+    trained = run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None
+    owner = owner_of(trial, trained, device="cuda" if run.study.resources.generator_gpus else "cpu")
+    known = known_of(run.ledger.store, owner)
+    job = generation_job(
+        trial.key(StageName.GENERATE),
+        run.test_data.problems(trial),
+        weights=Weights(model=trial.model, kind=trial.kind, storage=run.ledger.address, record=trained),
+        owner=owner,
+        settings=trial.generation,
+        known=known,
+    )
+    for name in known.damaged:
+        run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
+    for made_with in job.made_with:
+        if made_with != software():
+            text = f"completions that were there were made with {made_with}, and this is {software()}"
+            run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
+    return job
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
@@ -75,7 +97,7 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fals
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
-        facts=_absent_toolchains,
+        facts=lambda job, verdicts: _absent_toolchains(),
     )
 
 
@@ -88,11 +110,11 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False)
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
         stream=lambda jobs, on_piece_done: run_scoring(jobs, on_piece_done=on_piece_done, in_process=in_process),
-        facts=_absent_analyzers,
+        facts=lambda job, cells: _absent_analyzers(cells),
     )
 
 
-def _absent_toolchains(verdicts: Sequence[BaseModel]) -> dict[str, Any]:
+def _absent_toolchains() -> dict[str, Any]:
     present = present_tools()
     return facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in present])
 
@@ -130,7 +152,8 @@ def record_as_they_arrive(
     *,
     job: Callable[[TrialSpec], Any],
     stream: Callable[[list[Any], _OnPieceDone], _Stream],
-    facts: Callable[[Sequence[BaseModel]], dict[str, Any]] = lambda results: {},
+    facts: _Facts = lambda job, results: {},
+    standing: Callable[[Any], Mapping[str, int]] = lambda job: {},
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
 
@@ -140,7 +163,8 @@ def record_as_they_arrive(
         due: Trials to make it for.
         job: Makes what a trial's stage needs; what it raises is that trial's failure.
         stream: Runs jobs; yields each one's key and results, or how it failed.
-        facts: Makes what to record beside a trial's results.
+        facts: Makes what to record beside a trial's results, of its job and of them.
+        standing: Makes what to say of a job, beside how far it is, while it is under way.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
@@ -148,8 +172,11 @@ def record_as_they_arrive(
 
     def on_piece_done(key: str, done: int, pieces: int) -> None:
         now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
-        leave_progress(begun[key].attempt.folder, now)
+        leave_progress(begun[key].attempt.folder, {**now, **standing(begun[key].job)})
 
+    for one in begun.values():
+        if found := standing(one.job):
+            leave_progress(one.attempt.folder, {"step": 0, "seconds": 0.0, "time": time.time(), **found})
     error: Exception
     try:
         for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], on_piece_done)):
@@ -184,7 +211,7 @@ def _end(
     result: Sequence[BaseModel] | StageFailed,
     *,
     seconds: float,
-    facts: Callable[[Sequence[BaseModel]], dict[str, Any]],
+    facts: _Facts,
 ) -> None:
     """Record one trial's results, or why there are none."""
     attempt, trial = begun.attempt, begun.trial
@@ -199,7 +226,7 @@ def _end(
             stage,
             inputs=begun.inputs,
             seconds=seconds,
-            facts=facts(result),
+            facts=facts(begun.job, result),
             instead_of=begun.before,
         )
     except Exception as error:

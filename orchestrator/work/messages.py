@@ -13,6 +13,7 @@ from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
 from models.spec import ModelSpec
 from orchestrator.errors import Cause, StageFailed
+from orchestrator.ledger.completions import Owner, Wanted
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from tasks.records import Completion, Problem, Record
 from trainers.methods.table import MethodKind
@@ -45,13 +46,14 @@ class Piece(Record):
 
 
 class GenerationPiece(Piece):
-    """Some of a trial's problems, and how to generate for them."""
+    """Some of what is wanted of a trial, how to generate it, and whose completions they are."""
 
     weights: Weights
+    owner: Owner
     settings: GenerationSettings
     threads: int
     batch_size: int
-    problems: tuple[Problem, ...]
+    wanted: tuple[Wanted, ...]
 
 
 class ExecutionPiece(Piece):

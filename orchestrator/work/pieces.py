@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evaluators.contamination import Contamination
-from evaluators.generation.settings import GenerationSettings
 from models.locations import ModelError
 from orchestrator.causes import kind_of
 from orchestrator.errors import PolytuneError, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.recorder import Recorder
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work import credentials
+from orchestrator.work.generation import GenerationJob
 from orchestrator.work.judge import execute
 from orchestrator.work.messages import (
     Answer,
@@ -53,16 +55,6 @@ OnPieceDone = Callable[[str, int, int], None]
 
 def _ignore(key: str, done: int, due: int) -> None:
     """For a caller that does not follow the progress."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationJob:
-    """What one trial's generation needs; `key` is its stage's."""
-
-    key: str
-    weights: Weights
-    settings: GenerationSettings
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,22 +86,25 @@ class Pool:
 
 
 def generate_piece(piece: GenerationPiece) -> list[Completion]:
-    """Completions for some of a trial's problems."""
+    """Completions of what is wanted of a trial."""
     import torch
 
     from evaluators.generation.protocol import Prompt
     from evaluators.generation.transformers_engine import TransformersGenerator
+    from models.loading import device_of
 
     torch.set_num_threads(piece.threads)
-    base, adapter = _placed(piece.weights)
-    prompts = [Prompt(problem=problem, adapter=adapter) for problem in piece.problems]
-    generator = TransformersGenerator(_shelf(), base, slots=piece.batch_size)
-    found = []
-    for _, done in generator.complete(prompts, settings=piece.settings):
-        if isinstance(done, ModelError):
-            raise done
-        found.append(done)
-    return found
+    store, owner = Ledger(piece.weights.storage).store, piece.owner.on(device_of("auto").type)
+    with Recorder(store, owner, piece.wanted, settings=piece.settings) as recorder:
+        if left := recorder.missing:
+            base, adapter = _placed(piece.weights)
+            prompts = [Prompt(problem=one.problem, adapter=adapter) for one in left]
+            generator = TransformersGenerator(_shelf(), base, slots=piece.batch_size)
+            for _, done in generator.complete(prompts, settings=piece.settings):
+                if isinstance(done, ModelError):
+                    raise done
+                recorder.add(done)
+    return recorder.completions
 
 
 @cache
@@ -160,31 +155,33 @@ def run_generation(
     on_piece_done: OnPieceDone = _ignore,
     in_process: bool = False,
 ) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
-    """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
+    """Generate what is missing of all jobs; yields each job's key and completions, in its problems' order, when done.
+
+    A job that misses nothing starts no process.
+    """
     pool = Pool(
         size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
     )
     pieces = [piece for job in jobs for piece in _generation_pieces(job, resources)]
-    places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
+    by_key, asked = {job.key: job for job in jobs}, {piece.key for piece in pieces}
+    yield from ((job.key, job.whole(())) for job in jobs if job.key not in asked)
     for key, found in _results(generate_piece, pieces, of=Completion, pool=pool, on_piece_done=on_piece_done):
-        if isinstance(found, StageFailed):
-            yield key, found
-        else:
-            yield key, tuple(sorted(found, key=lambda c: (places[key][c.problem_id], c.sample)))
+        yield key, found if isinstance(found, StageFailed) else by_key[key].whole(found)
 
 
 def _generation_pieces(job: GenerationJob, resources: Resources) -> Iterator[GenerationPiece]:
     # Batches of like prompts waste little on padding.
-    ordered = tuple(sorted(job.problems, key=lambda p: (p.track, len(p.input))))
+    ordered = tuple(sorted(job.missing, key=lambda one: (one.problem.track, len(one.problem.input))))
     size = _problems_per_piece(len(ordered), resources)
     for start in range(0, len(ordered), size):
         yield GenerationPiece(
             key=job.key,
             weights=job.weights,
+            owner=job.owner,
             settings=job.settings,
             threads=resources.generator_cpus,
             batch_size=resources.generation_batch,
-            problems=ordered[start : start + size],
+            wanted=ordered[start : start + size],
         )
 
 
