@@ -32,13 +32,26 @@ _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 _OnPieceDone = Callable[[str, int, int], None]
 _Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
+_Joining = Callable[[], Sequence[TrialSpec]]
+_More = Callable[[], Sequence[Any]]
 
 
-def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
-    from orchestrator.work.pieces import run_generation
+def _nobody() -> Sequence[TrialSpec]:
+    """No trial joins a pipeline that is under way."""
+    return ()
 
-    def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone) -> _Stream:
-        return run_generation(jobs, resources=run.study.resources, on_piece_done=on_piece_done, in_process=in_process)
+
+def _generate(
+    run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False
+) -> None:
+    from orchestrator.work.generation import run_generation
+
+    resources = run.study.resources
+
+    def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone, more: "_More") -> _Stream:
+        return run_generation(
+            jobs, resources=resources, on_piece_done=on_piece_done, joining=more, in_process=in_process
+        )
 
     record_as_they_arrive(
         run,
@@ -48,6 +61,8 @@ def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fal
         stream=stream,
         facts=lambda job, completions: job.facts(),
         standing=lambda job: job.counts if job.counts["known"] else {},
+        took=lambda job: sum(job.seconds) / resources.generators,
+        joining=joining,
     )
 
 
@@ -88,7 +103,7 @@ def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJ
     )
 
 
-def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
+def _execute(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
 
     record_as_they_arrive(
@@ -96,12 +111,14 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fals
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
-        stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
+        stream=lambda jobs, on_piece_done, more: run_execution(
+            jobs, on_piece_done=on_piece_done, in_process=in_process
+        ),
         facts=lambda job, verdicts: _absent_toolchains(),
     )
 
 
-def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
+def _score(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_scoring
 
     record_as_they_arrive(
@@ -109,7 +126,7 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False)
         StageName.SCORE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
-        stream=lambda jobs, on_piece_done: run_scoring(jobs, on_piece_done=on_piece_done, in_process=in_process),
+        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, in_process=in_process),
         facts=lambda job, cells: _absent_analyzers(cells),
     )
 
@@ -151,9 +168,11 @@ def record_as_they_arrive(
     due: Sequence[TrialSpec],
     *,
     job: Callable[[TrialSpec], Any],
-    stream: Callable[[list[Any], _OnPieceDone], _Stream],
+    stream: Callable[[list[Any], _OnPieceDone, _More], _Stream],
     facts: _Facts = lambda job, results: {},
     standing: Callable[[Any], Mapping[str, int]] = lambda job: {},
+    took: Callable[[Any], float | None] = lambda job: None,
+    joining: _Joining = _nobody,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
 
@@ -162,9 +181,11 @@ def record_as_they_arrive(
         stage: What is made.
         due: Trials to make it for.
         job: Makes what a trial's stage needs; what it raises is that trial's failure.
-        stream: Runs jobs; yields each one's key and results, or how it failed.
+        stream: Runs jobs; yields each one's key and results, or how it failed. It may ask for more jobs meanwhile.
         facts: Makes what to record beside a trial's results, of its job and of them.
         standing: Makes what to say of a job, beside how far it is, while it is under way.
+        took: Says how long a job took, in seconds; None for the time since the result before.
+        joining: Gives further trials that have become due.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
@@ -174,13 +195,26 @@ def record_as_they_arrive(
         now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
         leave_progress(begun[key].attempt.folder, {**now, **standing(begun[key].job)})
 
-    for one in begun.values():
-        if found := standing(one.job):
-            leave_progress(one.attempt.folder, {"step": 0, "seconds": 0.0, "time": time.time(), **found})
+    def opened(more: Mapping[str, _Begun]) -> list[Any]:
+        for one in more.values():
+            if found := standing(one.job):
+                leave_progress(one.attempt.folder, {"step": 0, "seconds": 0.0, "time": time.time(), **found})
+        return [one.job for one in more.values()]
+
+    def more() -> list[Any]:
+        trials = joining()
+        if not trials:
+            return []
+        run.listener.stage(stage, len(trials))
+        joined = _begin(run, stage, trials, job)
+        begun.update(joined)
+        return opened(joined)
+
     error: Exception
     try:
-        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], on_piece_done)):
-            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts)
+        for key, (seconds, result) in _timed(stream(opened(begun), on_piece_done, more)):
+            own = took(begun[key].job)
+            _end(run, stage, begun.pop(key), result, seconds=seconds if own is None else own, facts=facts)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken
