@@ -126,13 +126,15 @@ def test_every_setting_of_decoding_decides_the_owner_or_the_item(field: str, stu
     assert other != DRAWN, "an example is no default"
     changed = trial.model_copy(update={"generation": other})
     same_owner = owner_of(changed, None, device="cpu") == owner_of(trial, None, device="cpu")
-    same_items = all(item_key(make(1), other) == item_key(make(1), DRAWN) for make in (problem, prose_problem))
+    translation = problem(1).model_copy(update={"track": "translation/java-csharp"})
+    asked = (problem(1), prose_problem(1), translation)
+    same_items = all(item_key(one, other) == item_key(one, DRAWN) for one in asked)
     assert (same_owner and same_items) == (field == "samples")
 
 
 def test_greedy_completions_have_no_seed(study: Study) -> None:
     trial = trial_of(study, "frozen")
-    seeded = trial.model_copy(update={"generation": GenerationSettings(seed=7, top_p=0.5)})
+    seeded = trial.model_copy(update={"generation": GenerationSettings(seed=7, top_p=0.5, top_k=9, min_p=0.1)})
     assert owner_of(seeded, None, device="cpu") == owner_of(trial, None, device="cpu")
 
 
