@@ -186,11 +186,10 @@ def completions_in(
     return [_as_of(one.problem, said[item]) for one in wanted for item in items_of(one, settings) if item in said]
 
 
-def said_by(
-    made: Iterable[Completion], problems: Mapping[str, Problem], settings: GenerationSettings
-) -> dict[Item, Said]:
-    """Completions by item; `problems` are theirs, by id."""
-    return {(item_key(problems[c.problem_id], settings), c.sample): said_of(c) for c in made}
+def said_by(made: Iterable[Completion], asked: Iterable[Wanted], settings: GenerationSettings) -> dict[Item, Said]:
+    """Completions of what was asked, by item."""
+    keys = {one.problem.id: item_key(one.problem, settings) for one in asked}
+    return {(keys[c.problem_id], c.sample): said_of(c) for c in made}
 
 
 def said_of(completion: Completion) -> Said:

@@ -19,6 +19,7 @@ from orchestrator.ledger.completions import (
     Said,
     Wanted,
     completions_in,
+    item_key,
     items_of,
     known_of,
     missing,
@@ -27,7 +28,7 @@ from orchestrator.ledger.completions import (
 )
 from orchestrator.ledger.storage import Store
 from orchestrator.study.fingerprint import fingerprint
-from tasks.records import Completion
+from tasks.records import Completion, Problem
 
 # What a process that is killed has done for nothing is at most so much. A bucket takes some 20 ms for each chunk that
 # is read again, so chunks are no smaller than they must be.
@@ -56,8 +57,8 @@ class Recorder:
     ) -> None:
         self._store, self._owner, self._wanted, self._settings = store, owner, tuple(wanted), settings
         self._chunk_items, self._chunk_age_s = chunk_items, chunk_age_s
-        self._items = {(one.problem.id, item[1]): item for one in wanted for item in items_of(one, settings)}
-        self._part = fingerprint(sorted([key, sample] for key, sample in self._items.values()))[:16]
+        self._items = frozenset(item for one in wanted for item in items_of(one, settings))
+        self._part = fingerprint(sorted([key, sample] for key, sample in self._items))[:16]
         self._lock = threading.Lock()
         self._unwritten: dict[Item, Said] = {}
         self._timer: threading.Timer | None = None
@@ -75,10 +76,13 @@ class Recorder:
         """What of the wanted is there."""
         return completions_in(self._said, self._wanted, self._settings)
 
-    def add(self, completion: Completion) -> None:
-        """Keep a completion; one that is not wanted, or is there, is left as it is."""
-        item = self._items.get((completion.problem_id, completion.sample))
-        if item is None or item in self._said:
+    def add(self, completion: Completion, *, of: Problem) -> None:
+        """Keep a completion of a problem; one that is not wanted, or is there, is left as it is.
+
+        The problem may be another trial's, as long as it is the same item.
+        """
+        item = item_key(of, self._settings), completion.sample
+        if item not in self._items or item in self._said:
             return
         with self._lock:
             self._said[item] = self._unwritten[item] = said_of(completion)

@@ -43,10 +43,21 @@ def read_all_problems(sources: Sequence[TrackSource], *, root: Path) -> tuple[Pr
     """Every problem of several sources, in their order.
 
     Raises:
-        DataError: if a source cannot be read, or is not what it was when the study was expanded.
+        DataError: if a source cannot be read, is not what it was when the study was expanded, or names a problem as
+            another does.
     """
     _refuse_edited(sources, root=root)
-    return tuple(p for s in sources for p in read_problems(s.source, track=Track.parse(s.track), root=root))
+    found: dict[str, Problem] = {}
+    for s in sources:
+        for problem in read_problems(s.source, track=Track.parse(s.track), root=root):
+            other = found.setdefault(problem.id, problem)
+            if other is not problem:
+                # Answers, verdicts and scores go by it.
+                said = f"{other.track} and {problem.track} both have a problem of this id"
+                raise DataError(
+                    f"{s.source.name}, id {problem.id!r}", said, "make ids unique over the tracks of a trial"
+                )
+    return tuple(found.values())
 
 
 def _refuse_edited(sources: Sequence[TrackSource], *, root: Path) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.ledger.completions import item_key
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.recorder import Recorder
 from orchestrator.work.messages import Answer, GenerationPart, GenerationPiece, Weights
@@ -64,12 +65,12 @@ def _written(
 
     if not placed:
         return
-    # Trials that share an adapter may ask it the same problem: it is asked once, for all of them.
+    # Trials that share an adapter may ask it the same item: it is asked once, for all of them.
     asked: dict[tuple[Path | None, str], Prompt] = {}
     waiting: dict[tuple[Path | None, str], list[str]] = {}
     for part, _, adapter in placed:
         for one in recorders[part.key].missing:
-            place = adapter, one.problem.id
+            place = adapter, item_key(one.problem, piece.settings)
             samples = {*one.samples, *(asked[place].samples if place in asked else ())}
             asked[place] = Prompt(problem=one.problem, adapter=adapter, samples=tuple(sorted(samples)))
             waiting.setdefault(place, []).append(part.key)
@@ -79,9 +80,9 @@ def _written(
     tokens: Counter[str] = Counter()
     begin = time.monotonic()
     for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
-        for key in waiting[prompt.adapter, prompt.problem.id]:
+        for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
             if isinstance(done, Completion):
-                recorders[key].add(done)
+                recorders[key].add(done, of=prompt.problem)
                 tokens[key] += done.new_tokens + 1
             else:
                 errors[key] = done

@@ -64,8 +64,7 @@ class GenerationJob:
 
     def whole(self, made: Sequence[Completion]) -> tuple[Completion, ...] | StageFailed:
         """All that is wanted, in its order, of what is known and what was made; a failure if that is not all."""
-        asked = {one.problem.id: one.problem for one in self.missing}
-        said = dict(self.known) | said_by(made, asked, self.settings)
+        said = dict(self.known) | said_by(made, self.missing, self.settings)
         found = tuple(completions_in(said, self.wanted, self.settings))
         due = self.counts["wanted"]
         if len(found) < due:

@@ -36,7 +36,7 @@ owner = Owner.model_validate_json(sys.argv[2])
 store = Ledger(sys.argv[1]).store
 with Recorder(store, owner, wanted, settings=GenerationSettings(), chunk_items=2) as recorder:
     for p in problems[:5]:
-        recorder.add(complete(p, p.reference))
+        recorder.add(complete(p, p.reference), of=p)
     print("five", flush=True)
     time.sleep(600)
 """
@@ -60,7 +60,7 @@ def record(ledger: Ledger, owner: Owner, *numbers: int) -> None:
     wanted = wanted_of(*numbers)
     with Recorder(ledger.store, owner, wanted, settings=GREEDY) as recorder:
         for one in wanted:
-            recorder.add(complete(one.problem, one.problem.reference))
+            recorder.add(complete(one.problem, one.problem.reference), of=one.problem)
 
 
 def chunks(ledger: Ledger) -> list[str]:
@@ -83,7 +83,7 @@ def test_what_was_recorded_is_found_as_it_was_by_any_machine(
 ) -> None:
     strange = complete(problem(1), "a\u2028b\x85\n\ud800 \x00é", sample=0).model_copy(update={"finish": "length"})
     with Recorder(ledger.store, owner, wanted_of(1, 2), settings=GREEDY) as recorder:
-        recorder.add(strange)
+        recorder.add(strange, of=problem(1))
     known = known_of(another().store, owner)
     assert completions_in(known.said, wanted_of(1, 2), GREEDY) == [strange]
     assert left(ledger, owner, 1, 2, 3) == ["small/2", "small/3"]
@@ -204,7 +204,7 @@ def test_two_writers_of_one_chunk_make_one(ledger: Ledger, owner: Owner) -> None
         with Recorder(ledger.store, owner, wanted, settings=GREEDY) as recorder:
             start.wait()
             for one in wanted:
-                recorder.add(complete(one.problem, one.problem.reference))
+                recorder.add(complete(one.problem, one.problem.reference), of=one.problem)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
@@ -224,7 +224,7 @@ def test_process_that_is_killed_leaves_what_it_wrote_and_the_next_asks_the_rest(
         asked = [one.problem for one in recorder.missing]
         assert [p.id for p in asked] == ["small/4", "small/5"]
         for p in asked:
-            recorder.add(complete(p, p.reference))
+            recorder.add(complete(p, p.reference), of=p)
         assert [c.problem_id for c in recorder.completions] == [one.problem.id for one in wanted]
     assert len(lines_of(ledger)) == len(set(lines_of(ledger))) == 6
 
@@ -234,7 +234,7 @@ def test_generator_that_breaks_off_leaves_what_it_gave(ledger: Ledger, owner: Ow
         pytest.raises(RuntimeError, match="out of luck"),
         Recorder(ledger.store, owner, wanted_of(1, 2), settings=GREEDY) as recorder,
     ):
-        recorder.add(complete(problem(1), "x"))
+        recorder.add(complete(problem(1), "x"), of=problem(1))
         raise RuntimeError("out of luck")
     assert left(ledger, owner, 1, 2) == ["small/2"]
 
@@ -242,7 +242,7 @@ def test_generator_that_breaks_off_leaves_what_it_gave(ledger: Ledger, owner: Ow
 def test_chunk_is_written_some_time_after_its_first_completion(ledger: Ledger, owner: Owner) -> None:
     """Whether or not another one comes."""
     with Recorder(ledger.store, owner, wanted_of(1, 2), settings=GREEDY, chunk_age_s=0.2) as recorder:
-        recorder.add(complete(problem(1), "x"))
+        recorder.add(complete(problem(1), "x"), of=problem(1))
         until = time.monotonic() + 30
         while not chunks(ledger) and time.monotonic() < until:
             time.sleep(0.02)
@@ -254,8 +254,8 @@ def test_what_is_not_wanted_or_there_is_not_recorded(ledger: Ledger, owner: Owne
     wanted = [Wanted(problem=problem(1), samples=(2,))]
     with Recorder(ledger.store, owner, wanted, settings=DRAWN) as recorder:
         for sample in (0, 1, 2, 2):
-            recorder.add(complete(problem(1), f"draw {sample}", sample=sample))
-        recorder.add(complete(problem(9), "who asked?"))
+            recorder.add(complete(problem(1), f"draw {sample}", sample=sample), of=problem(1))
+        recorder.add(complete(problem(9), "who asked?"), of=problem(9))
         assert [c.text for c in recorder.completions] == ["draw 2"]
     (line,) = lines_of(ledger)
     assert json.loads(line)["sample"] == 2
@@ -277,6 +277,17 @@ def test_ledger_that_cannot_be_written_fails_no_generation(
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "completions").write_text("in the way")
     with Recorder(Ledger(tmp_path / "runs").store, owner, wanted_of(1), settings=GREEDY) as recorder:
-        recorder.add(complete(problem(1), "x"))
+        recorder.add(complete(problem(1), "x"), of=problem(1))
     assert [c.text for c in recorder.completions] == ["x"]
     assert "completions are not kept for a later run: the ledger at" in caplog.text
+
+
+def test_completion_of_another_trial_s_problem_is_kept_where_it_is_the_same_item(ledger: Ledger, owner: Owner) -> None:
+    """Problems of two data sets may share an id and nothing else, or all but the id."""
+    mine, twin = problem(1), problem(1, dataset="other")
+    namesake = problem(2).model_copy(update={"id": mine.id})
+    with Recorder(ledger.store, owner, [Wanted(problem=mine, samples=(0,))], settings=GREEDY) as recorder:
+        recorder.add(complete(namesake, "of another input"), of=namesake)
+        assert recorder.completions == []
+        recorder.add(complete(twin, "of the same"), of=twin)
+    assert recorder.completions == [complete(mine, "of the same")]

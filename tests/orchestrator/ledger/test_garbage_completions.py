@@ -42,7 +42,7 @@ def keep(ledger: Ledger, trial: TrialSpec, owner: Owner, *numbers: int) -> str:
     wanted = [Wanted(problem=problem(number), samples=(0,)) for number in numbers]
     with Recorder(ledger.store, owner, wanted, settings=trial.generation, chunk_items=1) as recorder:
         for one in wanted:
-            recorder.add(complete(one.problem, one.problem.reference))
+            recorder.add(complete(one.problem, one.problem.reference), of=one.problem)
     return owner.digest
 
 

@@ -16,7 +16,7 @@ from orchestrator.study.trial import TrialSpec
 from orchestrator.work.data import read_all_examples, read_all_problems
 from orchestrator.work.judge import execute
 from orchestrator.work.score import cells_of, score_cell
-from tasks.readers import Source, read_problems
+from tasks.readers import DataError, Source, read_problems
 from tasks.records import Problem, Track
 
 CODE_TRACKS = ("generation/python", "generation/java", "translation/java-csharp", "translation/csharp-java")
@@ -199,3 +199,18 @@ def test_sources_are_read_in_their_order(tmp_path: Path) -> None:
         f"{kind}/{number}" for kind in ("small", "prose") for number in (1, 2, 3)
     ]
     assert len(read_all_examples(trial.train, root=root)) == 4
+
+
+def test_two_tracks_whose_problems_share_an_id_are_refused(tmp_path: Path) -> None:
+    """Answers, verdicts and scores go by it, so one would be judged by the other's tests."""
+    trial, root = trial_of(make_study(tmp_path), "qlora"), tmp_path / "data"
+    both = [problem(1), prose_problem(1).model_copy(update={"id": problem(1).id})]
+    for place, one in zip(("code", "prose"), both, strict=True):
+        (root / place).mkdir()
+        (root / place / "test.jsonl").write_text(one.model_dump_json() + "\n", encoding="utf-8")
+    sources = [
+        test.model_copy(update={"source": test.source.model_copy(update={"path": place}), "identity": None})
+        for test, place in zip(trial.test, ("code", "prose"), strict=True)
+    ]
+    with pytest.raises(DataError, match=r"generation/python and summarization/python both have a problem of this id"):
+        read_all_problems(sources, root=root)
