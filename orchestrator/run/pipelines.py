@@ -17,11 +17,11 @@ from orchestrator.ledger.artifacts import ScoredCell, completions_of, write_resu
 from orchestrator.ledger.attempts import record_failure, record_success
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
-from orchestrator.ledger.rejudging import facts_of_absent, present_tools
+from orchestrator.ledger.rejudging import facts_of_absent, facts_of_outdated, present_tools
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from tasks.records import Language
+from tasks.records import Language, Track, UnjudgedReason, Verdict
 
 if TYPE_CHECKING:
     from orchestrator.work.pieces import JudgingJob
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 _OnPieceDone = Callable[[str, int, int], None]
+_Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
 
 
 def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
@@ -75,7 +76,7 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fals
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
-        facts=_absent_toolchains,
+        facts=_wanting_toolchains,
     )
 
 
@@ -92,12 +93,22 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False)
     )
 
 
-def _absent_toolchains(verdicts: Sequence[BaseModel]) -> dict[str, Any]:
-    present = present_tools()
-    return facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in present])
+def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dict[str, Any]:
+    """Languages that cannot be run here, and compilers that were too old for some of the programs."""
+    tools = present_tools()
+    refused = {
+        verdict.task_id
+        for verdict in verdicts
+        if isinstance(verdict, Verdict) and verdict.reason == UnjudgedReason.TOOLCHAIN_TOO_OLD
+    }
+    outdated = {target for p in job.problems if p.id in refused and (target := Track.parse(p.track).target)}
+    return {
+        **facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in tools.names]),
+        **facts_of_outdated(outdated, tools),
+    }
 
 
-def _absent_analyzers(cells: Sequence[BaseModel]) -> dict[str, Any]:
+def _absent_analyzers(job: "JudgingJob", cells: Sequence[BaseModel]) -> dict[str, Any]:
     names = {name for cell in cells if isinstance(cell, ScoredCell) for name in cell.missing_tools}
     return facts_of_absent(StageName.SCORE, names)
 
@@ -130,7 +141,7 @@ def record_as_they_arrive(
     *,
     job: Callable[[TrialSpec], Any],
     stream: Callable[[list[Any], _OnPieceDone], _Stream],
-    facts: Callable[[Sequence[BaseModel]], dict[str, Any]] = lambda results: {},
+    facts: _Facts = lambda job, results: {},
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
 
@@ -140,7 +151,7 @@ def record_as_they_arrive(
         due: Trials to make it for.
         job: Makes what a trial's stage needs; what it raises is that trial's failure.
         stream: Runs jobs; yields each one's key and results, or how it failed.
-        facts: Makes what to record beside a trial's results.
+        facts: Makes what to record beside a trial's results, from its job and them.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
@@ -184,7 +195,7 @@ def _end(
     result: Sequence[BaseModel] | StageFailed,
     *,
     seconds: float,
-    facts: Callable[[Sequence[BaseModel]], dict[str, Any]],
+    facts: _Facts,
 ) -> None:
     """Record one trial's results, or why there are none."""
     attempt, trial = begun.attempt, begun.trial
@@ -199,7 +210,7 @@ def _end(
             stage,
             inputs=begun.inputs,
             seconds=seconds,
-            facts=facts(result),
+            facts=facts(begun.job, result),
             instead_of=begun.before,
         )
     except Exception as error:

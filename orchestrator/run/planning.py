@@ -12,6 +12,7 @@ from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
+from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_notes
 from orchestrator.provenance import provenance
@@ -54,6 +55,7 @@ def plan_study(
         machine=this_machine(resources),
         before=before,
         verify=verify,
+        guesser=Guesser(resources, root=Path(cells.study.data.root)),
     )
     searches = tuple(
         f"the search for {name} has not finished: {count} trainings on the validation split come first"
