@@ -46,15 +46,15 @@ class ProgressReader:
     """Repeated looks at a study's progress: a trial that is done is read once."""
 
     def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
-        self._trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
+        self.trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
         self._done: dict[str, TrialProgress] = {}
 
     def __call__(self, *, live_since: float | None) -> tuple[TrialProgress, ...]:
         """How far each trial is now."""
-        open_ = [trial for trial in self._trials if trial.label not in self._done]
+        open_ = [trial for trial in self.trials if trial.label not in self._done]
         found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since, tools=self._tools)}
         self._done |= {label: p for label, p in found.items() if p.now.state == State.DONE}
-        return tuple((self._done | found)[trial.label] for trial in self._trials)
+        return tuple((self._done | found)[trial.label] for trial in self.trials)
 
 
 class Watcher:
@@ -78,6 +78,9 @@ class Watcher:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
+        else:
+            count = len(self._progress.trials)
+            self.say(f"reading data and models of {count} {'trial' if count == 1 else 'trials'}")
         self._thread.start()
         return self
 
@@ -133,9 +136,11 @@ class Watcher:
             shown = picture(progress, height=self._console.height - 2, seconds=seconds)
             self._live.update(shown, refresh=True)
             return
-        for trial in progress:
-            if trial.now.state == State.RUNNING:
-                self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+        running = [trial for trial in progress if trial.now.state == State.RUNNING]
+        for trial in running:
+            self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+        if not running:
+            self.say(Text(f"  {_counts(progress)}", style="dim"))
 
 
 def follow(look: Callable[[], Sequence[TrialProgress]], *, wanted: Callable[[], bool]) -> None:
@@ -190,7 +195,7 @@ class _Picture:
             bar = [_bar(self.progress[i].now)] if with_bar else []
             table.add_row(Text("\n".join(names[i])), stage, *bar, *figures)
         yield table
-        yield Text(self._counts(len(self.progress) - len(shown)), style="dim")
+        yield Text(self._below(len(self.progress) - len(shown)), style="dim")
 
     def _shown(self, lines: Sequence[int]) -> list[int]:
         """Which trials there is room for, by the lines of their names."""
@@ -203,11 +208,9 @@ class _Picture:
             left -= lines[i]
         return sorted(found)
 
-    def _counts(self, hidden: int) -> str:
-        counts = Counter(trial.now.state for trial in self.progress)
-        total = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
+    def _below(self, hidden: int) -> str:
         since = "" if self.seconds is None else f" after {format_seconds(self.seconds)}"
-        return total + since + (f"; {hidden} not shown" if hidden else "")
+        return _counts(self.progress) + since + (f"; {hidden} not shown" if hidden else "")
 
 
 def _room(rows: Sequence[Mapping[str, Text]], *, width: int, longest: int) -> tuple[int, tuple[str, ...]]:
@@ -229,6 +232,12 @@ def _broken(label: str, *, room: int) -> list[str]:
                 lines.append("")
             lines[-1] += piece
     return lines
+
+
+def _counts(progress: Sequence[TrialProgress]) -> str:
+    """How many trials stand how."""
+    counts = Counter(trial.now.state for trial in progress)
+    return ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
 
 
 def _bar(now: StageProgress) -> RenderableType:
