@@ -96,14 +96,15 @@ def _estimate_json(value: Estimate | Unknown) -> dict[str, Any]:
 def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) -> None:
     """Two lines a trial: what is estimated of its due stages, and each stage with the reason to run or skip it."""
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     console = Console(highlight=False)
     for p in planned:
         label = Text(p.trial.label, style="bold")
         console.print(label.append(f"  {_estimates(p)}" if p.due else "  nothing to do", style="dim"))
-        console.print(Padding(_stage_line([(s.stage, s.action, s.reason) for s in p.stages]), (0, 0, 0, 4)))
+        stages = _stage_line([(s.stage, s.action, s.reason) for s in p.stages])
+        for part in stages.wrap(console, max(20, console.width - 4)):
+            console.print(Text.assemble("    ", part))
         if p.refusal:
             console.print(Text(f"    does not fit: {p.refusal}", style="red"))
     for text in dict.fromkeys(text for p in planned for text in p.asks_too_much):
