@@ -4,6 +4,7 @@ One decision: a guess is arithmetic on tokens, weights and rates that were measu
 marked as a guess wherever it is shown. It refuses and stops nothing, and one record of the ledger replaces it.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrackSource, TrialSpec, processes_of
 from tasks.records import Task, Track
+from trainers.spec import MixtureSettings, warmup_conflict
 
 BASIS = "a guess, from tokens, weights and usual rates"
 # Seconds until a stage's processes have their libraries and the model; DeepSpeed compiles its optimizer first.
@@ -55,6 +57,21 @@ class Guesser:
         if isinstance(work, Unknown):
             return work
         return Estimate(value=(_START_S[stage] + work) / 3600, basis=BASIS, guess=True)
+
+    def short_of_warmup(self, trial: TrialSpec) -> str:
+        """Why a training that counts in epochs is refused when it begins: its rows give too few steps to warm up."""
+        settings = trial.training
+        if settings is None or settings.epochs is None or settings.batch_size is None or not settings.warmup_steps:
+            return ""
+        rows = self._amounts.of(trial.train, training=True)
+        count = rows if isinstance(rows, Unknown) else counted(rows)
+        # Other mixtures show rows more or less often than an epoch says.
+        if isinstance(count, Unknown) or settings.mixture != MixtureSettings():
+            return ""
+        steps = math.ceil(settings.epochs * count / settings.batch_size)
+        return (
+            f"{trial.label}: {warmup_conflict(settings.warmup_steps, steps)}" if settings.warmup_steps > steps else ""
+        )
 
     def disk(self, trial: TrialSpec, stage: StageName) -> Estimate | Unknown:
         """Bytes that a stage after the training writes."""
