@@ -14,7 +14,7 @@ from evaluators.similarity.alignment import common_length, is_too_long
 from evaluators.similarity.scored import Scored, averaged
 
 _UNREAD = "is in a script that its tokeniser (a-z, 0-9) does not read; rouge_l_unicode does"
-_WORDLESS = "holds no letter and no digit"
+_WORDLESS = "holds no letter and no digit, nor does what is scored"
 _SHOWN = 5
 """Pairs that a note names."""
 # Scripts whose words no blank parts, by the first word of their characters' names.
@@ -25,7 +25,7 @@ def score_rouge(predictions: Sequence[str], references: Sequence[str], *, varian
     """`variant` is `rouge1`, `rouge2` or `rougeL`; 0-100, the corpus value being the mean.
 
     The tokeniser keeps lower-cased ASCII letters and digits alone; a pair whose reference is mostly of other
-    letters, or has no word at all, is not scored.
+    letters is not scored, nor one in which neither side holds a word.
     """
     # Imported here: rouge-score imports NLTK, seconds that no other metric needs.
     from rouge_score.rouge_scorer import RougeScorer
@@ -38,9 +38,12 @@ def score_rouge(predictions: Sequence[str], references: Sequence[str], *, varian
     unread: list[int] = []
     wordless: list[int] = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        if prediction.strip() and (_is_unread(reference) or _is_wordless(reference)):
+        if _is_wordless(prediction) and _is_wordless(reference):
             scores.append(None)
-            (wordless if _is_wordless(reference) else unread).append(index + 1)
+            wordless.append(index + 1)
+        elif prediction.strip() and _is_unread(reference):
+            scores.append(None)
+            unread.append(index + 1)
         elif variant != "rougeL":
             scores.append(100 * scorer.score(reference, prediction)[variant].fmeasure)
         else:
@@ -55,7 +58,7 @@ def score_rouge_l_unicode(predictions: Sequence[str], references: Sequence[str])
     notes: list[str] = []
     wordless: list[int] = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        if prediction.strip() and _is_wordless(reference):
+        if _is_wordless(prediction) and _is_wordless(reference):
             scores.append(None)
             wordless.append(index + 1)
             continue

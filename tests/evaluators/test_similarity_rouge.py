@@ -63,10 +63,11 @@ def test_on_english_it_is_rouge_l(text: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["rouge1", "rougeL", "unicode"])
-def test_reference_without_a_word_is_not_scored_and_said(variant: str) -> None:
+def test_pair_without_a_word_is_not_scored_and_said(variant: str) -> None:
     texts = ["\U0001f44d", ":)", "one word"]
     score = score_rouge_l_unicode if variant == "unicode" else partial(score_rouge, variant=variant)
     found = score(texts, texts)
     assert list(found.per_instance) == [None, None, 100.0]
-    assert found.notes == ("pairs 1, 2: the reference holds no letter and no digit",)
+    assert found.notes == ("pairs 1, 2: the reference holds no letter and no digit, nor does what is scored",)
     assert list(score(["", "x"], texts[1:]).per_instance) == [0.0, 0.0], "an empty prediction counts as 0"
+    assert list(score(["a word"], [":)"]).per_instance) == [0.0]

@@ -119,4 +119,6 @@ def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
         watcher.listener.done(trial.label, "ValueError: no [/INST]")
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("train: 1 trial" in shown) is not terminal
+    # Whoever reads a pipe sees at once that it lives; a terminal has its table.
+    assert (" 0:00  reading data and models of 2 trials" in shown) is not terminal
     assert "ValueError: no [/INST]" in shown
