@@ -264,7 +264,7 @@ def _same_answers(folder: Path) -> bool:
     base = load_base(model, precision="fp32", device=torch.device("cpu")).eval()
     settings = GenerationSettings(max_new_tokens=12)
     asked = problems(_TRACK, split="validation")[:8]
-    one, four = (generate(base, load_tokenizer(model), asked, settings=settings, batch_size=size) for size in (1, 4))
+    one, four = (generate(base, load_tokenizer(model), asked, settings=settings, slots=size) for size in (1, 4))
     return [answer.text for answer in one] == [answer.text for answer in four]
 
 

@@ -10,7 +10,7 @@ Shapes: T tokens of a row, N examples, H heads, K key and value heads, E head si
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -109,13 +109,18 @@ def flat_attention(
     """
     if segments is None:
         raise ValueError("a layer passes no boundaries of examples on to its attention")
-    wanted = [name for name in _REFUSED if unknown.get(name) is not None]
-    wanted += ["an attention mask"] if attention_mask is not None else []
-    wanted += [f"attention dropout {dropout}"] if dropout else []
+    wanted = unsupported(unknown, attention_mask=attention_mask, dropout=dropout)
     if wanted:
         raise ValueError(f"flat rows have no attention with {' and '.join(wanted)}")
     kernel = _varlen if _has_kernel(query, value) else _by_example
     return kernel(query, key, value, segments=segments, scale=scaling, window=sliding_window), None
+
+
+def unsupported(unknown: Mapping[str, Any], *, attention_mask: Tensor | None, dropout: float) -> list[str]:
+    """What a layer asks of its attention beyond causality, a window and a scale, by name."""
+    wanted = [name for name in _REFUSED if unknown.get(name) is not None]
+    wanted += ["an attention mask"] if attention_mask is not None else []
+    return wanted + ([f"attention dropout {dropout}"] if dropout else [])
 
 
 def _has_kernel(query: Tensor, value: Tensor) -> bool:
@@ -328,4 +333,5 @@ __all__ = [
     "positions_of",
     "register",
     "segments_of",
+    "unsupported",
 ]

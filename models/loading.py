@@ -100,7 +100,7 @@ def load_adapter(base: PreTrainedModel, folder: Path, *, name: str = "default") 
     """
     from peft import PeftModel
 
-    _refuse_other_base(base, folder)
+    refuse_other_base(base, folder)
     device = str(base.device)
     # Without these peft takes a GPU wherever there is one, whatever the base lies on.
     where: dict[str, Any] = {"torch_device": device, "device_map": {"": device}}
@@ -119,7 +119,7 @@ def _refuse_unable(model: ModelSpec, precision: Precision, device: torch.device)
         )
 
 
-def _refuse_other_base(base: PreTrainedModel, folder: Path) -> None:
+def refuse_other_base(base: PreTrainedModel, folder: Path) -> None:
     """Refuse an adapter that says it is of another base, where both can be told apart.
 
     A folder may have moved since, so a path that is not there any more says nothing.

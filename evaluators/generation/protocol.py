@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Protocol
 
 from evaluators.generation.settings import GenerationSettings
+from models.locations import ModelError
 from tasks.records import Completion, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A problem, and the folder of the adapter that is to answer it; None asks the base itself."""
+    """A problem, the folder of the adapter that is to answer it (None: the base itself), and which samples are wanted.
+
+    No samples named are all that the settings ask for.
+    """
 
     problem: Problem
     adapter: Path | None = None
+    samples: tuple[int, ...] = ()
 
 
 class Generator(Protocol):
@@ -26,8 +31,9 @@ class Generator(Protocol):
 
     def complete(
         self, prompts: Sequence[Prompt], *, settings: GenerationSettings
-    ) -> Iterator[tuple[Prompt, Completion]]:
-        """`settings.samples` completions of each prompt with the prompt that they answer, in any order.
+    ) -> Iterator[tuple[Prompt, Completion | ModelError]]:
+        """The completions of each prompt with the prompt that they answer, in any order.
 
-        No two prompts of one adapter may ask the same problem.
+        A prompt whose adapter is damaged, of another base or without effect comes with that error instead, and the
+        others are answered. No two prompts of one adapter may ask the same problem.
         """

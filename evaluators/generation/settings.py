@@ -3,9 +3,14 @@
 One decision: this module loads no engine, so a study can say how to generate without importing torch.
 """
 
+from collections.abc import Mapping
+
 from pydantic import Field, model_validator
 
 from tasks.records import Problem, Seed, Settings, Task
+
+ENGINE_VERSIONS: Mapping[str, int] = {"transformers": 2}
+"""Engines by name, each with the version of what it computes; both are part of what a completion is known by."""
 
 
 class GenerationSettings(Settings):
@@ -17,6 +22,11 @@ class GenerationSettings(Settings):
     max_summary_tokens: int = Field(default=128, ge=1, examples=[60])
     """Most new tokens of a summary."""
 
+    max_tokens_by_track: dict[str, int] = Field(
+        default={}, examples=[{"translation/java-csharp": 320}], json_schema_extra={"since": 2}
+    )
+    """Most new tokens of the answers of single tracks, in place of the two above."""
+
     samples: int = Field(default=1, ge=1, examples=[10])
     """Completions for each problem. More than one need a `temperature` above 0."""
 
@@ -25,6 +35,18 @@ class GenerationSettings(Settings):
 
     top_p: float = Field(default=1.0, gt=0.0, le=1.0, examples=[0.95])
     """Nucleus sampling: tokens are drawn from the likeliest that have this share of the probability together."""
+
+    top_k: int = Field(default=0, ge=0, examples=[50], json_schema_extra={"since": 2})
+    """Tokens are drawn from so many of the likeliest; 0 sets no bound."""
+
+    min_p: float = Field(default=0.0, ge=0.0, lt=1.0, examples=[0.05], json_schema_extra={"since": 2})
+    """Tokens are drawn from those with at least this share of the likeliest one's probability."""
+
+    repetition_penalty: float = Field(default=1.0, gt=0.0, examples=[1.1], json_schema_extra={"since": 2})
+    """What makes tokens that were there already less likely (above 1), prompt included; 1 leaves them alone."""
+
+    stop: tuple[str, ...] = Field(default=(), examples=[["\nif __name__"]], json_schema_extra={"since": 2})
+    """An answer ends before the first of these strings in it, beside the tokens by which the model ends it."""
 
     seed: Seed = Field(default=0, examples=[1])
     """Seed of sampling. Greedy completions do not depend on it."""
@@ -37,7 +59,20 @@ class GenerationSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _stops_are_strings(self) -> "GenerationSettings":
+        if "" in self.stop:
+            raise ValueError("generation.stop has an empty string, at which every answer would end; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_are_of_tracks(self) -> "GenerationSettings":
+        wrong = [limit for limit in self.max_tokens_by_track.values() if limit < 1]
+        if wrong:
+            raise ValueError(f"generation.max_tokens_by_track allows {wrong[0]} tokens; allow 1 or more")
+        return self
+
     def limit(self, problem: Problem) -> int:
         """The most new tokens that a problem's track allows."""
         prose = problem.parsed_track.task is Task.SUMMARIZATION
-        return self.max_summary_tokens if prose else self.max_new_tokens
+        return self.max_tokens_by_track.get(problem.track, self.max_summary_tokens if prose else self.max_new_tokens)

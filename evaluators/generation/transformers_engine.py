@@ -1,181 +1,244 @@
 """Generation by transformers: prompts through the shared renderer, completions as decoded.
 
+Where the model can be asked in slots (`proof.slotted` tries it), all prompts of a call are, whatever adapter each has;
+where it cannot, its own `generate` writes for one adapter after the other.
+
 One decision: decoding is fully said by `GenerationSettings`. A model's own generation defaults
 (Qwen2.5's repetition penalty and sampling, for one) are set aside, so that greedy means greedy.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
 
+from evaluators.generation.answers import (
+    Question,
+    completed,
+    context_tokens,
+    end_tokens,
+    fits,
+    questions,
+    skipped,
+    stopper,
+)
+from evaluators.generation.batches import write_in_batches
+from evaluators.generation.proof import Proof, no_effect, prove_adapter, prove_base, slotted
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from evaluators.generation.shelf import Base, ModelShelf
-from models.folders import context_of
-from tasks.prompts import Rendered, render_prompt, written_behind
+from evaluators.generation.writer import Asked, SlotWriter, Work, Written
+from models.locations import ModelError
+from models.rack import Adapter, read_adapter, refuse_unfitting
 from tasks.records import Completion, Problem
 
-_WIDTH_STEP = 16  # prompts are padded to a multiple: on CPU, matrix kernels are made anew for each width
+# Most slots where nothing is said: on CPUs more do not pay, on GPUs their memory is counted.
+_SLOTS = {"cpu": 32, "cuda": 256}
+# The share of a GPU's free memory that keys and values may take.
+_MEMORY_SHARE = 0.6
+
+_Answered = tuple[Prompt, Completion | ModelError]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encoded:
-    problem: Problem
-    rendered: Rendered
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Group:
+    """The prompts of one adapter, by problem; None is the base."""
 
-    @property
-    def ids(self) -> tuple[int, ...]:
-        return self.rendered.prompt_ids
+    folder: Path | None
+    prompts: Mapping[str, Prompt]
 
 
 class TransformersGenerator:
-    """A `Generator` over one base on a shelf; the prompts of one adapter follow each other."""
+    """A `Generator` over one base on a shelf.
 
-    def __init__(self, shelf: ModelShelf, base: Base, *, batch_size: int) -> None:
-        self._shelf, self._base, self._batch_size = shelf, base, batch_size
+    Args:
+        shelf: Where bases lie.
+        base: The base.
+        slots: Most answers at once; None counts them by the memory that is there.
+        probes: On how many prompts of each adapter to prove what is written, see `Proof`; 0 for no proof.
+    """
 
-    def complete(
-        self, prompts: Sequence[Prompt], *, settings: GenerationSettings
-    ) -> Iterator[tuple[Prompt, Completion]]:
+    def __init__(self, shelf: ModelShelf, base: Base, *, slots: int | None = None, probes: int = 0) -> None:
+        self._shelf, self._base, self._slots, self._probes = shelf, base, slots, probes
+        self.proofs: dict[Path | None, Proof] = {}
+        self.work = Work()
+
+    def complete(self, prompts: Sequence[Prompt], *, settings: GenerationSettings) -> Iterator[_Answered]:
         """See `Generator`."""
-        for adapter in dict.fromkeys(prompt.adapter for prompt in prompts):
-            mine = {prompt.problem.id: prompt for prompt in prompts if prompt.adapter == adapter}
-            ready = self._shelf.ready(self._base, adapter=adapter)
-            problems = [prompt.problem for prompt in mine.values()]
-            for completion in _completions(
-                ready.model, ready.tokenizer, problems, settings=settings, batch_size=self._batch_size
-            ):
-                yield mine[completion.problem_id], completion
+        groups = [
+            _Group(folder=folder, prompts={p.problem.id: p for p in prompts if p.adapter == folder})
+            for folder in dict.fromkeys(prompt.adapter for prompt in prompts)
+        ]
+        ready = self._shelf.ready(self._base)
+        modules, together, apart = dict(ready.model.named_modules()), list[tuple[_Group, Adapter | None]](), []
+        for group in groups:
+            try:
+                adapter = None if group.folder is None else read_adapter(ready.model, group.folder)
+                if adapter is not None:
+                    refuse_unfitting(adapter, modules)
+            except ModelError as error:
+                yield from ((prompt, error) for prompt in group.prompts.values())
+                continue
+            if slotted(ready.model) and (adapter is not None or group.folder is None):
+                together.append((group, adapter))
+            else:
+                apart.append(group)
+        if together:
+            yield from self._together(ready.model, ready.tokenizer, together, settings)
+        for group in apart:
+            yield from self._apart(group, settings)
+
+    def _together(
+        self,
+        model: Any,
+        tokenizer: Any,
+        groups: Sequence[tuple[_Group, Adapter | None]],
+        settings: GenerationSettings,
+    ) -> Iterator[_Answered]:
+        """Answers of several adapters, mixed in the same passes."""
+        adapters = [adapter for _, adapter in groups if adapter is not None]
+        places: dict[Path | None, int] = {adapter.folder: place + 1 for place, adapter in enumerate(adapters)}
+        writing = _Writing(model, tokenizer, settings, slots=self._slots, adapters=adapters, work=self.work)
+        kept = []
+        for group, _ in groups:
+            proof = self._proved(writing, group, adapter=places.get(group.folder, 0)) if self._probes else None
+            if isinstance(proof, ModelError):
+                yield from ((prompt, proof) for prompt in group.prompts.values())
+            else:
+                kept.append((places.get(group.folder, 0), group))
+        yield from writing.answers(kept)
+
+    def _apart(self, group: _Group, settings: GenerationSettings) -> Iterator[_Answered]:
+        """Answers of one adapter that peft computes, or of a model without slots."""
+        try:
+            ready = self._shelf.ready(self._base, adapter=group.folder)
+        except ModelError as error:
+            yield from ((prompt, error) for prompt in group.prompts.values())
+            return
+        writing = _Writing(ready.model, ready.tokenizer, settings, slots=self._slots, work=self.work)
+        proof = self._proved(writing, group, adapter=0) if self._probes else None
+        if isinstance(proof, ModelError):
+            yield from ((prompt, proof) for prompt in group.prompts.values())
+        else:
+            yield from writing.answers([(0, group)])
+
+    def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError | None:
+        """Measure what shows that a group's answers are its own; an error where its adapter has no effect."""
+        asked = writing.probes(list(group.prompts.values()), count=self._probes, adapter=adapter)
+        if not asked:
+            return None
+        if group.folder is None:
+            proof = prove_base(writing.write, asked, off=writing.off)
+        else:
+            proof = prove_adapter(writing.write, asked, model=writing.model, adapters=writing.adapters, off=writing.off)
+            if not proof.adapter_logits:
+                return ModelError(no_effect(group.folder, proof.probes))
+        self.proofs[group.folder] = proof
+        return proof
+
+
+class _Writing:
+    """A model with its tokenizer and adapters, and how to write with it."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        settings: GenerationSettings,
+        *,
+        slots: int | None,
+        adapters: Sequence[Adapter] = (),
+        work: Work | None = None,
+    ) -> None:
+        self.model, self.adapters = model, adapters
+        self._tokenizer, self._settings, self._work = tokenizer, settings, work or Work()
+        self._slots, self._slotted = slots or _SLOTS.get(model.device.type, 32), slotted(model)
+        self._counted = slots is None and model.device.type == "cuda"
+        self._ends = end_tokens(model, tokenizer)
+        self._stopper, self._context = stopper(tokenizer, settings), context_tokens(model)
+
+    @property
+    def off(self) -> float | None:
+        """See `Proof.engine_off`."""
+        return self._slotted.off if self._slotted else None
+
+    def answers(self, groups: Sequence[tuple[int, _Group]]) -> Iterator[tuple[Prompt, Completion]]:
+        """The completions of all groups, each under the number of its adapter, as they are done."""
+        open_: dict[Asked, tuple[Prompt, Question]] = {}
+        for adapter, group in groups:
+            for question in questions(self._tokenizer, group.prompts.values(), self._settings):
+                prompt = group.prompts[question.problem.id]
+                if fits(question, self._context):
+                    open_[self._asked(question, adapter)] = prompt, question
+                else:
+                    yield prompt, skipped(question)
+        for written in self.write(list(open_)):
+            prompt, question = open_.pop(written.asked)
+            stopped = written.finish == "stop"
+            yield (
+                prompt,
+                completed(question, written.ids, stopped=stopped, tokenizer=self._tokenizer, settings=self._settings),
+            )
+
+    def probes(self, prompts: Sequence[Prompt], *, count: int, adapter: int) -> list[Asked]:
+        """The shortest prompts that fit, for a proof."""
+        shortest = sorted(prompts, key=lambda p: (len(p.problem.input), p.problem.id))[:count]
+        first = questions(self._tokenizer, [replace(prompt, samples=(0,)) for prompt in shortest], self._settings)
+        return [self._asked(q, adapter) for q in first if fits(q, self._context)]
+
+    def write(self, asked: Sequence[Asked], *, slots: int | None = None) -> Iterator[Written]:
+        """Answers as they are done; with half the slots each time where the GPU's memory is too small."""
+        left = dict.fromkeys(asked)
+        most = slots or self._most(asked)
+        while left:
+            try:
+                for written in self._write(list(left), slots=most):
+                    del left[written.asked]
+                    yield written
+            except torch.OutOfMemoryError:
+                if most == 1:
+                    raise
+                most //= 2
+            torch.cuda.empty_cache()
+
+    def _write(self, asked: Sequence[Asked], *, slots: int) -> Iterator[Written]:
+        if self._slotted is None:
+            return write_in_batches(self.model, asked, ends=self._ends, settings=self._settings, size=slots)
+        writer = SlotWriter(
+            self.model, ends=self._ends, settings=self._settings, adapters=self.adapters, slots=slots, work=self._work
+        )
+        return writer.write(asked)
+
+    def _most(self, asked: Sequence[Asked]) -> int:
+        """How many slots there is memory for."""
+        if not (self._counted and self._slotted and asked):
+            return self._slots
+        length = max(len(one.ids) + one.limit for one in asked)
+        free, _ = torch.cuda.mem_get_info(self.model.device)
+        free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        fitting = int(_MEMORY_SHARE * free / (length * self._slotted.token_bytes))
+        return max(1, min(self._slots, fitting))
+
+    def _asked(self, question: Question, adapter: int) -> Asked:
+        return Asked(
+            ids=question.ids,
+            limit=question.limit,
+            adapter=adapter,
+            draws=question.draws(self._settings),
+            ends=self._stopper,
+        )
 
 
 def generate(
-    model: Any, tokenizer: Any, problems: Sequence[Problem], *, settings: GenerationSettings, batch_size: int
+    model: Any, tokenizer: Any, problems: Sequence[Problem], *, settings: GenerationSettings, slots: int | None = None
 ) -> tuple[Completion, ...]:
     """Completions of a model that is at hand, `settings.samples` for every problem, in the order of `problems`."""
     places = {problem.id: place for place, problem in enumerate(problems)}
-    found = _completions(model, tokenizer, problems, settings=settings, batch_size=batch_size)
-    return tuple(sorted(found, key=lambda c: (places[c.problem_id], c.sample)))
+    group = _Group(folder=None, prompts={problem.id: Prompt(problem=problem) for problem in problems})
+    found = _Writing(model, tokenizer, settings, slots=slots).answers([(0, group)])
+    return tuple(sorted((done for _, done in found), key=lambda c: (places[c.problem_id], c.sample)))
 
 
-def _completions(
-    model: Any, tokenizer: Any, problems: Sequence[Problem], *, settings: GenerationSettings, batch_size: int
-) -> Iterator[Completion]:
-    """Completions as they are done; prompts of like length share a batch.
-
-    A prompt that leaves no room for the allowed new tokens in the model's context is `skipped` rather than cut.
-    """
-    encoded = [
-        _Encoded(
-            problem=problem,
-            rendered=render_prompt(tokenizer, track=problem.parsed_track, text=problem.input),
-        )
-        for problem in problems
-    ]
-    context = context_of(model.config.get_text_config().to_dict())
-    fitting = []
-    for prompt in encoded:
-        if context is None or len(prompt.ids) + settings.limit(prompt.problem) <= context:
-            fitting.append(prompt)
-        else:
-            yield from (_skipped(prompt, sample) for sample in range(settings.samples))
-    for batch in _batches(fitting, settings=settings, size=batch_size):
-        yield from _decode(model, tokenizer, batch, settings=settings)
-
-
-_Asked = tuple[_Encoded, int]  # a prompt and the number of its sample
-
-
-def _batches(prompts: list[_Encoded], *, settings: GenerationSettings, size: int) -> Iterable[list[_Asked]]:
-    """Greedy prompts in batches of like length; sampled ones with a problem's samples to themselves.
-
-    Drawn tokens depend on a batch's random numbers, so a batch that mixed problems would make what a
-    problem gets depend on its company.
-    """
-    if settings.temperature > 0:
-        for prompt in prompts:
-            yield [(prompt, sample) for sample in range(settings.samples)]
-        return
-    by_limit: dict[int, list[_Encoded]] = {}
-    for prompt in prompts:
-        by_limit.setdefault(settings.limit(prompt.problem), []).append(prompt)
-    for group in by_limit.values():
-        group.sort(key=lambda p: (len(p.ids), p.problem.id))
-        for start in range(0, len(group), size):
-            yield [(prompt, 0) for prompt in group[start : start + size]]
-
-
-def _skipped(prompt: _Encoded, sample: int) -> Completion:
-    return Completion(
-        problem_id=prompt.problem.id,
-        track=prompt.problem.track,
-        dataset=prompt.problem.dataset,
-        sample=sample,
-        text="",
-        finish="skipped",
-        prompt_tokens=len(prompt.ids),
-        new_tokens=0,
-    )
-
-
-def _decode(model: Any, tokenizer: Any, batch: list[_Asked], *, settings: GenerationSettings) -> list[Completion]:
-    longest = max(len(prompt.ids) for prompt, _ in batch)
-    width = -(-longest // _WIDTH_STEP) * _WIDTH_STEP
-    ids_BT = torch.full((len(batch), width), tokenizer.pad_token_id)
-    mask_BT = torch.zeros((len(batch), width), dtype=torch.long)
-    for row, (prompt, _) in enumerate(batch):
-        ids_BT[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
-        mask_BT[row, width - len(prompt.ids) :] = 1
-    first = batch[0][0].problem
-    torch.manual_seed(_seed(settings.seed, first.id))
-    ends = _ends(model, tokenizer)
-    with torch.inference_mode():
-        out_BT = model.generate(
-            input_ids=ids_BT.to(model.device),
-            attention_mask=mask_BT.to(model.device),
-            generation_config=_config(settings, limit=settings.limit(first), ends=ends, tokenizer=tokenizer),
-        )
-    rows = out_BT[:, width:].tolist()
-    return [
-        _completion(prompt, row, ends=ends, tokenizer=tokenizer, sample=sample)
-        for (prompt, sample), row in zip(batch, rows, strict=True)
-    ]
-
-
-def _config(settings: GenerationSettings, *, limit: int, ends: list[int], tokenizer: Any) -> Any:
-    sampled = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
-    return GenerationConfig(
-        max_new_tokens=limit,
-        eos_token_id=ends,
-        pad_token_id=tokenizer.pad_token_id,
-        **(sampled if settings.temperature > 0 else {"do_sample": False}),
-    )
-
-
-def _ends(model: Any, tokenizer: Any) -> list[int]:
-    """Every token that ends a turn: the tokenizer's, and those that the model declares."""
-    declared = getattr(model.generation_config, "eos_token_id", None)
-    listed = declared if isinstance(declared, list) else [declared]
-    return sorted({tokenizer.eos_token_id, *(e for e in listed if e is not None)})
-
-
-def _completion(prompt: _Encoded, row: list[int], *, ends: list[int], tokenizer: Any, sample: int) -> Completion:
-    stop = next((i for i, token in enumerate(row) if token in ends), None)
-    new = row if stop is None else row[:stop]
-    return Completion(
-        problem_id=prompt.problem.id,
-        track=prompt.problem.track,
-        dataset=prompt.problem.dataset,
-        sample=sample,
-        text=written_behind(tokenizer, prompt.ids, new).removeprefix(prompt.rendered.lead),
-        finish="length" if stop is None else "stop",
-        prompt_tokens=len(prompt.ids),
-        new_tokens=len(new),
-    )
-
-
-def _seed(seed: int, problem_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{problem_id}".encode()).digest()[:4])
+__all__ = ["TransformersGenerator", "generate"]

@@ -158,7 +158,7 @@ def follow(look: Callable[[], Sequence[TrialProgress]], *, wanted: Callable[[], 
 def picture(
     progress: Sequence[TrialProgress], *, height: int | None = None, seconds: float | None = None
 ) -> RenderableType:
-    """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how.
+    """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how, and what was there.
 
     Where `height` lines are too few, the trials that are at work or failed come first. Names that a narrow terminal
     has no room for go on below, from a slash or a hyphen on. `seconds` is how long they have been watched.
@@ -196,11 +196,13 @@ class _Picture:
             table.add_row(Text("\n".join(names[i])), stage, *bar, *figures)
         yield table
         yield Text(self._below(len(self.progress) - len(shown)), style="dim")
+        if known := _known(self.progress):
+            yield Text(known, style="dim")
 
     def _shown(self, lines: Sequence[int]) -> list[int]:
         """Which trials there is room for, by the lines of their names."""
         found: list[int] = []
-        left = sum(lines) if self.height is None else max(1, self.height - 3)
+        left = sum(lines) if self.height is None else max(1, self.height - 3 - bool(_known(self.progress)))
         for i in sorted(range(len(lines)), key=lambda i: (_ORDER.index(self.progress[i].now.state), i)):
             if found and lines[i] > left:
                 break
@@ -247,6 +249,13 @@ def _bar(now: StageProgress) -> RenderableType:
     return ProgressBar(total=now.steps, completed=now.step or 0, width=_BAR)
 
 
+def _known(progress: Sequence[TrialProgress]) -> str:
+    """How many completions did not have to be generated, in the stages that found any; nothing if none did."""
+    found = [stage for trial in progress for stage in trial.stages if stage.known and stage.wanted]
+    known, wanted = sum(stage.known or 0 for stage in found), sum(stage.wanted or 0 for stage in found)
+    return f"{known:,} of {wanted:,} completions were there already" if found else ""
+
+
 def _cells(trial: TrialProgress) -> Iterable[Text]:
     now = trial.now
     style = _STYLES[now.state]
@@ -274,6 +283,7 @@ def _in_words(stage: StageProgress) -> str:
         f"loss {stage.loss:.3f}" if stage.loss is not None else "",
         f"{stage.tokens_per_s:,.0f} tokens/s" if stage.tokens_per_s is not None else "",
         f"{format_seconds(stage.seconds_left)} left" if stage.seconds_left is not None else "",
+        f"{stage.known:,} of {stage.wanted:,} completions were there already" if stage.known else "",
     ]
     return ", ".join(filter(None, parts))
 

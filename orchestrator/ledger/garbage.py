@@ -1,24 +1,38 @@
 """What in a ledger nothing needs any more, and its removal.
 
-One decision: what stays is found first, from the studies' own lists of stages; all else of `stages/` goes. A
-record goes before its files, so a clean-up that is cut off leaves no record without them.
+One decision: what stays is found first, from the studies' own lists of stages; all else of `stages/` and of
+`completions/` goes. A record goes before its files, so a clean-up that is cut off leaves no record without them.
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from pydantic import JsonValue
+
+from evaluators.generation.settings import ENGINE_VERSIONS
 from orchestrator.errors import LedgerError, StudyHeld
+from orchestrator.ledger.completions import FOLDER as COMPLETIONS
+from orchestrator.ledger.completions import Owner, read_chunks, recipe_of
 from orchestrator.ledger.lease import CLEANING
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.ledger.manifest import read_named
 from orchestrator.ledger.rejudging import JUDGED_AGAIN, SUPERSEDED
 from orchestrator.ledger.storage import Entry
+from orchestrator.study.fingerprint import fingerprint
+from orchestrator.study.stages import StageName
+
+# In place of a digest: of whatever weights.
+_ANY = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """One stage or attempt that nothing needs: its names, records first, and `what` it was, in words."""
+    """One stage or attempt that nothing needs: its names, records first, and `what` it was, in words.
+
+    Of completions that are kept item by item, `key` is the owner's digest and `chunks` how many files there are.
+    """
 
     key: str
     attempt: str
@@ -26,6 +40,7 @@ class Garbage:
     names: tuple[str, ...]
     size_bytes: int
     what: str = ""
+    chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +84,7 @@ def named_keys(ledger: Ledger) -> frozenset[str]:
 
 
 def find_garbage(ledger: Ledger) -> tuple[Garbage, ...]:
-    """Stages that no study names, and attempts of others that no record which counts names.
+    """Stages that no study names, attempts of others that no record which counts names, and completions for no study.
 
     The newest failure of a stage that is not done stays, since it says why; so does what a running study has begun.
 
@@ -86,7 +101,8 @@ def find_garbage(ledger: Ledger) -> tuple[Garbage, ...]:
         outdated = {name: why for name in stage.counting() if (why := _outdated(name, stage, stages))}
         found += _attempts(ledger, stage, outdated=outdated, running=running)
     labels = _labels(ledger)
-    return tuple(replace(item, what=labels.get(item.key) or _in_words(stages[item.key])) for item in found)
+    told = [replace(item, what=labels.get(item.key) or _in_words(stages[item.key])) for item in found]
+    return (*told, *([] if running else _completions(ledger, stages)))
 
 
 def _labels(ledger: Ledger) -> dict[str, str]:
@@ -109,10 +125,70 @@ def _in_words(stage: _Stage) -> str:
     training = record.spec.get("training")
     if not isinstance(training, dict):
         return str(record.stage)
-    settings, model = training.get("settings"), training.get("model")
+    settings = training.get("settings")
     rate = settings.get("learning_rate") if isinstance(settings, dict) else None
-    name = (model.get("name") or f"model {str(model.get('digest'))[:8]}") if isinstance(model, dict) else ""
-    return f"{record.stage} of {name}, {training.get('kind')}, seed {training.get('seed')}, learning rate {rate}"
+    method = f"{training.get('kind')}, seed {training.get('seed')}, learning rate {rate}"
+    return f"{record.stage} of {_model(training)}, {method}"
+
+
+def _model(spec: Mapping[str, JsonValue]) -> str:
+    model = spec.get("model")
+    return str(model.get("name") or f"model {str(model.get('digest'))[:8]}") if isinstance(model, dict) else ""
+
+
+def _completions(ledger: Ledger, stages: Mapping[str, _Stage]) -> Iterator[Garbage]:
+    """Chunks of owners whose completions no study would ask for, and those that are not what was written."""
+    used, recipes = _owners_recorded(ledger, stages), _recipes_named(ledger, stages)
+    by_owner: dict[str, list[Entry]] = {}
+    for entry in ledger.store.entries(COMPLETIONS):
+        by_owner.setdefault(entry.name.removeprefix(COMPLETIONS).partition("/")[0], []).append(entry)
+    for digest, entries in by_owner.items():
+        chunks = dict(read_chunks(ledger.store, [entry.name for entry in entries]))
+        owner = next((chunk.owner for chunk in chunks.values() if chunk is not None), None)
+        if owner is None or (digest not in used and not _is_asked(owner, recipes)):
+            why = "not what was written" if owner is None else "no study would ask for them"
+            yield _chunks(digest, owner, why, entries)
+        elif damaged := [entry for entry in entries if chunks[entry.name] is None]:
+            yield _chunks(digest, owner, "not what was written", damaged)
+
+
+def _chunks(digest: str, owner: Owner | None, why: str, entries: Sequence[Entry]) -> Garbage:
+    training = owner and owner.recipe.get("training")
+    spec = training if isinstance(training, dict) else owner.recipe if owner else {}
+    what = f"of {_model(spec)}, {owner.kind}" if owner else ""
+    return replace(_garbage(digest, "", why, entries), what=what, chunks=len(entries))
+
+
+def _owners_recorded(ledger: Ledger, stages: Mapping[str, _Stage]) -> set[str]:
+    """Owners that generate stages which studies name have in their records."""
+    named = named_keys(ledger)
+    facts = [r.facts.get("completions") for key in named & stages.keys() for r in stages[key].counting().values()]
+    return {str(fact["owner"]) for fact in facts if isinstance(fact, dict)}
+
+
+def _recipes_named(ledger: Ledger, stages: Mapping[str, _Stage]) -> set[tuple[str, str | None]]:
+    """How completions are made for the generate stages that studies name, with the digest of the weights."""
+    found: set[tuple[str, str | None]] = set()
+    for study in ledger.studies():
+        named = read_named(ledger, study)
+        for trial in named.trials.values() if named else ():
+            generate, train = trial.get(StageName.GENERATE), trial.get(StageName.TRAIN)
+            if generate is None:
+                continue
+            # What an older version named otherwise is asked for by no version of today.
+            with suppress(KeyError, TypeError):
+                recipe = fingerprint(recipe_of(generate.spec, train.spec if train else None))
+                trained = stages[train.key].counting().values() if train and train.key in stages else ()
+                # Without a record, weights that were there may yet be made again.
+                weights = {record.output_digest for record in trained} or {_ANY}
+                found |= {(recipe, digest) for digest in (weights if train else {None})}
+    return found
+
+
+def _is_asked(owner: Owner, recipes: Collection[tuple[str, str | None]]) -> bool:
+    """Whether some study's stage may still ask for an owner's completions, on whatever device."""
+    is_todays, recipe = ENGINE_VERSIONS.get(owner.engine) == owner.engine_version, fingerprint(owner.recipe)
+    return is_todays and any((recipe, weights) in recipes for weights in (owner.weights, _ANY))
 
 
 def remove(ledger: Ledger) -> tuple[Garbage, ...]:

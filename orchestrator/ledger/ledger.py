@@ -11,6 +11,7 @@ No other code knows where a stage's files lie. Below a local folder, or below th
     stages/KEY/condemned-UUID.json             why this attempt's record counts no more: a file of it is damaged,
                                                or it was judged again
     stages/KEY/record-INPUTS.2.json            the success after that
+    completions/OWNER/...                      what models wrote, item by item, see completions.py
     studies/NAME/...                           the resolved study, its stages' keys, its report
     leases/NAME/...                            who runs it, see lease.py
 

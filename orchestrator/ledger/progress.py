@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.errors import Cause
 from orchestrator.ledger.artifacts import curve_in
+from orchestrator.ledger.completions import counts_in
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.oldwords import cause_of
 from orchestrator.ledger.rejudging import Tools, judgeable_since
@@ -104,7 +105,7 @@ class StageProgress:
     """One stage of one trial.
 
     `step` counts optimizer steps, samples or programs, `steps` how many there will be; times are in
-    seconds. What is not known is None.
+    seconds. `known` of the `wanted` completions of a generation were there when it began. What is not known is None.
     """
 
     stage: StageName
@@ -115,6 +116,8 @@ class StageProgress:
     loss: float | None = None
     tokens_per_s: float | None = None
     seconds_left: float | None = None
+    known: int | None = None
+    wanted: int | None = None
     cause: str = ""
 
 
@@ -166,7 +169,8 @@ def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools:
 def _stage(stage: StageName, standing: Standing) -> StageProgress:
     state = standing.state
     if standing.record is not None:
-        return StageProgress(stage=stage, state=state, seconds=standing.record.seconds)
+        known, wanted = counts_in(standing.record) or (None, None)
+        return StageProgress(stage=stage, state=state, seconds=standing.record.seconds, known=known, wanted=wanted)
     row = newest_row(standing.attempt) if standing.attempt and state in (State.RUNNING, State.STOPPED) else {}
     if not row:
         return StageProgress(stage=stage, state=state, cause=standing.cause)
@@ -179,6 +183,8 @@ def _stage(stage: StageName, standing: Standing) -> StageProgress:
         loss=row.get("loss", row.get("validation/loss")),
         tokens_per_s=row.get("tokens_per_s"),
         seconds_left=_seconds_left(row) if state == State.RUNNING else None,
+        known=int(row["known"]) if "known" in row else None,
+        wanted=int(row["wanted"]) if "wanted" in row else None,
     )
 
 

@@ -29,6 +29,8 @@ _CORE_LAYER_S, _GPU_TOKEN_S, _GPU_BYTES_A_S = 1.2e-3, 0.025, 1e12
 # Core seconds of judging a program, of comparing an answer with its reference, and of a file's quality counts.
 _PROGRAM_S, _ANSWER_S, _QUALITY_S = 0.2, 0.02, 0.03
 _CORES = 2
+# Prompts that are answered at once where nobody says: without a GPU, and about so many with one.
+_BATCH = {False: 32, True: 128}
 # Bytes of a row beside its text: ids, figures, verdicts.
 _ROW_BYTES = {StageName.GENERATE: 250, StageName.EXECUTE: 250, StageName.SCORE: 900}
 _BYTES_A_TOKEN = 3.3
@@ -141,7 +143,9 @@ class Guesser:
 
     def _decoding(self, asked: _Asked, shape: Shape, *, side_by_side: int) -> float:
         settings = self._resources
-        batch = min(settings.generation_batch, max(1, asked.rows))
+        auto = _BATCH[settings.generator_gpus > 0]
+        side = auto if settings.generation_batch == "auto" else settings.generation_batch
+        batch = min(side, max(1, asked.rows))
         rate = self._rate(shape, cpus=settings.generator_cpus, gpus=settings.generator_gpus)
         arithmetic = 2 * shape.parameters * batch / rate
         if settings.generator_gpus:

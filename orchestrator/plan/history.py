@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from models.shapes import Estimate, Unknown
+from orchestrator.ledger.completions import counts_in
 from orchestrator.ledger.ledger import StageRecord
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.stages import StageName
@@ -35,7 +36,9 @@ class History:
 
     def hours(self, trial: TrialSpec, stage: StageName) -> Estimate | Unknown:
         """Hours of one stage, from records of the same model, method and data."""
-        like, work = self._like(trial, stage)
+        found, work = self._like(trial, stage)
+        # What found completions there took less time than it would have.
+        like = [(done, record) for done, record in found if not (counts_in(record) or (0, 0))[0]]
         if not like:
             return Unknown(reason=f"no {stage} of this model, method and data is in the ledger yet")
         rates = [record.seconds / done for done, record in like]

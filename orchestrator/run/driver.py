@@ -7,6 +7,7 @@ what those wrote is judged. All that a run knows is in the ledger, so running ag
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -275,6 +276,24 @@ def _whenever_due(run: StudyRun, stage: StageName) -> None:
             return
         run.in_pipeline[stage] = allowed
         try:
-            PIPELINES[stage](run, allowed)
+            PIPELINES[stage](run, allowed, joining=_joining(run, stage, [trial.key(stage) for trial in ready]))
         finally:
             del run.in_pipeline[stage]
+
+
+def _joining(run: StudyRun, stage: StageName, asked: Sequence[str]) -> Callable[[], list[TrialSpec]]:
+    """Gives the trials that have become due since, each once; `asked` are the keys of those that were looked at."""
+    seen = set(asked)
+
+    def joining() -> list[TrialSpec]:
+        if run.stopping:
+            return []
+        with run.changed:
+            new = [trial for trial in run.done.due(stage) if trial.key(stage) not in seen]
+        seen.update(trial.key(stage) for trial in new)
+        allowed = [trial for trial in new if run.meter.may_start(trial, stage)]
+        if allowed:
+            run.in_pipeline[stage] = [*run.in_pipeline[stage], *allowed]
+        return allowed
+
+    return joining

@@ -5,7 +5,7 @@ One decision: a pipeline serves whatever is due when it starts, and what fails i
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import ScoredCell, completions_of, write_results
 from orchestrator.ledger.attempts import record_failure, record_success
+from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.rejudging import facts_of_absent, facts_of_outdated, present_tools
@@ -24,35 +25,70 @@ from orchestrator.study.trial import TrialSpec
 from tasks.records import Language, Track, UnjudgedReason, Verdict
 
 if TYPE_CHECKING:
+    from orchestrator.work.generation import GenerationJob
     from orchestrator.work.pieces import JudgingJob
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
 _OnPieceDone = Callable[[str, int, int], None]
 _Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
+_Joining = Callable[[], Sequence[TrialSpec]]
+_More = Callable[[], Sequence[Any]]
 
 
-def _generate(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
-    from orchestrator.work.messages import Weights
-    from orchestrator.work.pieces import GenerationJob, run_generation
+def _nobody() -> Sequence[TrialSpec]:
+    """No trial joins a pipeline that is under way."""
+    return ()
 
-    def job(trial: TrialSpec) -> GenerationJob:
-        return GenerationJob(
-            key=trial.key(StageName.GENERATE),
-            weights=Weights(
-                model=trial.model,
-                kind=trial.kind,
-                storage=run.ledger.address,
-                record=run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None,
-            ),
-            settings=trial.generation,
-            problems=run.test_data.problems(trial),
+
+def _generate(
+    run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False
+) -> None:
+    from orchestrator.work.generation import run_generation
+
+    resources = run.study.resources
+
+    def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone, more: "_More") -> _Stream:
+        return run_generation(
+            jobs, resources=resources, on_piece_done=on_piece_done, joining=more, in_process=in_process
         )
 
-    def stream(jobs: Sequence[GenerationJob], on_piece_done: _OnPieceDone) -> _Stream:
-        return run_generation(jobs, resources=run.study.resources, on_piece_done=on_piece_done, in_process=in_process)
+    record_as_they_arrive(
+        run,
+        StageName.GENERATE,
+        due,
+        job=lambda trial: _generation_job(run, trial),
+        stream=stream,
+        facts=lambda job, completions: job.facts(),
+        standing=lambda job: job.counts if job.counts["known"] else {},
+        took=lambda job: sum(job.seconds) / resources.generators,
+        joining=joining,
+    )
 
-    record_as_they_arrive(run, StageName.GENERATE, due, job=job, stream=stream)
+
+def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
+    """What a trial's generation needs, with what is there of it already."""
+    from orchestrator.work.generation import generation_job
+    from orchestrator.work.messages import Weights
+
+    trained = run.done.record(trial, StageName.TRAIN) if trial.traits.is_trained else None
+    owner = owner_of(trial, trained, device="cuda" if run.study.resources.generator_gpus else "cpu")
+    known = known_of(run.ledger.store, owner)
+    job = generation_job(
+        trial.key(StageName.GENERATE),
+        run.test_data.problems(trial),
+        weights=Weights(model=trial.model, kind=trial.kind, storage=run.ledger.address, record=trained),
+        owner=owner,
+        settings=trial.generation,
+        known=known,
+    )
+    for name in known.damaged:
+        run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
+    for made_with in job.made_with:
+        if made_with != software():
+            text = f"completions that were there were made with {made_with}, and this is {software()}"
+            run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
+    return job
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
@@ -67,7 +103,7 @@ def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJ
     )
 
 
-def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
+def _execute(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
 
     record_as_they_arrive(
@@ -75,12 +111,14 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = Fals
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
-        stream=lambda jobs, on_piece_done: run_execution(jobs, on_piece_done=on_piece_done, in_process=in_process),
+        stream=lambda jobs, on_piece_done, more: run_execution(
+            jobs, on_piece_done=on_piece_done, in_process=in_process
+        ),
         facts=_wanting_toolchains,
     )
 
 
-def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False) -> None:
+def _score(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_scoring
 
     record_as_they_arrive(
@@ -88,8 +126,8 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, in_process: bool = False)
         StageName.SCORE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
-        stream=lambda jobs, on_piece_done: run_scoring(jobs, on_piece_done=on_piece_done, in_process=in_process),
-        facts=_absent_analyzers,
+        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, in_process=in_process),
+        facts=lambda job, cells: _absent_analyzers(cells),
     )
 
 
@@ -108,7 +146,7 @@ def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dic
     }
 
 
-def _absent_analyzers(job: "JudgingJob", cells: Sequence[BaseModel]) -> dict[str, Any]:
+def _absent_analyzers(cells: Sequence[BaseModel]) -> dict[str, Any]:
     names = {name for cell in cells if isinstance(cell, ScoredCell) for name in cell.missing_tools}
     return facts_of_absent(StageName.SCORE, names)
 
@@ -140,8 +178,11 @@ def record_as_they_arrive(
     due: Sequence[TrialSpec],
     *,
     job: Callable[[TrialSpec], Any],
-    stream: Callable[[list[Any], _OnPieceDone], _Stream],
+    stream: Callable[[list[Any], _OnPieceDone, _More], _Stream],
     facts: _Facts = lambda job, results: {},
+    standing: Callable[[Any], Mapping[str, int]] = lambda job: {},
+    took: Callable[[Any], float | None] = lambda job: None,
+    joining: _Joining = _nobody,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
 
@@ -150,8 +191,11 @@ def record_as_they_arrive(
         stage: What is made.
         due: Trials to make it for.
         job: Makes what a trial's stage needs; what it raises is that trial's failure.
-        stream: Runs jobs; yields each one's key and results, or how it failed.
-        facts: Makes what to record beside a trial's results, from its job and them.
+        stream: Runs jobs; yields each one's key and results, or how it failed. It may ask for more jobs meanwhile.
+        facts: Makes what to record beside a trial's results, of its job and of them.
+        standing: Makes what to say of a job, beside how far it is, while it is under way.
+        took: Says how long a job took, in seconds; None for the time since the result before.
+        joining: Gives further trials that have become due.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
@@ -159,12 +203,28 @@ def record_as_they_arrive(
 
     def on_piece_done(key: str, done: int, pieces: int) -> None:
         now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
-        leave_progress(begun[key].attempt.folder, now)
+        leave_progress(begun[key].attempt.folder, {**now, **standing(begun[key].job)})
+
+    def opened(more: Mapping[str, _Begun]) -> list[Any]:
+        for one in more.values():
+            if found := standing(one.job):
+                leave_progress(one.attempt.folder, {"step": 0, "seconds": 0.0, "time": time.time(), **found})
+        return [one.job for one in more.values()]
+
+    def more() -> list[Any]:
+        trials = joining()
+        if not trials:
+            return []
+        run.listener.stage(stage, len(trials))
+        joined = _begin(run, stage, trials, job)
+        begun.update(joined)
+        return opened(joined)
 
     error: Exception
     try:
-        for key, (seconds, result) in _timed(stream([one.job for one in begun.values()], on_piece_done)):
-            _end(run, stage, begun.pop(key), result, seconds=seconds, facts=facts)
+        for key, (seconds, result) in _timed(stream(opened(begun), on_piece_done, more)):
+            own = took(begun[key].job)
+            _end(run, stage, begun.pop(key), result, seconds=seconds if own is None else own, facts=facts)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken

@@ -55,8 +55,9 @@ class Resources(Settings):
     generator_gpus: float = Field(default=0.0, ge=0, examples=[1])
     """GPUs of each process that writes completions."""
 
-    generation_batch: int = Field(default=32, ge=1, examples=[64])
-    """Prompts that are answered at once by one process."""
+    generation_batch: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[64])
+    """Prompts that are answered at once by one process; `auto` is 32 without a GPU, and with one as many as its memory
+    holds, 256 at most. It changes no answer."""
 
     object_store_mb: int = Field(default=256, ge=80, examples=[1024])
     """MiB of shared memory of a Ray that the study starts itself."""

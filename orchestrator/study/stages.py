@@ -45,7 +45,7 @@ class Stage:
 
 STAGES: Mapping[StageName, Stage] = {
     StageName.TRAIN: Stage(version=2, upstream=None, file="summary.json", holds=Holds.TRAINER),
-    StageName.GENERATE: Stage(version=1, upstream=StageName.TRAIN, file="completions.jsonl", holds=Holds.GENERATOR),
+    StageName.GENERATE: Stage(version=2, upstream=StageName.TRAIN, file="completions.jsonl", holds=Holds.GENERATOR),
     StageName.EXECUTE: Stage(version=3, upstream=StageName.GENERATE, file="verdicts.jsonl", holds=Holds.CORE),
     StageName.SCORE: Stage(version=4, upstream=StageName.GENERATE, file="cells.json", holds=Holds.CORE),
 }

@@ -6,13 +6,14 @@ One decision: a message is a record that is written as JSON once and read once, 
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from evaluators.contamination import Contamination
 from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
 from models.spec import ModelSpec
 from orchestrator.errors import Cause, StageFailed
+from orchestrator.ledger.completions import Owner, Wanted
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from tasks.records import Completion, Problem, Record
 from trainers.methods.table import MethodKind
@@ -39,22 +40,50 @@ class Weights(Record):
 
 
 class Piece(Record):
-    """A part of one job's work, as it crosses between processes; `key` is the job's."""
+    """A part of the work of one or several jobs, as it crosses between processes."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The jobs that it is of."""
+        raise NotImplementedError
+
+
+class GenerationPart(Record):
+    """Some of what is wanted of a trial, and whose completions they are; `proven` asks for a proof of them."""
 
     key: str
+    weights: Weights
+    owner: Owner
+    wanted: tuple[Wanted, ...]
+    proven: bool
 
 
 class GenerationPiece(Piece):
-    """Some of a trial's problems, and how to generate for them."""
+    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits."""
 
-    weights: Weights
     settings: GenerationSettings
     threads: int
-    batch_size: int
-    problems: tuple[Problem, ...]
+    slots: int | None
+    parts: tuple[GenerationPart, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The jobs that it is of."""
+        return tuple(part.key for part in self.parts)
 
 
-class ExecutionPiece(Piece):
+class _OfOneJob(Piece):
+    """A part of one job's work; `key` is the job's."""
+
+    key: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The job that it is of."""
+        return (self.key,)
+
+
+class ExecutionPiece(_OfOneJob):
     """Some of a trial's completions to execute, in one language, with their problems."""
 
     limits: Limits
@@ -62,7 +91,7 @@ class ExecutionPiece(Piece):
     completions: tuple[Completion, ...]
 
 
-class ScoringPiece(Piece):
+class ScoringPiece(_OfOneJob):
     """One (track, data set) of a trial to score."""
 
     quality: bool
@@ -81,10 +110,15 @@ class PieceFailure(Record):
 
 
 class Answer(Record):
-    """What became of a piece: its records as plain data, or how it failed."""
+    """What became of a job's part of a piece: its records as plain data, with facts beside them, or how it failed.
+
+    `seconds` is its share of the time that the piece took.
+    """
 
     key: str
     rows: tuple[JsonValue, ...] = ()
+    facts: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float = 0.0
     failure: PieceFailure | None = None
 
 
@@ -102,6 +136,7 @@ class PieceFailed(StageFailed):
 __all__ = [
     "Answer",
     "ExecutionPiece",
+    "GenerationPart",
     "GenerationPiece",
     "Piece",
     "PieceFailed",

@@ -1,67 +1,22 @@
-"""Ray Data: generation, execution and scoring over as many nodes as there are.
+"""Execution and scoring of trials in pieces.
 
-One decision: pipelines are of tasks and not of actors. A task holds its cores or its GPU only while it works,
-so no GPU waits for CPUs or for the next training, and Ray keeps the processes that imported torch for later
-tasks: a further pipeline costs 0.1 s, so one is run for whatever has become due, while other trials train.
-
-A trial's stage is cut into pieces. What a piece raises is data, so one bad trial leaves the others alone, and
-a trial's stage is done as soon as its last piece is in.
+One decision: a piece of execution is of one language, so that a warm compiler serves the whole of it.
 """
 
-import logging
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from evaluators.contamination import Contamination
-from evaluators.generation.settings import GenerationSettings
-from orchestrator.causes import kind_of
-from orchestrator.errors import Cause, PolytuneError, StageFailed
+from orchestrator.errors import StageFailed
 from orchestrator.ledger.artifacts import ScoredCell
-from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work import credentials
 from orchestrator.work.judge import execute
-from orchestrator.work.messages import (
-    Answer,
-    ExecutionPiece,
-    GenerationPiece,
-    Piece,
-    PieceFailed,
-    PieceFailure,
-    ScoringPiece,
-    Weights,
-)
+from orchestrator.work.messages import Answer, ExecutionPiece, ScoringPiece
 from orchestrator.work.score import cells_of, score_cell
-from tasks.records import Completion, Problem, Record, Verdict
-from trainers.methods.table import traits_of
-
-if TYPE_CHECKING:
-    from evaluators.generation.shelf import Base, ModelShelf
+from orchestrator.work.sending import OnPieceDone, Pool, answered, ignore, results
+from tasks.records import Completion, Problem, Verdict
 
 _PROGRAMS_PER_TASK = 50
-
-_COLUMN = "record"
-# Is given a job's key, how many of its pieces are done, and how many there are.
-OnPieceDone = Callable[[str, int, int], None]
-
-
-def _ignore(key: str, done: int, due: int) -> None:
-    """For a caller that does not follow the progress."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationJob:
-    """What one trial's generation needs; `key` is its stage's."""
-
-    key: str
-    weights: Weights
-    settings: GenerationSettings
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,72 +33,12 @@ class JudgingJob:
     contamination: Mapping[str, Contamination] = field(default_factory=dict)
 
 
-_AnyPiece = TypeVar("_AnyPiece", bound=Piece)
-_AnyRecord = TypeVar("_AnyRecord", bound=Record)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one."""
-
-    size: int | None = None
-    cpus: float = 1
-    gpus: float = 0
-    in_process: bool = False
-
-
-def generate_piece(piece: GenerationPiece) -> list[Completion]:
-    """Completions for some of a trial's problems."""
-    import torch
-
-    from evaluators.generation.protocol import Prompt
-    from evaluators.generation.transformers_engine import TransformersGenerator
-
-    torch.set_num_threads(piece.threads)
-    base, adapter = _placed(piece.weights)
-    prompts = [Prompt(problem=problem, adapter=adapter) for problem in piece.problems]
-    size = piece.batch_size
-    while True:
-        generator = TransformersGenerator(_shelf(), base, batch_size=size)
-        try:
-            return [completion for _, completion in generator.complete(prompts, settings=piece.settings)]
-        except Exception as error:
-            # Prompts of a batch do not see each other, so a smaller one says the same.
-            if kind_of(error) != Cause.MEMORY or size == 1:
-                raise
-        size = max(1, size // 2)
-        torch.cuda.empty_cache()
-
-
-@cache
-def _shelf() -> "ModelShelf":
-    """The base that this process holds: it serves one trial after another, and most share theirs."""
-    from evaluators.generation.shelf import ModelShelf
-
-    return ModelShelf()
-
-
-def _placed(weights: Weights) -> "tuple[Base, Path | None]":
-    """Which base a trial's completions are of, and the adapter on it."""
-    from evaluators.generation.shelf import Base
-    from models.loading import device_of
-
-    traits, device, folder = traits_of(weights.kind), device_of("auto"), weights.folder()
-    base = Base(
-        model=weights.model,
-        precision=traits.precision_on(device.type),
-        device=device,
-        weights=folder if traits.has_own_weights else None,
-    )
-    return base, folder if traits.has_adapter else None
-
-
-def execute_piece(piece: ExecutionPiece) -> list[Verdict]:
+def execute_piece(piece: ExecutionPiece) -> list[Answer]:
     """Verdicts on some of a trial's programs."""
-    return list(execute(piece.problems, piece.completions, limits=piece.limits))
+    return [answered(piece.key, execute(piece.problems, piece.completions, limits=piece.limits))]
 
 
-def score_piece(piece: ScoringPiece) -> list[ScoredCell]:
+def score_piece(piece: ScoringPiece) -> list[Answer]:
     """One (track, data set) of a trial scored."""
     by_id = {problem.id: problem for problem in piece.problems}
     cell = score_cell(
@@ -153,54 +48,11 @@ def score_piece(piece: ScoringPiece) -> list[ScoredCell]:
         metrics=piece.metrics,
         contamination=piece.contamination,
     )
-    return [cell]
-
-
-def run_generation(
-    jobs: Sequence[GenerationJob],
-    *,
-    resources: Resources,
-    on_piece_done: OnPieceDone = _ignore,
-    in_process: bool = False,
-) -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
-    """Generate for all jobs; yields each job's key and completions, in its problems' order, when done."""
-    pool = Pool(
-        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
-    )
-    pieces = [piece for job in jobs for piece in _generation_pieces(job, resources)]
-    places = {job.key: {problem.id: i for i, problem in enumerate(job.problems)} for job in jobs}
-    for key, found in _results(generate_piece, pieces, of=Completion, pool=pool, on_piece_done=on_piece_done):
-        if isinstance(found, StageFailed):
-            yield key, found
-        else:
-            yield key, tuple(sorted(found, key=lambda c: (places[key][c.problem_id], c.sample)))
-
-
-def _generation_pieces(job: GenerationJob, resources: Resources) -> Iterator[GenerationPiece]:
-    # Batches of like prompts waste little on padding.
-    ordered = tuple(sorted(job.problems, key=lambda p: (p.track, len(p.input))))
-    size = _problems_per_piece(len(ordered), resources)
-    for start in range(0, len(ordered), size):
-        yield GenerationPiece(
-            key=job.key,
-            weights=job.weights,
-            settings=job.settings,
-            threads=resources.generator_cpus,
-            batch_size=resources.generation_batch,
-            problems=ordered[start : start + size],
-        )
-
-
-def _problems_per_piece(problems: int, resources: Resources) -> int:
-    """A batch; on GPUs, where a task's process is not kept, an equal share for each generator."""
-    batch = resources.generation_batch
-    if not resources.generator_gpus:
-        return batch
-    return max(batch, -(-problems // (batch * resources.generators)) * batch)
+    return [answered(piece.key, [cell])]
 
 
 def run_execution(
-    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = _ignore, in_process: bool = False
+    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = ignore, in_process: bool = False
 ) -> Iterator[tuple[str, tuple[Verdict, ...] | StageFailed]]:
     """Execute for all jobs; yields each job's key and verdicts when done.
 
@@ -214,15 +66,15 @@ def run_execution(
     testable = {piece.key for piece in pieces}
     yield from ((job.key, ()) for job in jobs if job.key not in testable)
     pool = Pool(in_process=in_process)
-    for key, found in _results(execute_piece, pieces, of=Verdict, pool=pool, on_piece_done=on_piece_done):
+    for key, found in results(execute_piece, pieces, of=Verdict, pool=pool, on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
-            yield key, tuple(sorted(found, key=lambda v: (v.task_id, v.sample)))
+            yield key, tuple(sorted(found.records, key=lambda v: (v.task_id, v.sample)))
 
 
 def run_scoring(
-    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = _ignore, in_process: bool = False
+    jobs: Sequence[JudgingJob], *, on_piece_done: OnPieceDone = ignore, in_process: bool = False
 ) -> Iterator[tuple[str, tuple[ScoredCell, ...] | StageFailed]]:
     """Score all jobs; yields each job's key and cells when done."""
     pieces = [
@@ -238,92 +90,11 @@ def run_scoring(
         for problems, completions in cells_of(job.problems, job.completions)
     ]
     pool = Pool(in_process=in_process)
-    for key, found in _results(score_piece, pieces, of=ScoredCell, pool=pool, on_piece_done=on_piece_done):
+    for key, found in results(score_piece, pieces, of=ScoredCell, pool=pool, on_piece_done=on_piece_done):
         if isinstance(found, StageFailed):
             yield key, found
         else:
-            yield key, tuple(sorted(found, key=lambda cell: (cell.track, cell.dataset)))
-
-
-def _results(
-    body: Callable[[_AnyPiece], Sequence[Record]],
-    pieces: Sequence[_AnyPiece],
-    *,
-    of: type[_AnyRecord],
-    pool: Pool,
-    on_piece_done: OnPieceDone,
-) -> Iterator[tuple[str, list[_AnyRecord] | StageFailed]]:
-    """Run pieces; yields a job's key and records when its last piece is in, or what its first bad piece raised."""
-    due = Counter(piece.key for piece in pieces)
-    waiting, found = dict(due), dict[str, list[_AnyRecord]]()
-    for answer in _answers(body, pieces, pool=pool):
-        key, failure = answer.key, answer.failure
-        if key not in waiting:
-            continue
-        if failure is not None:
-            del waiting[key]
-            yield key, PieceFailed(failure.cause, failure.kind, failure.traceback)
-            continue
-        found.setdefault(key, []).extend(of.model_validate(row) for row in answer.rows)
-        waiting[key] -= 1
-        on_piece_done(key, due[key] - waiting[key], due[key])
-        if not waiting[key]:
-            del waiting[key]
-            yield key, found.pop(key)
-
-
-def _answers(
-    body: Callable[[_AnyPiece], Sequence[Record]], pieces: Sequence[_AnyPiece], *, pool: Pool
-) -> Iterator[Answer]:
-    if pool.in_process:
-        yield from (guarded(body, piece) for piece in pieces)
-        return
-    if not pieces:
-        return
-    import ray.data
-
-    _quiet()
-    rows = [{_COLUMN: piece.model_dump_json()} for piece in pieces]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        _Guarded(body, type(pieces[0])),
-        compute=ray.data.TaskPoolStrategy(size=pool.size),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus,
-    )
-    for row in dataset.iter_rows():
-        yield Answer.model_validate_json(row[_COLUMN])
-
-
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """A piece's body as Ray Data calls it, which moves rows of columns."""
-
-    body: Callable[[Any], Sequence[Record]]
-    kind: type[Piece]
-
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        credentials.take()
-        return {_COLUMN: guarded(self.body, self.kind.model_validate_json(row[_COLUMN])).model_dump_json()}
-
-
-def guarded(body: Callable[[_AnyPiece], Sequence[Record]], piece: _AnyPiece) -> Answer:
-    """A piece's records, or how it failed."""
-    try:
-        return Answer(key=piece.key, rows=tuple(record.model_dump(mode="json") for record in body(piece)))
-    except Exception as error:
-        cause = str(error) if isinstance(error, PolytuneError) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        return Answer(key=piece.key, failure=PieceFailure(cause=cause, kind=kind_of(error), traceback=trace))
-
-
-def _quiet() -> None:
-    """Ray Data draws bars and logs plans; what a person watches is drawn by the command line."""
-    import ray.data
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
+            yield key, tuple(sorted(found.records, key=lambda cell: (cell.track, cell.dataset)))
 
 
 def _chunks(job: JudgingJob) -> Iterator[tuple[tuple[Problem, ...], tuple[Completion, ...]]]:

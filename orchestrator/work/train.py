@@ -65,7 +65,7 @@ def _validator(trial: TrialSpec, *, root: Path) -> "Validate":
     greedy = trial.generation.model_copy(update={"samples": 1, "temperature": 0.0})
 
     def judge(model: Any) -> dict[str, float]:
-        completions = generate(model, tokenizer, problems, settings=greedy, batch_size=16)
+        completions = generate(model, tokenizer, problems, settings=greedy, slots=16)
         cells = [score_cell(*cell, quality=False) for cell in cells_of(problems, completions)]
         values = {
             f"{cell.track}/{name}": cell.corpus[name]

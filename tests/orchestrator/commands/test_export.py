@@ -55,7 +55,7 @@ def _evaluate(study: Study, trial: TrialSpec) -> None:
     ledger = Ledger(Path(study.storage))
     problems = read_all_problems(trial.test, root=Path(study.data.root))
     model, tokenizer = _adapted(trial, ledger), load_tokenizer(trial.model)
-    written = generate(model, tokenizer, problems, settings=trial.generation, batch_size=8)
+    written = generate(model, tokenizer, problems, settings=trial.generation)
     commit(ledger, trial, "generate", files={"completions.jsonl": lines(written)})
     verdicts = execute(problems, written, limits=trial.limits)
     commit(ledger, trial, "execute", files={"verdicts.jsonl": lines(verdicts)}, facts={"isolation": "rlimits"})

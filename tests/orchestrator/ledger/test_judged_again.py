@@ -141,7 +141,7 @@ def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that
             "execute",
             [trial],
             job=lambda trial: trial.key("execute"),
-            stream=lambda jobs, told: ((key, []) for key in jobs),
+            stream=lambda jobs, told, more: ((key, []) for key in jobs),
         )
         assert run.done.due("execute") == []
     third = Ledger(tmp_path / "runs").records_of(trial)["execute"]

@@ -123,7 +123,7 @@ def test_record_that_somebody_edits_meanwhile_fails_its_trial_alone(
     study, trials = seeds(tmp_path)
     run = begin(study)
 
-    def stream(jobs: Sequence[TrialSpec], told: object) -> Iterator[tuple[str, list[Any]]]:
+    def stream(jobs: Sequence[TrialSpec], told: object, more: object) -> Iterator[tuple[str, list[Any]]]:
         (record,) = (run.ledger.storage / "stages" / jobs[0].key("generate")).glob("record-*.json")
         record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": "a while"}))
         yield from ((trial.key("score"), []) for trial in jobs)

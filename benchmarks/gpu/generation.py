@@ -1,0 +1,187 @@
+"""Writing on one GPU: new tokens a second in slots, with none, one and eight adapters, against the model's `generate`.
+
+    python -m benchmarks.gpu.generation            all of it, on one GPU, in five minutes
+    python -m benchmarks.gpu.generation --tiny     the same code on any machine, in a minute
+
+Random weights in the size of Qwen2.5-Coder-1.5B, in 16 and 4 bits; prompts of 60 to 300 tokens and 128 new tokens each,
+none of which ends an answer, so that every way writes the same number. Each line is one JSON object. Where vLLM is
+installed it writes the same prompts.
+
+One decision: the first line after the machine's says how far the slots are off the model's own forward pass, and how
+many answers differ from `generate`'s, since a speed without that says nothing.
+"""
+
+import argparse
+import gc
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from benchmarks.gpu.shapes import random_model, sized
+from benchmarks.gpu.training import machine
+from evaluators.generation.proof import slotted
+from evaluators.generation.settings import GenerationSettings
+from evaluators.generation.writer import Asked, SlotWriter
+from models.projections import linear_names
+from models.rack import Adapter
+
+RANK = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is written: so many prompts, and new tokens of each."""
+
+    prompts: int
+    new_tokens: int
+
+    def asked(self, vocabulary: int, *, adapters: int) -> list[Asked]:
+        """The prompts, adapters in turn."""
+        chance, asked = random.Random(0), []
+        for number in range(self.prompts):
+            ids = [chance.randrange(3, vocabulary) for _ in range(chance.randrange(60, 300))]
+            asked.append(Asked(ids=ids, limit=self.new_tokens, adapter=number % adapters + 1 if adapters else 0))
+        return asked
+
+
+def random_adapters(model: Any, count: int) -> list[Adapter]:
+    """Adapters on all linear layers, with weights that change what is written."""
+    names, made = set(linear_names(model)), []
+    generator = torch.Generator().manual_seed(0)
+    for number in range(count):
+        layers = {}
+        for name, module in model.named_modules():
+            if name.rsplit(".", 1)[-1] in names:
+                A_RI = torch.randn((RANK, module.in_features), generator=generator) / module.in_features**0.5
+                B_OR = torch.randn((module.out_features, RANK), generator=generator) * 0.02
+                layers[name] = (A_RI, B_OR, 2.0)
+        made.append(Adapter(folder=Path(f"adapter-{number}"), layers=layers))
+    return made
+
+
+def in_slots(model: Any, asked: Sequence[Asked], *, slots: int, adapters: Sequence[Adapter]) -> list[tuple[int, ...]]:
+    """The answers by the engine."""
+    writer = SlotWriter(model, ends=frozenset(), settings=GenerationSettings(), adapters=adapters, slots=slots)
+    found = {written.asked: written.ids for written in writer.write(asked)}
+    return [found[one] for one in asked]
+
+
+def padded(model: Any, asked: Sequence[Asked], *, batch: int) -> list[tuple[int, ...]]:
+    """The answers by `generate`, padded on the left, in batches of like length."""
+    ordered = sorted(asked, key=lambda one: len(one.ids))
+    found: dict[Asked, tuple[int, ...]] = {}
+    for start in range(0, len(ordered), batch):
+        part = ordered[start : start + batch]
+        width = max(len(one.ids) for one in part)
+        ids_BT = torch.tensor([[0] * (width - len(one.ids)) + list(one.ids) for one in part], device=model.device)
+        mask_BT = torch.tensor([[0] * (width - len(one.ids)) + [1] * len(one.ids) for one in part], device=model.device)
+        config = GenerationConfig(
+            max_new_tokens=part[0].limit, min_new_tokens=part[0].limit, do_sample=False, pad_token_id=0, eos_token_id=1
+        )
+        with torch.inference_mode():
+            out_BT = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
+        for one, row in zip(part, out_BT[:, width:].tolist(), strict=True):
+            found[one] = tuple(row)
+    return [found[one] for one in asked]
+
+
+def timed(write: Callable[[], Any], load: Load, device: torch.device) -> dict[str, float]:
+    """Seconds and new tokens a second."""
+    begin = time.perf_counter()
+    write()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    took = time.perf_counter() - begin
+    return {"seconds": round(took, 2), "new_tokens_per_s": round(load.prompts * load.new_tokens / took)}
+
+
+def lines(
+    name: str, device: torch.device, load: Load, *, slots: Sequence[int], batches: Sequence[int]
+) -> Iterator[Any]:
+    """The cases of a model, each with what measures it."""
+    vocabulary = sized(name).vocabulary
+    for nf4 in (False, True):
+        precision = torch.float32 if device.type == "cpu" else torch.bfloat16
+        made = {"model": name, "precision": "nf4" if nf4 else str(precision).removeprefix("torch.")}
+        try:
+            model: Any = random_model(name, device=device, precision=precision, nf4=nf4).eval()
+        except ImportError as error:
+            yield made | {"not_run": str(error)}, None
+            continue
+        yield made, partial(likeness, model, vocabulary, load)
+        adapters = random_adapters(model, 8)
+        for count, held in itertools.product(slots, (0, 1, 8)):
+            asked = load.asked(vocabulary, adapters=held)
+            write = partial(in_slots, model, asked, slots=count, adapters=adapters[:held])
+            yield made | {"by": "slots", "slots": count, "adapters": held}, partial(timed, write, load, device)
+        for batch in batches:
+            write = partial(padded, model, load.asked(vocabulary, adapters=0), batch=batch)
+            yield made | {"by": "generate", "batch": batch, "adapters": 0}, partial(timed, write, load, device)
+        del model
+        gc.collect()
+
+
+def likeness(model: Any, vocabulary: int, load: Load) -> dict[str, Any]:
+    """How far the slots are off, and how many answers, and which share of their tokens, differ from `generate`'s."""
+    off = slotted(model)
+    asked = load.asked(vocabulary, adapters=0)[:32]
+    ours, theirs = in_slots(model, asked, slots=32, adapters=()), padded(model, asked, batch=1)
+    alike = [
+        next((i for i, (a, b) in enumerate(zip(x, y, strict=True)) if a != b), len(x))
+        for x, y in zip(ours, theirs, strict=True)
+    ]
+    return {
+        "engine_off": off and float(f"{off.off:.2e}"),
+        "answers_differing": sum(place < load.new_tokens for place in alike),
+        "of": len(asked),
+        "tokens_before_the_first_difference": round(sum(alike) / len(alike), 1),
+    }
+
+
+def by_vllm(name: str) -> dict[str, Any]:
+    """Whether vLLM could be asked; it reads models from files, so its line needs a local folder."""
+    from importlib.util import find_spec
+
+    return {
+        "model": name,
+        "by": "vllm",
+        "not_run": "vLLM is not installed" if find_spec("vllm") is None else "no files",
+    }
+
+
+def main() -> None:
+    """Print a line for the machine and one for each case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="a model of nothing, on whatever there is")
+    parser.add_argument("--only", default="", help="cases whose line has this in it, such as nf4")
+    parser.add_argument("--seconds", type=float, default=270)
+    options = parser.parse_args()
+    if not options.tiny and not torch.cuda.is_available():
+        parser.error("PyTorch sees no GPU here; try the code with --tiny")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    print(json.dumps(machine(device)), flush=True)
+    until = time.monotonic() + options.seconds
+    name = "tiny" if options.tiny else "Qwen/Qwen2.5-Coder-1.5B"
+    load = Load(prompts=24, new_tokens=16) if options.tiny else Load(prompts=512, new_tokens=128)
+    slots, batches = ((4, 16), (8,)) if options.tiny else ((256, 512, 128, 32), (256, 32))
+    for said, measure in lines(name, device, load, slots=slots, batches=batches):
+        if options.only not in json.dumps(said):
+            continue
+        if measure is not None:
+            late = {"not_run": "no time left; give it more with --seconds"}
+            said = said | (measure() if time.monotonic() < until else late)
+        print(json.dumps(said), flush=True)
+    print(json.dumps(by_vllm(name)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

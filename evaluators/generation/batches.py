@@ -1,0 +1,90 @@
+"""Answers by the model's own `generate`, for families whose cache or attention has no slots.
+
+One decision: prompts of a batch have the same number of tokens, so nothing is padded. What a recurrent state or an
+alternating window does with padding differs from family to family, and where it does something an answer would
+depend on its company.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from evaluators.generation.choosing import choose
+from evaluators.generation.settings import GenerationSettings
+from evaluators.generation.writer import Asked, Written
+
+
+class _Choosing(LogitsProcessor):
+    """Leaves the chosen token alone, so that `generate` takes it."""
+
+    def __init__(self, batch: Sequence[Asked], settings: GenerationSettings) -> None:
+        self._batch, self._settings = batch, settings
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores of which all but the chosen one's are minus infinity."""
+        place = input_ids.shape[1] - len(self._batch[0].ids)
+        draw_S = seen_SV = None
+        if self._settings.temperature > 0:
+            draw_S = torch.tensor([asked.draws[place] for asked in self._batch], device=scores.device)
+        if self._settings.repetition_penalty != 1:
+            seen_SV = torch.zeros_like(scores, dtype=torch.bool).scatter(1, input_ids, True)
+        chosen_S = choose(scores, self._settings, draw_S=draw_S, seen_SV=seen_SV)
+        return torch.full_like(scores, -torch.inf).scatter(1, chosen_S[:, None], 0.0)
+
+
+@torch.inference_mode()
+def write_in_batches(
+    model: Any, asked: Sequence[Asked], *, ends: frozenset[int], settings: GenerationSettings, size: int
+) -> Iterator[Written]:
+    """All answers of one model, whatever is on it now, a batch after the other.
+
+    Args:
+        model: A causal language model, in evaluation mode.
+        asked: The answers to write; their adapters are not looked at.
+        ends: The tokens that end an answer.
+        settings: How to decode.
+        size: Most answers of a batch.
+    """
+    ordered = sorted(asked, key=_shape)
+    for _, group in groupby(ordered, key=_shape):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield from _batch(model, alike[start : start + size], ends=ends, settings=settings)
+
+
+def _shape(asked: Asked) -> tuple[int, int]:
+    return len(asked.ids), asked.limit
+
+
+def _batch(
+    model: Any, batch: Sequence[Asked], *, ends: frozenset[int], settings: GenerationSettings
+) -> Iterator[Written]:
+    ids_BT = torch.tensor([list(asked.ids) for asked in batch], device=model.device)
+    out_BT = model.generate(
+        input_ids=ids_BT,
+        attention_mask=torch.ones_like(ids_BT),
+        generation_config=GenerationConfig(
+            max_new_tokens=batch[0].limit, eos_token_id=sorted(ends), pad_token_id=min(ends), do_sample=False
+        ),
+        logits_processor=LogitsProcessorList([_Choosing(batch, settings)]),
+    )
+    for asked, row in zip(batch, out_BT[:, ids_BT.shape[1] :].tolist(), strict=True):
+        yield _written(asked, row, ends)
+
+
+def _written(asked: Asked, row: list[int], ends: frozenset[int]) -> Written:
+    new: list[int] = []
+    for token in row:
+        if token in ends:
+            return Written(asked=asked, ids=tuple(new), finish="stop")
+        new.append(token)
+        if asked.ends is not None and asked.ends(new):
+            return Written(asked=asked, ids=tuple(new), finish="stop")
+    return Written(asked=asked, ids=tuple(new), finish="length")
+
+
+__all__ = ["write_in_batches"]

@@ -1,0 +1,155 @@
+"""The body of generation: completions of several trials over one base, written in one go.
+
+One decision: a process keeps the base that it read last, and on a GPU gives its memory back when no work has come for a
+while, since the next may be a training's.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.recorder import Recorder
+from orchestrator.work.messages import Answer, GenerationPart, GenerationPiece, Weights
+from orchestrator.work.sending import answered, failed
+from tasks.records import Completion
+from trainers.methods.table import traits_of
+
+if TYPE_CHECKING:
+    from evaluators.generation.shelf import Base, ModelShelf
+
+# On how many prompts of a trial what is written is proven, and how long a base lies idle on a GPU.
+_PROBES = 4
+_IDLE_S = 60.0
+
+
+def generate_piece(piece: GenerationPiece) -> Iterator[Answer]:
+    """Completions of what is wanted of each trial."""
+    import torch
+
+    torch.set_num_threads(piece.threads)
+    with _ON_SHELF, ExitStack() as stack:
+        _stay()
+        recorders: dict[str, Recorder] = {}
+        placed: list[tuple[GenerationPart, Base, Path | None]] = []
+        for part in piece.parts:
+            try:
+                base, adapter = _placed(part.weights)
+                recorders[part.key] = stack.enter_context(_recorder(part, piece, device=base.device.type))
+                placed.append((part, base, adapter))
+            except Exception as error:
+                yield failed(part.key, error)
+        yield from _written(piece, placed, recorders)
+        _leave_later()
+
+
+def _recorder(part: GenerationPart, piece: GenerationPiece, *, device: str) -> Recorder:
+    store = Ledger(part.weights.storage).store
+    return Recorder(store, part.owner.on(device), part.wanted, settings=piece.settings)
+
+
+def _written(
+    piece: GenerationPiece,
+    placed: "list[tuple[GenerationPart, Base, Path | None]]",
+    recorders: dict[str, Recorder],
+) -> Iterator[Answer]:
+    """The parts' answers, of one base."""
+    from evaluators.generation.protocol import Prompt
+    from evaluators.generation.transformers_engine import TransformersGenerator
+
+    if not placed:
+        return
+    # Trials that share an adapter may ask it the same problem: it is asked once, for all of them.
+    asked: dict[tuple[Path | None, str], Prompt] = {}
+    waiting: dict[tuple[Path | None, str], list[str]] = {}
+    for part, _, adapter in placed:
+        for one in recorders[part.key].missing:
+            place = adapter, one.problem.id
+            samples = {*one.samples, *(asked[place].samples if place in asked else ())}
+            asked[place] = Prompt(problem=one.problem, adapter=adapter, samples=tuple(sorted(samples)))
+            waiting.setdefault(place, []).append(part.key)
+    probes = _PROBES if any(part.proven for part, _, _ in placed) else 0
+    generator = TransformersGenerator(_shelf(), placed[0][1], slots=piece.slots, probes=probes)
+    errors: dict[str, Exception] = {}
+    tokens: Counter[str] = Counter()
+    begin = time.monotonic()
+    for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
+        for key in waiting[prompt.adapter, prompt.problem.id]:
+            if isinstance(done, Completion):
+                recorders[key].add(done)
+                tokens[key] += done.new_tokens + 1
+            else:
+                errors[key] = done
+    each = (time.monotonic() - begin) / max(1, tokens.total())
+    for part, _, adapter in placed:
+        proof = generator.proofs.get(adapter)
+        facts = {"proof": proof.model_dump()} if proof is not None and part.proven else {}
+        error = errors.get(part.key)
+        if error:
+            yield failed(part.key, error)
+        else:
+            seconds = each * tokens[part.key]
+            yield answered(part.key, recorders[part.key].completions, seconds=seconds, **facts)
+
+
+def _placed(weights: Weights) -> "tuple[Base, Path | None]":
+    """Which base a trial's completions are of, and the adapter on it."""
+    from evaluators.generation.shelf import Base
+    from models.loading import device_of
+
+    traits, device, folder = traits_of(weights.kind), device_of("auto"), weights.folder()
+    base = Base(
+        model=weights.model,
+        precision=traits.precision_on(device.type),
+        device=device,
+        weights=folder if traits.has_own_weights else None,
+    )
+    return base, folder if traits.has_adapter else None
+
+
+@cache
+def _shelf() -> "ModelShelf":
+    """The base that this process holds: it serves one trial after another, and most share theirs."""
+    from evaluators.generation.shelf import ModelShelf
+
+    return ModelShelf()
+
+
+_ON_SHELF = threading.Lock()
+_leaving: threading.Timer | None = None
+
+
+def _stay() -> None:
+    """Work has come: what lies on the shelf stays."""
+    if _leaving is not None:
+        _leaving.cancel()
+
+
+def _leave_later() -> None:
+    """Clear the shelf of a GPU, unless work comes before."""
+    global _leaving
+    import torch
+
+    if torch.cuda.is_available():
+        _leaving = threading.Timer(_IDLE_S, _leave)
+        _leaving.daemon = True
+        _leaving.start()
+
+
+def _leave() -> None:
+    import torch
+
+    if _ON_SHELF.acquire(blocking=False):
+        try:
+            _shelf().clear()
+            torch.cuda.empty_cache()
+        finally:
+            _ON_SHELF.release()
+
+
+__all__ = ["generate_piece"]
