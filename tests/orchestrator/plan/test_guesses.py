@@ -1,12 +1,15 @@
 """A first guess of time and disk: marked, from the data that a study names, and gone once something was measured."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_studies import finish_training, lines, make_study, opened, problem, trial_of
+from typer.testing import CliRunner
 
 from models.shapes import Estimate, Unknown
+from orchestrator.cli import app
 from orchestrator.errors import StudyError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.plan.expected import expected
@@ -110,3 +113,10 @@ def test_warm_up_that_the_rows_give_no_steps_for_is_refused_by_the_plan(tmp_path
     with pytest.raises(StudyError, match=r"qlora/seed0: training.warmup_steps is 50, and the training has 1 steps"):
         plan_study(*opened(make_study(tmp_path, training=training)))
     plan_study(*opened(make_study(tmp_path, training=training | {"epochs": 200})))
+
+
+def test_init_says_how_long_its_study_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^Expected: about \d+ min \(a guess\), [\d.]+ MiB of disk$", done.output, re.MULTILINE)
