@@ -70,7 +70,15 @@ def random_adapters(model: Any, count: int) -> list[Adapter]:
 
 def in_slots(model: Any, asked: Sequence[Asked], *, slots: int, adapters: Sequence[Adapter]) -> list[tuple[int, ...]]:
     """The answers by the engine."""
-    writer = SlotWriter(model, ends=frozenset(), settings=GenerationSettings(), adapters=adapters, slots=slots)
+    off = slotted(model)
+    writer = SlotWriter(
+        model,
+        ends=frozenset(),
+        settings=GenerationSettings(),
+        adapters=adapters,
+        slots=slots,
+        flash=bool(off and off.flash),
+    )
     found = {written.asked: written.ids for written in writer.write(asked)}
     return [found[one] for one in asked]
 
@@ -117,12 +125,14 @@ def lines(
         except ImportError as error:
             yield made | {"not_run": str(error)}, None
             continue
-        yield made, partial(likeness, model, vocabulary, load)
+        yield made, partial(likeness, model, vocabulary)
         adapters = random_adapters(model, 8)
         for count, held in itertools.product(slots, (0, 1, 8)):
             asked = load.asked(vocabulary, adapters=held)
             write = partial(in_slots, model, asked, slots=count, adapters=adapters[:held])
             yield made | {"by": "slots", "slots": count, "adapters": held}, partial(timed, write, load, device)
+        if device.type == "cuda":
+            yield made | {"by": "slots", "slots": slots[0]}, partial(kernels, model, load, vocabulary, slots=slots[0])
         for batch in batches:
             write = partial(padded, model, load.asked(vocabulary, adapters=0), batch=batch)
             yield made | {"by": "generate", "batch": batch, "adapters": 0}, partial(timed, write, load, device)
@@ -130,21 +140,37 @@ def lines(
         gc.collect()
 
 
-def likeness(model: Any, vocabulary: int, load: Load) -> dict[str, Any]:
-    """How far the slots are off, and how many answers, and which share of their tokens, differ from `generate`'s."""
+def likeness(model: Any, vocabulary: int) -> dict[str, Any]:
+    """How far the slots are off, and how many answers differ from those of `generate`, asked alone and in a batch.
+
+    With random weights two tokens are often nearly as likely, so answers in 16 bits soon differ whoever writes them:
+    how many of `generate`'s own do when it is asked in a batch stands beside.
+    """
+    load = Load(prompts=8, new_tokens=24)
+    asked = load.asked(vocabulary, adapters=0)
+    ours, alone, batch = (
+        in_slots(model, asked, slots=8, adapters=()),
+        padded(model, asked, batch=1),
+        padded(model, asked, batch=8),
+    )
     off = slotted(model)
-    asked = load.asked(vocabulary, adapters=0)[:32]
-    ours, theirs = in_slots(model, asked, slots=32, adapters=()), padded(model, asked, batch=1)
-    alike = [
-        next((i for i, (a, b) in enumerate(zip(x, y, strict=True)) if a != b), len(x))
-        for x, y in zip(ours, theirs, strict=True)
-    ]
     return {
         "engine_off": off and float(f"{off.off:.2e}"),
-        "answers_differing": sum(place < load.new_tokens for place in alike),
-        "of": len(asked),
-        "tokens_before_the_first_difference": round(sum(alike) / len(alike), 1),
+        "flash": off and off.flash,
+        "answers": len(asked),
+        "differing_from_generate_alone": sum(a != b for a, b in zip(ours, alone, strict=True)),
+        "generate_in_a_batch_differing_from_alone": sum(a != b for a, b in zip(batch, alone, strict=True)),
     }
+
+
+def kernels(model: Any, load: Load, vocabulary: int, *, slots: int) -> dict[str, Any]:
+    """Where the time of writing goes on the GPU: the kernels that take most, in ms of some steps."""
+    asked = Load(prompts=slots, new_tokens=12).asked(vocabulary, adapters=0)
+    in_slots(model, asked, slots=slots, adapters=())
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        in_slots(model, asked, slots=slots, adapters=())
+    found = sorted(profile.key_averages(), key=lambda one: -one.device_time_total)[:14]
+    return {"steps": 12, "ms": {one.key[:60]: [one.count, round(one.device_time_total / 1000, 2)] for one in found}}
 
 
 def by_vllm(name: str) -> dict[str, Any]:

@@ -61,10 +61,14 @@ class Proof(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slotted:
-    """A model that can be asked in slots: how far off it is there (see `Proof.engine_off`), and a place's bytes."""
+    """A model that can be asked in slots: how far off it is there (see `Proof.engine_off`), and a place's bytes.
+
+    `flash` says whether single tokens see by flash attention (see `SlotStore`).
+    """
 
     off: float
     token_bytes: int
+    flash: bool
 
 
 _TRIED: "WeakKeyDictionary[Any, Slotted | None]" = WeakKeyDictionary()
@@ -84,14 +88,18 @@ def slotted(model: Any) -> Slotted | None:
 
 
 def _tried(base: Any) -> Slotted | None:
-    store = SlotStore(slots=len(_LENGTHS), length=max(_LENGTHS))
-    try:
-        off = _off(base, store)
-    except (ValueError, TypeError, RuntimeError, IndexError, KeyError, AttributeError):
-        # Families differ in what they do with a row that they were not made for.
-        return None
-    exact = base.dtype == torch.float32 and not layers_4bit(base)
-    return Slotted(off=off, token_bytes=store.token_bytes) if off <= (_EXACT if exact else _SHORT) else None
+    short = base.dtype in (torch.bfloat16, torch.float16)
+    most = _EXACT if base.dtype == torch.float32 and not layers_4bit(base) else _SHORT
+    for flash in (True, False) if base.device.type == "cuda" and short else (False,):
+        store = SlotStore(slots=len(_LENGTHS), length=max(_LENGTHS), flash=flash)
+        try:
+            off = _off(base, store)
+        except (ValueError, TypeError, RuntimeError, IndexError, KeyError, AttributeError):
+            # Families differ in what they do with a row that they were not made for, and kernels in what they take.
+            continue
+        if off <= most:
+            return Slotted(off=off, token_bytes=store.token_bytes, flash=flash)
+    return None
 
 
 def _off(base: Any, store: SlotStore) -> float:

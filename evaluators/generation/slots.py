@@ -40,6 +40,7 @@ class Pass:
         positions_S: The positions of the slots' tokens, where there is no row.
         reach: How many places are read.
         masks: By window: which places each slot's token sees; made by the first layer that asks.
+        bounds: What flash attention is told: where queries and slots begin, and how many places each token sees.
     """
 
     store: "SlotStore"
@@ -48,6 +49,7 @@ class Pass:
     positions_S: Tensor | None = None
     reach: int = 0
     masks: dict[int | None, Tensor] = field(default_factory=dict)
+    bounds: tuple[Tensor, Tensor, Tensor] | None = None
 
     def seen(self, window: int | None) -> Tensor:
         """Which places each slot's token sees, (S, 1, 1, reach)."""
@@ -59,6 +61,14 @@ class Pass:
             self.masks[window] = near[:, None, None]
         return self.masks[window]
 
+    def flash_bounds(self) -> tuple[Tensor, Tensor, Tensor]:
+        """See `bounds`; 32-bit, made by the first layer that asks."""
+        if self.bounds is None:
+            assert self.positions_S is not None, "a row sees by its boundaries"
+            starts = torch.arange(len(self.positions_S) + 1, dtype=torch.int32, device=self.positions_S.device)
+            self.bounds = starts, starts * self.store.length, (self.positions_S + 1).int()
+        return self.bounds
+
 
 class SlotStore:
     """Keys and values of every layer, (slots x L, K, E) each, made when a layer first writes.
@@ -66,10 +76,11 @@ class SlotStore:
     Args:
         slots: How many texts are written at once.
         length: L, the longest text with its prompt.
+        flash: Whether single tokens see by PyTorch's flash attention, which reads no place that nobody sees.
     """
 
-    def __init__(self, *, slots: int, length: int) -> None:
-        self.slots, self.length = slots, length
+    def __init__(self, *, slots: int, length: int, flash: bool = False) -> None:
+        self.slots, self.length, self.flash = slots, length, flash
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
 
     def written(self, layer: torch.nn.Module, key: Tensor, value: Tensor, places_T: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,6 +150,8 @@ def slot_attention(
         return flat_attention(
             module, query, key, value, None, scaling, segments=slots.segments, sliding_window=sliding_window
         )
+    if slots.store.flash:
+        return _flash(query, keys, values, slots, scale=scaling, window=sliding_window), None
     _, heads, count, size = query.shape
     grouped_SKGE = query[0].transpose(0, 1).reshape(count, key.shape[1], heads // key.shape[1], size)
     out = scaled_dot_product_attention(
@@ -149,6 +162,31 @@ def slot_attention(
         scale=scaling,
     )
     return out.reshape(1, count, heads, out.shape[-1]), None
+
+
+def _flash(
+    query: Tensor, keys: Tensor, values: Tensor, slots: Pass, *, scale: float | None, window: int | None
+) -> Tensor:
+    """Single tokens over the slots as they lie, (1, S, H, E): each begins at its slot, and is as long as it sees."""
+    starts, slot_starts, seen_S = slots.flash_bounds()
+    used = (len(starts) - 1) * slots.store.length
+    out: Tensor = torch.ops.aten._flash_attention_forward(
+        query[0].transpose(0, 1).contiguous(),
+        keys[:used],
+        values[:used],
+        starts,
+        slot_starts,
+        1,
+        slots.store.length,
+        0.0,
+        False,
+        False,
+        scale=scale,
+        window_size_left=-1 if window is None else window - 1,
+        window_size_right=-1 if window is None else 0,
+        seqused_k=seen_S,
+    )[0]
+    return out[None]
 
 
 def _read(store: Tensor, slots: Pass, count: int) -> Tensor:
@@ -213,6 +251,8 @@ def go_on(model: Any, store: SlotStore, ids_S: Tensor, positions_S: Tensor, *, r
 
 def reach_of(longest: int, *, store: SlotStore, device: torch.device) -> int:
     """How many places to read for texts of at most so many tokens."""
+    if store.flash:
+        return store.length
     step = _PLACE_STEP.get(device.type, 32)
     return min(store.length, -(-longest // step) * step)
 

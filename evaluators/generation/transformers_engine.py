@@ -207,7 +207,13 @@ class _Writing:
         if self._slotted is None:
             return write_in_batches(self.model, asked, ends=self._ends, settings=self._settings, size=slots)
         writer = SlotWriter(
-            self.model, ends=self._ends, settings=self._settings, adapters=self.adapters, slots=slots, work=self._work
+            self.model,
+            ends=self._ends,
+            settings=self._settings,
+            adapters=self.adapters,
+            slots=slots,
+            flash=self._slotted.flash,
+            work=self._work,
         )
         return writer.write(asked)
 

@@ -89,6 +89,7 @@ class SlotWriter:
         settings: How to decode.
         adapters: What `Asked.adapter` calls for.
         slots: Most answers at once.
+        flash: See `SlotStore`.
         work: Where to count what is done.
     """
 
@@ -100,9 +101,10 @@ class SlotWriter:
         settings: GenerationSettings,
         adapters: Sequence[Adapter] = (),
         slots: int,
+        flash: bool = False,
         work: Work | None = None,
     ) -> None:
-        self._model, self._ends, self._settings, self._slots = model, ends, settings, slots
+        self._model, self._ends, self._settings, self._slots, self._flash = model, ends, settings, slots, flash
         self._adapters = tuple(adapters)
         self._rack = Rack(model) if adapters else None
         self._device: torch.device = model.device
@@ -122,7 +124,7 @@ class SlotWriter:
         longest = len(waiting[0].ids) + waiting[0].limit
         held = self._rack.holding(self._adapters) if self._rack else nullcontext()
         with slot_attending(self._model), held:
-            store = SlotStore(slots=min(self._slots, len(waiting)), length=longest)
+            store = SlotStore(slots=min(self._slots, len(waiting)), length=longest, flash=self._flash)
             replay = Replay(self._model, store, rack=self._rack) if self._device.type == "cuda" else None
             yield from self._run(waiting, store, replay)
 
