@@ -1,7 +1,7 @@
 """A model's sizes, and what is known by them.
 
 One decision: the shapes of well-known models ship here, so a study can be planned without a network.
-What is not known gives `Unknown` with a reason, never a guess.
+What is not known gives `Unknown` with a reason.
 """
 
 import json
@@ -14,10 +14,11 @@ from models.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number with where it comes from."""
+    """A number with where it comes from; a `guess` is from no measurement of its like."""
 
     value: float
     basis: str
+    guess: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

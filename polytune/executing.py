@@ -62,7 +62,9 @@ def execute(
     isolation: str = "auto",
     workers: int | None = None,
     cpu_seconds: float = 5.0,
+    wall_seconds: float | None = None,
     memory_mb: int = 1024,
+    output_bytes: int = 1_000_000,
 ) -> Execution:
     r"""Run completions, isolated, against their problems' tests, as `polytune execute` does.
 
@@ -76,8 +78,10 @@ def execute(
         check_references: Judge the problems' reference solutions.
         isolation: `auto`, `strict`, `landlock` or `none`.
         workers: Programs side by side; by default as many as there are cores.
-        cpu_seconds: CPU time of a program.
+        cpu_seconds: CPU time of a program; in EvalPlus' formats of each input.
+        wall_seconds: Time of a program that waits; by default four times its CPU time.
         memory_mb: Memory of a program, in MiB.
+        output_bytes: Output, and each returned value; four times the reference's if that is more.
 
     Raises:
         PolytuneError: naming each problem, completion or setting that cannot be used.
@@ -103,7 +107,14 @@ def execute(
         raise InputError(f"k {k!r}: each k must be a whole number of at least 1; write for example (1, 10)")
     given = {"problems": problems, "completions": completions}
     with as_files(**{name: rows for name, rows in given.items() if rows is not None}) as files:
-        how = check_how(isolation=isolation, workers=workers, cpu_seconds=cpu_seconds, memory_mb=memory_mb)
+        how = check_how(
+            isolation=isolation,
+            workers=workers,
+            cpu_seconds=cpu_seconds,
+            wall_seconds=wall_seconds,
+            memory_mb=memory_mb,
+            output_bytes=output_bytes,
+        )
         known, samples = read_inputs(files.get("problems"), files.get("completions"), format=format)
         references = references_of(known) if check_references else ()
         checked = None

@@ -59,6 +59,8 @@ def extract_program(text: str, *, problem: Problem) -> str:
     support = LANGUAGES[language]
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     text = without_thoughts(text, literals=support.dialect.literals)
+    if not problem.preamble.strip() and re.match(r"\n*[ \t]+\S", text):
+        text = textwrap.dedent(text)  # there is nothing that it could be the body of
     asked, first = _asked(problem, support, text), None
     for turn in turns(text, literals=support.dialect.literals):
         reading = _whole_answer(turn, asked)

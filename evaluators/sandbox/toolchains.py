@@ -41,6 +41,12 @@ def unrunnable(language: Language) -> tuple[UnjudgedReason, str] | None:
     return None if tools.is_present() else (UnjudgedReason.TOOLCHAIN_MISSING, f"not judged: {tools.reason}")
 
 
+def toolchain_version(language: Language) -> str:
+    """The version of what compiles and runs a language's programs here; `unknown` where nothing does."""
+    tools = LANGUAGES[language].toolchain
+    return tools.version() if tools is not None and tools.is_present() else "unknown"
+
+
 def toolchains() -> tuple[Toolchain, ...]:
     """The state of every language that is run, for `polytune doctor`. Asks each tool for its version."""
     known = ((language, found.toolchain) for language, found in LANGUAGES.items())
@@ -60,4 +66,4 @@ def _look(language: Language, tools: support.Toolchain) -> Toolchain:
     )
 
 
-__all__ = ["Toolchain", "missing_toolchain", "toolchains", "unrunnable"]
+__all__ = ["Toolchain", "missing_toolchain", "toolchain_version", "toolchains", "unrunnable"]

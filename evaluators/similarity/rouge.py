@@ -14,6 +14,7 @@ from evaluators.similarity.alignment import common_length, is_too_long
 from evaluators.similarity.scored import Scored, averaged
 
 _UNREAD = "is in a script that its tokeniser (a-z, 0-9) does not read; rouge_l_unicode does"
+_WORDLESS = "holds no letter and no digit, nor does what is scored"
 _SHOWN = 5
 """Pairs that a note names."""
 # Scripts whose words no blank parts, by the first word of their characters' names.
@@ -24,7 +25,7 @@ def score_rouge(predictions: Sequence[str], references: Sequence[str], *, varian
     """`variant` is `rouge1`, `rouge2` or `rougeL`; 0-100, the corpus value being the mean.
 
     The tokeniser keeps lower-cased ASCII letters and digits alone; a pair whose reference is mostly of other
-    letters is not scored.
+    letters is not scored, nor one in which neither side holds a word.
     """
     # Imported here: rouge-score imports NLTK, seconds that no other metric needs.
     from rouge_score.rouge_scorer import RougeScorer
@@ -35,8 +36,12 @@ def score_rouge(predictions: Sequence[str], references: Sequence[str], *, varian
     scores: list[float | None] = []
     notes: list[str] = []
     unread: list[int] = []
+    wordless: list[int] = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        if prediction.strip() and _is_unread(reference):
+        if _is_wordless(prediction) and _is_wordless(reference):
+            scores.append(None)
+            wordless.append(index + 1)
+        elif prediction.strip() and _is_unread(reference):
             scores.append(None)
             unread.append(index + 1)
         elif variant != "rougeL":
@@ -44,20 +49,25 @@ def score_rouge(predictions: Sequence[str], references: Sequence[str], *, varian
         else:
             scores.append(_longest_common(tokenize(prediction), tokenize(reference), notes=notes, number=index + 1))
     signature = f"{variant}|f1|stem:no|tok:a-z0-9|corpus:mean|rouge-score:{version('rouge-score')}"
-    return averaged(scores, signature=signature, notes=[*notes, *_tell_unread(unread)])
+    return averaged(scores, signature=signature, notes=[*notes, *_tell(unread, _UNREAD), *_tell(wordless, _WORDLESS)])
 
 
 def score_rouge_l_unicode(predictions: Sequence[str], references: Sequence[str]) -> Scored:
     """ROUGE-L over words of any script, and over characters where a script writes no blanks between words."""
     scores: list[float | None] = []
     notes: list[str] = []
+    wordless: list[int] = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+        if _is_wordless(prediction) and _is_wordless(reference):
+            scores.append(None)
+            wordless.append(index + 1)
+            continue
         words, expected = tokenize_unicode(prediction), tokenize_unicode(reference)
         scores.append(_longest_common(words, expected, notes=notes, number=index + 1))
     signature = (
         "rouge_l_unicode|rougeL|f1|stem:no|tok:unicode-words,chars-without-blanks|case:lower|corpus:mean|version:1"
     )
-    return averaged(scores, signature=signature, notes=notes)
+    return averaged(scores, signature=signature, notes=[*notes, *_tell(wordless, _WORDLESS)])
 
 
 def tokenize_unicode(text: str) -> list[str]:
@@ -87,11 +97,16 @@ def _is_unread(text: str) -> bool:
     return 2 * sum(character.isascii() for character in written) < len(written)
 
 
-def _tell_unread(pairs: Sequence[int]) -> list[str]:
+def _is_wordless(text: str) -> bool:
+    """Whether a text that is not empty holds no letter and no digit, as one of emoji or of dots."""
+    return bool(text.strip()) and not any(character.isalnum() for character in text)
+
+
+def _tell(pairs: Sequence[int], why: str) -> list[str]:
     if not pairs:
         return []
     named = ", ".join(map(str, pairs[:_SHOWN])) + (f" and {len(pairs) - _SHOWN} more" if pairs[_SHOWN:] else "")
-    return [f"pair{'s' if pairs[1:] else ''} {named}: the reference {_UNREAD}"]
+    return [f"pair{'s' if pairs[1:] else ''} {named}: the reference {why}"]
 
 
 def _longest_common(words: Sequence[str], expected: Sequence[str], *, notes: list[str], number: int) -> float | None:

@@ -120,6 +120,8 @@ def _test_in_words(found: "Comparison") -> str:
 
 
 def _in_words(found: "Comparison", metric: str, a: Path, b: Path) -> str:
+    from orchestrator.report.layout import count_nouns
+
     def interval(value: Sequence[float] | None) -> str:
         return f" (95 % interval {value[0]:.4g} to {value[1]:.4g})" if value else ""
 
@@ -127,7 +129,7 @@ def _in_words(found: "Comparison", metric: str, a: Path, b: Path) -> str:
     magnitude = f", {found.magnitude}" if found.magnitude else ""
     lines = [
         f"A = {a}, B = {b}, {metric}",
-        f"{found.n} pairs, {found.dropped} ids dropped for want of a value on both sides",
+        f"{count_nouns(found.n, 'pair')}, {count_nouns(found.dropped, 'id')} dropped for want of a value on both sides",
         f"mean difference A - B: {found.difference:.4g}{interval(found.difference_ci)}: {higher}",
         f"{_test_in_words(found)}: statistic {found.statistic:.4g}, p = {found.p_value:.4g}",
         f"{found.effect}: {found.effect_size:.4g}{interval(found.ci)}{magnitude}",

@@ -243,11 +243,15 @@ def _reference_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _run_lines(summary: Mapping[str, Any]) -> list[str]:
+    from orchestrator.report.layout import count_nouns
+
     lines = [f"unjudged: {count} x {reason}" for reason, count in list(summary.get("unjudged", {}).items())[:_SHOWN]]
     total = sum(summary["strength"].values())
     shares = ", ".join(f"{100 * count / total:.1f} % {name}" for name, count in summary["strength"].items())
-    lines.append(f"isolation: {summary['isolation'] or 'nothing ran'}" + (f"; tests {shares}" if shares else ""))
-    return [*lines, f"{summary['samples']} samples of {summary['problems']} problems in {summary['seconds']:.1f} s"]
+    ran = f"{summary['isolation']}; tests {shares}" if shares else summary["isolation"]
+    lines.append(f"isolation: {ran if summary['isolation'] else 'nothing ran'}")
+    judged = f"{count_nouns(summary['samples'], 'sample')} of {count_nouns(summary['problems'], 'problem')}"
+    return [*lines, f"{judged} in {summary['seconds']:.1f} s"]
 
 
 __all__ = ["EPILOG", "execute"]

@@ -48,7 +48,6 @@ def init(
     """Write a commented study that runs as it is: on the built-in model and tasks, or on your own."""
     from orchestrator.commands.output import warn
     from orchestrator.errors import PolytuneError
-    from orchestrator.study.file import load_study
     from tasks.records import Track
 
     Track.parse(track)
@@ -58,10 +57,23 @@ def init(
         raise PolytuneError("--test needs --data, the file to train on")
     tasks = _BUILT_IN if data is None else _OWN.format(track=track, data=data, test=test or "micro")
     to.write_text(_STUDY.format(file=to, name=_name(to), model=model, tasks=tasks), encoding="utf-8")
-    load_study(to)
+    told = _expected(to)
     if data is not None and test is None:
         warn(f"{to} is tested on the built-in problems of {track}; name your own with test: FILE")
-    sys.stdout.write(f"Written: {to}\nNext: polytune plan {to}\n")
+    sys.stdout.write(f"Written: {to}\n{told[:1].upper()}{told[1:]}\nNext: polytune plan {to}\n")
+
+
+def _expected(study: Path) -> str:
+    """How long a run of a study takes and how much disk, which finds its faults too."""
+    from orchestrator.plan.expected import expected
+    from orchestrator.plan.machine import this_machine
+    from orchestrator.run.opening import open_study
+    from orchestrator.run.planning import plan_study
+
+    cells, ledger = open_study(study)
+    planned, _ = plan_study(cells, ledger)
+    resources = cells.study.resources
+    return expected(planned, resources, this_machine(resources)) or "nothing is due: the storage has it all"
 
 
 def _name(path: Path) -> str:

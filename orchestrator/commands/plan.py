@@ -11,6 +11,8 @@ import typer
 from models.shapes import Estimate, Unknown
 from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened
 from orchestrator.commands.output import print_json
+from orchestrator.plan.expected import format_size, format_time
+from orchestrator.plan.guesses import BASIS
 from orchestrator.plan.plan import PlannedTrial, refuse_what_does_not_fit
 from orchestrator.study.stages import StageName
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.study.cells import Cells
 
 EPILOG = "Example: polytune plan studies/paper-2601-15094.yaml --json"
-_GIB = 2**30
 
 
 def plan(
@@ -89,7 +90,7 @@ def plan_as_json(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) 
 def _estimate_json(value: Estimate | Unknown) -> dict[str, Any]:
     if isinstance(value, Unknown):
         return {"unknown": value.reason}
-    return {"value": value.value, "basis": value.basis}
+    return {"value": value.value, "basis": value.basis, "guess": value.guess}
 
 
 def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) -> None:
@@ -101,12 +102,14 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
     for p in planned:
         label = Text(p.trial.label, style="bold")
         console.print(label.append(f"  {_estimates(p)}" if p.due else "  nothing to do", style="dim"))
-        console.print(_stage_line([(s.stage, s.action, s.reason) for s in p.stages]))
+        stages = _stage_line([(s.stage, s.action, s.reason) for s in p.stages])
+        for part in stages.wrap(console, max(20, console.width - 4)):
+            console.print(Text.assemble("    ", part))
         if p.refusal:
             console.print(Text(f"    does not fit: {p.refusal}", style="red"))
     for text in dict.fromkeys(text for p in planned for text in p.asks_too_much):
         console.print(Text(f"not on this machine: {text}", style="red"))
-    for line in (*_unknowns(planned), *(f"note: {note}" for note in notes)):
+    for line in (*_unknowns(planned), *_guesses(planned), *(f"note: {note}" for note in notes)):
         console.print(Text(line))
     due = sum(len(p.due) for p in planned)
     total = sum(len(p.stages) for p in planned)
@@ -115,10 +118,10 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
 
 def _estimates(p: PlannedTrial) -> str:
     """What a trial's due stages are estimated to need; a dash is explained below the plan."""
-    memory = _amount(p.memory_bytes, _bytes) if StageName.TRAIN in p.due else ""
+    memory = _amount(p.memory_bytes, format_size) if StageName.TRAIN in p.due else ""
     parts = {
         "memory": memory,
-        "disk": _amount(p.disk_bytes, _bytes),
+        "disk": _amount(p.disk_bytes, format_size),
         "time": _amount(p.hours, _hours),
         "cost": _amount(p.cost, _usd) if isinstance(p.cost, Estimate) else "",
     }
@@ -126,16 +129,13 @@ def _estimates(p: PlannedTrial) -> str:
 
 
 def _amount(value: Estimate | Unknown, show: Callable[[float], str]) -> str:
-    return show(value.value) if isinstance(value, Estimate) else "-"
-
-
-def _bytes(value: float) -> str:
-    unit, name = next(((u, n) for u, n in ((_GIB, "GiB"), (2**20, "MiB")) if value >= u / 10), (2**10, "KiB"))
-    return f"{value / unit:.1f} {name}"
+    if isinstance(value, Unknown):
+        return "-"
+    return f"{'~' if value.guess else ''}{show(value.value)}"
 
 
 def _hours(value: float) -> str:
-    return f"{value:.2f} h" if value >= 0.1 else f"{value * 3600:.0f} s"
+    return format_time(value * 3600)
 
 
 def _usd(value: float) -> str:
@@ -146,14 +146,15 @@ def _sums(planned: Sequence[PlannedTrial]) -> str:
     """What all that is due takes together, as far as it is known; one after the other where it is time."""
     said = []
     for name, values, show in (
-        ("disk", [p.disk_bytes for p in planned if p.due], _bytes),
+        ("disk", [p.disk_bytes for p in planned if p.due], format_size),
         ("time one after the other", [p.hours for p in planned if p.due], _hours),
         ("cost", [p.cost for p in planned if p.due], _usd),
     ):
         known = [value.value for value in values if isinstance(value, Estimate)]
         if known:
             unknown = len(values) - len(known)
-            said.append(f"{name} {show(sum(known))}{f' and {unknown} unknown' if unknown else ''}")
+            mark = "~" if any(isinstance(value, Estimate) and value.guess for value in values) else ""
+            said.append(f"{name} {mark}{show(sum(known))}{f' and {unknown} unknown' if unknown else ''}")
     return f": {', '.join(said)}" if said else ""
 
 
@@ -161,12 +162,20 @@ def _stage_line(stages: Sequence[tuple[str, str, str]]) -> "Text":
     """`train run: new · generate run: after train`, with what would run standing out."""
     from rich.text import Text
 
-    line = Text("    ")
+    line = Text()
     for number, (stage, action, reason) in enumerate(stages):
         line.append(" · " if number else "", style="dim")
         line.append(stage, style="bold cyan" if action == "run" else "green")
         line.append(f" {reason}")
     return line
+
+
+def _guesses(planned: Sequence[PlannedTrial]) -> list[str]:
+    """What the mark of a guess means, where there is one."""
+    shown = [value for p in planned if p.due for value in (p.hours, p.disk_bytes, p.cost)]
+    if not any(isinstance(value, Estimate) and value.guess for value in shown):
+        return []
+    return [f"~ is {BASIS}: it may be off by several times; what this ledger measures takes its place"]
 
 
 def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
@@ -179,7 +188,7 @@ def _unknowns(planned: Sequence[PlannedTrial]) -> list[str]:
             *((("memory", p.memory_bytes),) if StageName.TRAIN in p.due else ()),
             ("disk", p.disk_bytes),
             ("time", p.hours),
-            *((("cost", p.cost),) if isinstance(p.hours, Estimate) else ()),
+            *((("cost", p.cost),) if isinstance(p.hours, Estimate) and not p.hours.guess else ()),
         )
         if isinstance(value, Unknown)
     ]

@@ -62,5 +62,6 @@ def print_tables(results: "StudyResults", page: Path | None, *, brief: bool = Fa
     from orchestrator.report import print_report
 
     print_report(results, console=Console(), brief=brief)
-    more = f"; `polytune report {results.study}` prints comparisons, quality and costs" if brief else ""
-    sys.stdout.write(f"\nReport: {page}{more}\n" if page else f"\nReport: not written{more}\n")
+    sys.stdout.write(f"\nReport: {page or 'not written'}\n")
+    if brief:
+        sys.stdout.write(f"`polytune report {results.study}` prints comparisons, quality and costs.\n")

@@ -143,7 +143,7 @@ def _run_local(cells: "Cells", ledger: "Ledger", label: str | None) -> None:
 
     choose_trial([trial.label for trial in cells.trials], label)
     outcome = run_one_in_process(cells, ledger, str(label))
-    _print_causes(outcome)
+    _print_causes(outcome.failed, outcome.stopped)
     if outcome.failed:
         raise typer.Exit(1)
     sys.stdout.write(f"{label}: {', '.join(outcome.ran) or 'nothing was due'}\n")
@@ -166,7 +166,8 @@ def _conclude(
         print_json({**did, "lacking": lacks, "report": str(page) if page else None})
     else:
         print_tables(results, page, brief=True)
-        _print_causes(outcome)
+        # What lacked a tool did not fail, and stands among what was left out.
+        _print_causes({place: f for place, f in outcome.failed.items() if f.kind != Cause.MISSING}, outcome.stopped)
         _print_lacks(lacks, study)
     unjudged = any(row.verdict == "unjudged" and not lacks_a_tool(row) for row in results.rows)
     failed_here = any(failed.kind != Cause.MISSING for failed in outcome.failed.values())
@@ -182,15 +183,15 @@ def _print_lacks(lacks: "Sequence[str]", study: str) -> None:
         sys.stderr.write(f"  Install what you want of these, then `polytune run {study}` does the rest.\n")
 
 
-def _print_causes(outcome: "Outcome") -> None:
+def _print_causes(failed: "Mapping[tuple[str, StageName], StageFailed]", stopped: str) -> None:
     """A table of what failed and why, and what ended the run before its study was finished."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    if outcome.failed:
-        console.print(_causes_table(outcome.failed))
-    if outcome.stopped:
-        console.print(f"stopped: {outcome.stopped}", markup=False)
+    if failed:
+        console.print(_causes_table(failed))
+    if stopped:
+        console.print(f"stopped: {stopped}", markup=False)
 
 
 def _causes_table(failed: "Mapping[tuple[str, StageName], StageFailed]") -> "Table":

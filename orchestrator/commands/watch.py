@@ -5,14 +5,17 @@ terminal show the same table.
 """
 
 import contextlib
+import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +32,9 @@ _REDRAW_S = 1.0
 _LINE_S = 30.0
 # A large study takes longer to look through, and its driver has other things to do.
 _SHARE_OF_TIME = 0.1
+_COLUMNS = ("stage", "step", "loss", "tokens/s", "left")
+# Letters: of a bar, of a cause beside which names find room, of names for which figures make room, of any name.
+_BAR, _CAUSE, _READABLE_NAME, _NARROWEST_NAME = 16, 24, 28, 16
 _STYLES: dict[State, str] = {
     State.RUNNING: "bold cyan", State.FAILED: "red", State.STOPPED: "yellow", State.DONE: "green", State.WAITING: "dim"
 }  # fmt: skip
@@ -40,15 +46,15 @@ class ProgressReader:
     """Repeated looks at a study's progress: a trial that is done is read once."""
 
     def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
-        self._trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
+        self.trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
         self._done: dict[str, TrialProgress] = {}
 
     def __call__(self, *, live_since: float | None) -> tuple[TrialProgress, ...]:
         """How far each trial is now."""
-        open_ = [trial for trial in self._trials if trial.label not in self._done]
+        open_ = [trial for trial in self.trials if trial.label not in self._done]
         found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since, tools=self._tools)}
         self._done |= {label: p for label, p in found.items() if p.now.state == State.DONE}
-        return tuple((self._done | found)[trial.label] for trial in self._trials)
+        return tuple((self._done | found)[trial.label] for trial in self.trials)
 
 
 class Watcher:
@@ -72,6 +78,9 @@ class Watcher:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
+        else:
+            count = len(self._progress.trials)
+            self.say(f"reading data and models of {count} {'trial' if count == 1 else 'trials'}")
         self._thread.start()
         return self
 
@@ -92,9 +101,11 @@ class Watcher:
         """A line with the time since the run began; above the table where there is one."""
         if not self._quiet:
             seconds = int(time.monotonic() - self._started)
-            self._console.print(
-                Text(f"{seconds // 60:2d}:{seconds % 60:02d}  ", style="dim").append_text(_text(text)), soft_wrap=True
-            )
+            self._print(Text(f"{seconds // 60:2d}:{seconds % 60:02d}  ", style="dim").append_text(_text(text)))
+
+    def _print(self, text: Text) -> None:
+        """A line: between words where a terminal breaks it, and unbroken elsewhere."""
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def _open(self, stage: StageName, due: int) -> None:
         if not self._live:
@@ -108,7 +119,7 @@ class Watcher:
 
     def _note(self, text: str) -> None:
         # Not even a quiet run hides what a person ought to know; it goes to standard error.
-        self._console.print(Text(f"note: {text}"), soft_wrap=True)
+        self._print(Text(f"note: {text}"))
 
     def _watch(self) -> None:
         wait = _REDRAW_S if self._live else _LINE_S
@@ -121,11 +132,15 @@ class Watcher:
 
     def _draw(self, progress: Sequence[TrialProgress]) -> None:
         if self._live:
-            self._live.update(picture(progress, height=self._console.height - 2), refresh=True)
+            seconds = time.monotonic() - self._started
+            shown = picture(progress, height=self._console.height - 2, seconds=seconds)
+            self._live.update(shown, refresh=True)
             return
-        for trial in progress:
-            if trial.now.state == State.RUNNING:
-                self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+        running = [trial for trial in progress if trial.now.state == State.RUNNING]
+        for trial in running:
+            self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+        if not running:
+            self.say(Text(f"  {_counts(progress)}", style="dim"))
 
 
 def follow(look: Callable[[], Sequence[TrialProgress]], *, wanted: Callable[[], bool]) -> None:
@@ -140,25 +155,98 @@ def follow(look: Callable[[], Sequence[TrialProgress]], *, wanted: Callable[[], 
             time.sleep(_REDRAW_S)
 
 
-def picture(progress: Sequence[TrialProgress], *, height: int | None = None) -> RenderableType:
+def picture(
+    progress: Sequence[TrialProgress], *, height: int | None = None, seconds: float | None = None
+) -> RenderableType:
     """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how, and what was there.
 
-    Where `height` lines are too few, the trials that are at work or failed come first.
+    Where `height` lines are too few, the trials that are at work or failed come first. Names that a narrow terminal
+    has no room for go on below, from a slash or a hyphen on. `seconds` is how long they have been watched.
     """
-    known = _known(progress)
-    room = len(progress) if height is None else max(1, height - 3 - bool(known))
-    shown = set(sorted(range(len(progress)), key=lambda i: (_ORDER.index(progress[i].now.state), i))[:room])
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    for column in ("trial", "stage", "step", "loss", "tokens/s", "left"):
-        wide = column in ("trial", "stage")
-        table.add_column(column, justify="left" if wide else "right", overflow="fold" if wide else "ellipsis")
-    for trial in (progress[i] for i in sorted(shown)):
-        table.add_row(Text(trial.trial), *_cells(trial))
+    return _Picture(tuple(progress), height, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """Rows as wide as the terminal is when they are drawn."""
+
+    progress: tuple[TrialProgress, ...]
+    height: int | None
+    seconds: float | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = [dict(zip(_COLUMNS, _cells(trial), strict=True)) for trial in self.progress]
+        longest = max((len(trial.trial) for trial in self.progress), default=0)
+        room, columns = _room(rows, width=options.max_width, longest=longest)
+        with_bar = room >= longest + _BAR + 1
+        names = [_broken(trial.trial, room=room) for trial in self.progress]
+        shown = self._shown([len(lines) for lines in names])
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+        table.add_column("trial", no_wrap=True)
+        # A cause is told in full above the table while it is redrawn.
+        live = self.height is not None
+        table.add_column("stage", no_wrap=live, overflow="ellipsis" if live else "fold")
+        if with_bar:
+            table.add_column("", width=_BAR)
+        for column in columns[1:]:
+            table.add_column(column, justify="right", no_wrap=True)
+        for i in shown:
+            stage, *figures = (rows[i][column] for column in columns)
+            bar = [_bar(self.progress[i].now)] if with_bar else []
+            table.add_row(Text("\n".join(names[i])), stage, *bar, *figures)
+        yield table
+        yield Text(self._below(len(self.progress) - len(shown)), style="dim")
+        if known := _known(self.progress):
+            yield Text(known, style="dim")
+
+    def _shown(self, lines: Sequence[int]) -> list[int]:
+        """Which trials there is room for, by the lines of their names."""
+        found: list[int] = []
+        left = sum(lines) if self.height is None else max(1, self.height - 3 - bool(_known(self.progress)))
+        for i in sorted(range(len(lines)), key=lambda i: (_ORDER.index(self.progress[i].now.state), i)):
+            if found and lines[i] > left:
+                break
+            found.append(i)
+            left -= lines[i]
+        return sorted(found)
+
+    def _below(self, hidden: int) -> str:
+        since = "" if self.seconds is None else f" after {format_seconds(self.seconds)}"
+        return _counts(self.progress) + since + (f"; {hidden} not shown" if hidden else "")
+
+
+def _room(rows: Sequence[Mapping[str, Text]], *, width: int, longest: int) -> tuple[int, tuple[str, ...]]:
+    """How many letters of a name there is room for, and beside which columns: a narrow terminal has the needed ones."""
+    for left_out in ((), ("tokens/s",), ("tokens/s", "loss")):
+        columns = tuple(column for column in _COLUMNS if column not in left_out)
+        taken = sum(min(_CAUSE, max(len(c), *(row[c].cell_len for row in rows))) + 1 for c in columns if rows)
+        if width - taken - 1 >= min(longest, _READABLE_NAME):
+            break
+    return max(_NARROWEST_NAME, width - taken - 1), columns
+
+
+def _broken(label: str, *, room: int) -> list[str]:
+    """A name in lines of so many letters, cut behind slashes and hyphens where there are any."""
+    lines = [""]
+    for part in re.findall(r"[^/-]*[/-]?", label):
+        for piece in (part[start : start + room] for start in range(0, len(part), room)):
+            if len(lines[-1]) + len(piece) > room:
+                lines.append("")
+            lines[-1] += piece
+    return lines
+
+
+def _counts(progress: Sequence[TrialProgress]) -> str:
+    """How many trials stand how."""
     counts = Counter(trial.now.state for trial in progress)
-    total = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
-    hidden = len(progress) - len(shown)
-    below = [total + (f"; {hidden} not shown" if hidden else ""), *([known] if known else [])]
-    return Group(table, *(Text(line, style="dim") for line in below))
+    return ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
+
+
+def _bar(now: StageProgress) -> RenderableType:
+    """How much of a stage is done; nothing where nobody knows."""
+    if now.state != State.RUNNING or not now.steps:
+        return Text("")
+    return ProgressBar(total=now.steps, completed=now.step or 0, width=_BAR)
 
 
 def _known(progress: Sequence[TrialProgress]) -> str:
@@ -172,7 +260,7 @@ def _cells(trial: TrialProgress) -> Iterable[Text]:
     now = trial.now
     style = _STYLES[now.state]
     if now.state == State.DONE:
-        yield Text(f"done in {format_seconds(trial.seconds)}", style=style)
+        yield from (Text(f"done in {format_seconds(trial.seconds)}", style=style), *[Text("")] * 4)
         return
     words = now.stage if now.state == State.RUNNING else f"{now.stage} {now.state}"
     yield Text(f"{words}: {now.cause}" if now.cause else words, style=style)

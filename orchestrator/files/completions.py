@@ -67,8 +67,7 @@ class Sample:
     def known(self) -> Verdict | None:
         """The verdict that needs no run, if there is one: a result of CoderEval's own, or that nothing can run."""
         if self.result is not None:
-            said = f"imported: CoderEval's own run, return code {self.result.return_code}"
-            name = "passed" if self.result.is_pass else "wrong_answer"
+            said, name = f"imported: CoderEval's own run, {self.result.said}", self.result.verdict
             return Verdict(task_id=self.name, sample=self.number, verdict=name, detail=said, strength="none")
         if self.problem.tests is None:
             reason, said = _WITHOUT_TESTS.get(self.problem.dataset, (UnjudgedReason.NO_TESTS, _NO_TESTS))

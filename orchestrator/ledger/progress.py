@@ -18,12 +18,13 @@ from orchestrator.ledger.artifacts import curve_in
 from orchestrator.ledger.completions import counts_in
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.oldwords import cause_of
-from orchestrator.ledger.rejudging import judgeable_since
+from orchestrator.ledger.rejudging import Tools, judgeable_since
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
 # Where an attempt says how far it is.
 _NEWEST = ".progress.json"
+_NO_TOOLS = Tools()
 
 
 class State(StrEnum):
@@ -55,7 +56,7 @@ def standing_of(
     found: Finding,
     *,
     live_since: float | None = None,
-    tools: frozenset[str] = frozenset(),
+    tools: Tools = _NO_TOOLS,
 ) -> Standing:
     """How one stage of a trial stands.
 
@@ -68,8 +69,8 @@ def standing_of(
             process died: one without an end that is older than its driver was cut off.
         tools: What this machine has, see `orchestrator.ledger.rejudging`: what lacked one of them is not done.
     """
-    lacked = judgeable_since(found.done[stage], trial, tools) if stage in found.done else ""
-    if stage in found.done and not lacked:
+    renewed = judgeable_since(found.done[stage], trial, tools) if stage in found.done else ""
+    if stage in found.done and not renewed:
         return Standing(state=State.DONE, record=found.done[stage])
     if stage in found.damaged:
         return Standing(state=State.FAILED, cause=f"artifact damaged: {found.damaged[stage]}")
@@ -83,7 +84,7 @@ def standing_of(
         return Standing(state=state, attempt=newest, cause=cause_of(failure[0]), log_path=str(failure[1]))
     if ledger.is_recorded(key, newest.name):
         # It was made from what upstream has been made anew since, or lacked a tool that has come.
-        return Standing(state=State.WAITING, cause=f"lacked {lacked} before" if lacked else "")
+        return Standing(state=State.WAITING, cause=renewed)
     live = live_since is not None and max(newest.stat().st_mtime, newest_row(newest).get("time", 0.0)) >= live_since
     return Standing(state=State.RUNNING if live else State.STOPPED, attempt=newest)
 
@@ -143,7 +144,7 @@ class TrialProgress:
 
 
 def progress_of(
-    trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: float | None, tools: frozenset[str] = frozenset()
+    trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: float | None, tools: Tools = _NO_TOOLS
 ) -> tuple[TrialProgress, ...]:
     """How far each trial is.
 
@@ -157,7 +158,7 @@ def progress_of(
     return tuple(_trial(trial, ledger, live_since=live_since, tools=tools) for trial in trials)
 
 
-def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools: frozenset[str]) -> TrialProgress:
+def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools: Tools) -> TrialProgress:
     found = ledger.find(trial)
     standings = (
         (stage, standing_of(stage, trial, ledger, found, live_since=live_since, tools=tools)) for stage in trial.stages

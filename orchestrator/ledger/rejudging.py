@@ -1,14 +1,15 @@
 """Executions and scores that are made again: when one is due, and what tells its record from the one before.
 
-One decision: what a machine could not say for want of a tool is not final. When the missing tool has come, the stage
-runs once more under its own key; its record goes by the inputs of the first one and a mark, is looked for before
-it, and condemns it where it lacked a tool itself.
+One decision: what a machine could not say for want of a tool is not final. When the missing tool has come, or one
+that was too old is another, the stage runs once more under its own key; its record goes by the inputs of the first
+one and a mark, is looked for before it, and condemns it where it lacked a tool itself.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
-from evaluators.sandbox.toolchains import missing_toolchain
+from evaluators.sandbox.toolchains import missing_toolchain, toolchain_version
 from orchestrator.ledger.record import StageRecord
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -20,6 +21,26 @@ JUDGED_AGAIN: dict[str, str] = {"toolchains": "installed since"}
 SUPERSEDED = "judged again since"
 # The facts of a record that name what was missing: languages that could not be run, analyzers that counted nothing.
 _ABSENT = {StageName.EXECUTE: "absent_toolchains", StageName.SCORE: "absent_tools"}
+# The fact of an execution that names the compilers which some programs were too new for, with their versions.
+_OUTDATED = "outdated_toolchains"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a machine has: languages that it can run, and analyzers of code, by name.
+
+    A compiler is asked for its version, which takes a process, when somebody wants to know, and once.
+    """
+
+    names: frozenset[str] = frozenset()
+    _versions: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def version(self, language: Language) -> str:
+        """The version of a language's compiler; `unknown` where it is not there or does not answer."""
+        if language not in self._versions:
+            here = language in self.names
+            self._versions[language] = toolchain_version(language) if here else "unknown"
+        return self._versions[language]
 
 
 def inputs_to_look_for(stage: StageName, inputs: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
@@ -34,8 +55,14 @@ def facts_of_absent(stage: StageName, names: Iterable[str]) -> dict[str, list[st
     return {_ABSENT[stage]: found} if found else {}
 
 
-def present_tools() -> frozenset[str]:
-    """What this machine has: languages that it can run, and analyzers of code, by name."""
+def facts_of_outdated(languages: Iterable[Language], tools: Tools) -> dict[str, dict[str, str]]:
+    """What an execution's record keeps of compilers that were too old for some programs: their versions."""
+    found = {language.value: tools.version(language) for language in sorted(languages)}
+    return {_OUTDATED: found} if found else {}
+
+
+def present_tools() -> Tools:
+    """What this machine has."""
     from evaluators.quality.analysis import TOOLS
     from evaluators.quality.outcome import MissingTool
 
@@ -46,18 +73,35 @@ def present_tools() -> frozenset[str]:
         except MissingTool:
             continue
         found.add(name)
-    return frozenset(found)
+    return Tools(frozenset(found))
 
 
-def judgeable_since(record: StageRecord, trial: TrialSpec, present: frozenset[str]) -> str:
-    """What a stage lacked of tools, in words, if it is all `present` now; nothing if not, or if nothing was lacked."""
+def judgeable_since(record: StageRecord, trial: TrialSpec, tools: Tools) -> str:
+    """Why more of a stage can be judged now, in words: a tool that it lacked is there. Nothing if there is no more."""
     names = cast("list[str]", record.facts.get(_ABSENT.get(record.stage, ""), []))
     written = {str(target) for track in trial.tracks if (target := Track.parse(track).target)}
     languages = {language.value: language.title for language in Language}
-    absent = [name for name in names if name in written or name not in languages]
-    if not absent or not present.issuperset(absent):
-        return ""
-    return ", ".join(languages.get(name, name) for name in absent)
+    come = [n for n in names if n in tools.names and (n in written or n not in languages)]
+    said = [f"lacked {', '.join(languages.get(name, name) for name in come)} before, and has it now"] if come else []
+    return "; ".join((*said, *_renewed(record, tools)))
 
 
-__all__ = ["JUDGED_AGAIN", "SUPERSEDED", "facts_of_absent", "inputs_to_look_for", "judgeable_since", "present_tools"]
+def _renewed(record: StageRecord, tools: Tools) -> Iterable[str]:
+    """Compilers that were too old for some programs and have another version now, a phrase each."""
+    for name, before in cast("dict[str, str]", record.facts.get(_OUTDATED, {})).items():
+        language = Language(name)
+        now = tools.version(language)
+        if now not in (before, "unknown"):
+            yield f"{language.title} was too old for some programs ({before}), and is {now} now"
+
+
+__all__ = [
+    "JUDGED_AGAIN",
+    "SUPERSEDED",
+    "Tools",
+    "facts_of_absent",
+    "facts_of_outdated",
+    "inputs_to_look_for",
+    "judgeable_since",
+    "present_tools",
+]

@@ -1,7 +1,7 @@
 """What stages are likely to take: memory, disk, hours and cost, as far as shapes and earlier records tell.
 
-One decision: hours come from records of the same model and method alone, scaled by the amount of work, and
-never from a formula; where there is none the answer is `Unknown` with its reason, which refuses nothing.
+One decision: hours come from records of the same model and method, scaled by the amount of work. Where there is none
+they are guessed and marked so (`plan.guesses`), or `Unknown` with the reason; neither refuses or stops anything.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.shapes import Estimate, Unknown, shape_of
+from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import Machine
 from orchestrator.study.resources import Resources
@@ -74,19 +75,29 @@ def _load_as_run(load: Load, training: Mapping[str, Any], facts: Mapping[str, An
     )
 
 
-def disk_of(trial: TrialSpec, due: Iterable[StageName], history: History, resources: Resources) -> Estimate | Unknown:
-    """Bytes that a trial's due stages write: as earlier ones did, or the weights by their shape."""
-    total, basis = 0.0, ""
+def disk_of(
+    trial: TrialSpec,
+    due: Iterable[StageName],
+    history: History,
+    resources: Resources,
+    guesser: Guesser | None = None,
+) -> Estimate | Unknown:
+    """Bytes that a trial's due stages write: as earlier ones did, the weights by their shape, or guessed."""
+    total, basis, guess = 0.0, "", False
     for stage in due:
         known = history.disk(trial, stage)
         if isinstance(known, Unknown) and stage == StageName.TRAIN:
             rank = trial.lora.rank if trial.lora else 0
             known = weights_size(trial.model, kind=trial.kind, rank=rank, on_cpu=resources.trial_gpus == 0)
+        elif isinstance(known, Unknown) and guesser is not None:
+            known = guesser.disk(trial, stage)
         if isinstance(known, Estimate):
-            total, basis = total + known.value, basis or known.basis
+            total, basis, guess = total + known.value, basis or known.basis, guess or known.guess
         elif stage == StageName.TRAIN:
             return known
-    return Estimate(value=total, basis=basis) if basis else Unknown(reason="nothing like it is in the ledger yet")
+    if not basis:
+        return Unknown(reason="nothing like it is in the ledger yet")
+    return Estimate(value=total, basis=basis, guess=guess)
 
 
 def cost_of(
@@ -95,12 +106,13 @@ def cost_of(
     """USD of a trial's due stages: what each holds, for as long as it is estimated to take."""
     if resources.price_per_hour is None:
         return Unknown(reason="no price is known; set resources.price_per_hour")
-    total = 0.0
+    total, guess = 0.0, False
     for stage, value in hours.items():
         if isinstance(value, Unknown):
             return value
+        guess = guess or value.guess
         total += value.value * units_held(trial, stage, resources) * resources.price_per_hour
-    return Estimate(value=total, basis="from hours and resources.price_per_hour")
+    return Estimate(value=total, basis="from hours and resources.price_per_hour", guess=guess)
 
 
 def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:

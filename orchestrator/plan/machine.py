@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from models.shapes import Estimate, Unknown
-from orchestrator.ledger.rejudging import present_tools
+from orchestrator.ledger.rejudging import Tools, present_tools
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import STAGES, Holds, StageName
@@ -45,7 +45,7 @@ class Machine:
     cores: int | None = None
     gpus: int | None = None
     memory: Estimate | Unknown
-    tools: frozenset[str] = frozenset()
+    tools: Tools = field(default_factory=Tools)
 
 
 UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))

@@ -15,6 +15,7 @@ from orchestrator.ledger.ledger import QUICK_BYTES, Finding, Ledger
 from orchestrator.ledger.manifest import NamedStages
 from orchestrator.ledger.rejudging import judgeable_since
 from orchestrator.plan.estimates import cost_of, device_memory, disk_of, memory_of, refusal
+from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import UNSEEN, Machine, asked_too_much, works_of
 from orchestrator.provenance import VERSIONS
@@ -92,6 +93,7 @@ class _Context:
     machine: Machine
     before: NamedStages | None
     hash_up_to: float
+    guesser: Guesser | None
     claimed: dict[str, str] = field(default_factory=dict)
 
 
@@ -103,6 +105,7 @@ def plan(
     machine: Machine = UNSEEN,
     before: NamedStages | None = None,
     verify: bool = False,
+    guesser: Guesser | None = None,
 ) -> tuple[PlannedTrial, ...]:
     """Each trial's stages against the ledger. Reads records, writes nothing.
 
@@ -113,6 +116,7 @@ def plan(
         machine: What there is to run them on.
         before: What the study named when it was last run, to say what changed.
         verify: Hash every file that a finished stage wrote, however large; small ones always are.
+        guesser: Guesses what no record tells; without one it is unknown.
     """
     context = _Context(
         ledger=ledger,
@@ -121,6 +125,7 @@ def plan(
         machine=machine,
         before=before,
         hash_up_to=float("inf") if verify else QUICK_BYTES,
+        guesser=guesser,
     )
     return tuple(_plan_trial(trial, context) for trial in trials)
 
@@ -150,7 +155,7 @@ def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
         trial=trial,
         stages=stages,
         memory_bytes=memory_of(trial, context.resources, context.history),
-        disk_bytes=disk_of(trial, hours, context.history, context.resources),
+        disk_bytes=disk_of(trial, hours, context.history, context.resources, context.guesser),
         hours=_total(hours),
         cost=cost_of(trial, hours, context.resources),
         refusal=refusal(trial, context.resources, device_memory(context.resources, context.machine))
@@ -163,8 +168,8 @@ def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
 def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, context: _Context) -> PlannedStage:
     action: Action = "run"
     key, hours = trial.key(stage), context.history.hours(trial, stage)
-    if stage in found.done and (lacked := judgeable_since(found.done[stage], trial, context.machine.tools)):
-        reason = f"lacked {lacked} before, and has it now"
+    if stage in found.done and (renewed := judgeable_since(found.done[stage], trial, context.machine.tools)):
+        reason = renewed
     elif stage in found.done:
         action, reason = "skip", "done"
         hours = Estimate(value=found.done[stage].seconds / 3600, basis="measured")
@@ -173,17 +178,21 @@ def _plan_stage(trial: TrialSpec, stage: StageName, found: Finding, context: _Co
         action, reason = "skip", f"made by {maker}"
     else:
         reason = _why(trial, stage, found, context)
+    if action == "run" and isinstance(hours, Unknown) and context.guesser is not None:
+        hours = context.guesser.hours(trial, stage)
     return PlannedStage(trial=trial.label, stage=stage, key=key, action=action, reason=reason, hours=hours)
 
 
 def _total(hours: Mapping[StageName, Estimate | Unknown]) -> Estimate | Unknown:
     """Hours of the stages that are due, one after the other."""
-    total, basis = 0.0, "nothing is due"
+    total, basis, guess = 0.0, "nothing is due", False
     for value in hours.values():
         if isinstance(value, Unknown):
             return value
-        total, basis = total + value.value, value.basis
-    return Estimate(value=total, basis=basis)
+        total, guess = total + value.value, guess or value.guess
+        if value.guess or not guess:
+            basis = value.basis
+    return Estimate(value=total, basis=basis, guess=guess)
 
 
 def _why(trial: TrialSpec, stage: StageName, found: Finding, context: _Context) -> str:

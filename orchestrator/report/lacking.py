@@ -9,6 +9,7 @@ from collections import Counter
 from orchestrator.ledger.progress import State
 from orchestrator.report.layout import count_nouns
 from orchestrator.report.results import InstanceRow, StudyResults
+from orchestrator.report.tally import folded
 from tasks.records import UnjudgedReason
 
 # Reasons that end when something is installed.
@@ -25,7 +26,7 @@ def list_lacks(results: StudyResults) -> tuple[str, ...]:
     found: Counter[str] = Counter()
     for row in results.rows:
         if lacks_a_tool(row):
-            found[row.detail.removeprefix("not judged: ")] += 1
+            found[folded(row.detail, row.reason).removeprefix("not judged: ")] += 1
     samples = [f"{count_nouns(count, 'completion')} not judged: {why}" for why, count in found.items()]
     stages = [
         f"{trial.trial} {stage.stage} not run: {stage.cause}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from evaluators.passk import mean_pass_at_k
-from tasks.records import Verdict, VerdictName
+from tasks.records import UnjudgedReason, Verdict, VerdictName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,15 @@ def isolation_of(verdicts: Iterable[Verdict]) -> str:
 
 def reasons(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Why samples were not judged, the most frequent first."""
-    return dict(Counter(v.detail for v in verdicts if v.verdict == "unjudged").most_common())
+    unjudged = (folded(v.detail, v.reason) for v in verdicts if v.verdict == "unjudged")
+    return dict(Counter(unjudged).most_common())
+
+
+def folded(detail: str, reason: UnjudgedReason | None) -> str:
+    """Why a completion was not judged, in words that it shares with its like: a compiler names a line of each."""
+    if reason != UnjudgedReason.TOOLCHAIN_TOO_OLD:
+        return detail
+    return f"not judged: the compiler here is too old for the program; {detail.rpartition('; ')[2]}"
 
 
 def how_it_ran(verdicts: Sequence[Verdict]) -> str:
@@ -69,4 +77,4 @@ def how_it_ran(verdicts: Sequence[Verdict]) -> str:
     return f"{isolation} ({', '.join(f'{100 * n / total:.1f} % {name}' for name, n in strengths.items())})"
 
 
-__all__ = ["Figures", "count_strengths", "count_verdicts", "how_it_ran", "isolation_of", "pass_at", "reasons"]
+__all__ = ["Figures", "count_strengths", "count_verdicts", "folded", "how_it_ran", "isolation_of", "pass_at", "reasons"]

@@ -110,7 +110,7 @@ def _print_block(table: Table, block: range, *, console: Console) -> None:
     for index in shown:
         column = table.columns[index]
         left = column.is_label or is_text(table, column=index)
-        grid.add_column(Text(_write_head(column)), justify="left" if left else "right", vertical="top")
+        grid.add_column(Text(_write_head(column)), justify="left" if left else "right", vertical="top", overflow="fold")
     above: tuple[Cell, ...] | None = None
     for row in table.rows:
         grid.add_row(*(_style_cell(table, row, above, column=index) for index in shown))

@@ -16,6 +16,7 @@ from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.oldwords import retries_of
+from orchestrator.plan.expected import expected
 from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan, refuse_what_does_not_fit
 from orchestrator.run.budget import Limits, Meter, leave_stopped
@@ -53,13 +54,16 @@ def run_study(
     """
     study, told = cells.study, listener or Listener()
     planned, notes = plan_study(cells, ledger, probing=True)
-    tried = plan(under_search(cells, ledger), ledger, resources=study.resources, machine=this_machine(study.resources))
+    machine = this_machine(study.resources)
+    tried = plan(under_search(cells, ledger), ledger, resources=study.resources, machine=machine)
     refuse_what_does_not_fit((*planned, *tried), refused_searches(cells))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
         store_families(cells, ledger, planned)
         told.study(cells)
+        if line := expected(planned, study.resources, machine):
+            told.note(line)
         for note in notes:
             told.note(note)
         meter = Meter(study, ledger, limits or Limits())

@@ -18,11 +18,11 @@ from orchestrator.ledger.attempts import record_failure, record_success
 from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
-from orchestrator.ledger.rejudging import facts_of_absent, present_tools
+from orchestrator.ledger.rejudging import facts_of_absent, facts_of_outdated, present_tools
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from tasks.records import Language
+from tasks.records import Language, Track, UnjudgedReason, Verdict
 
 if TYPE_CHECKING:
     from orchestrator.work.generation import GenerationJob
@@ -114,7 +114,7 @@ def _execute(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _no
         stream=lambda jobs, on_piece_done, more: run_execution(
             jobs, on_piece_done=on_piece_done, in_process=in_process
         ),
-        facts=lambda job, verdicts: _absent_toolchains(),
+        facts=_wanting_toolchains,
     )
 
 
@@ -131,9 +131,19 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobo
     )
 
 
-def _absent_toolchains() -> dict[str, Any]:
-    present = present_tools()
-    return facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in present])
+def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dict[str, Any]:
+    """Languages that cannot be run here, and compilers that were too old for some of the programs."""
+    tools = present_tools()
+    refused = {
+        verdict.task_id
+        for verdict in verdicts
+        if isinstance(verdict, Verdict) and verdict.reason == UnjudgedReason.TOOLCHAIN_TOO_OLD
+    }
+    outdated = {target for p in job.problems if p.id in refused and (target := Track.parse(p.track).target)}
+    return {
+        **facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in tools.names]),
+        **facts_of_outdated(outdated, tools),
+    }
 
 
 def _absent_analyzers(cells: Sequence[BaseModel]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.errors import Fault, StudyError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import read_named, write_named
 from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
+from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_notes
 from orchestrator.provenance import provenance
@@ -42,11 +44,12 @@ def plan_study(
     `probing` looks at models of which nothing is known yet, in processes of their own.
 
     Raises:
-        StudyError: if a model cannot be trained as a trial that is due would.
+        StudyError: if a model cannot be trained as a trial that is due would, or a training has too few steps.
         DataError: if the first rows of one's own files are what a run would refuse.
     """
     resources = cells.study.resources
     before = read_named(ledger, cells.study.study)
+    guesser = Guesser(resources, root=Path(cells.study.data.root))
     planned = plan(
         cells.trials,
         ledger,
@@ -54,6 +57,7 @@ def plan_study(
         machine=this_machine(resources),
         before=before,
         verify=verify,
+        guesser=guesser,
     )
     searches = tuple(
         f"the search for {name} has not finished: {count} trainings on the validation split come first"
@@ -63,6 +67,9 @@ def plan_study(
     due = [p.trial for p in planned if p.due] + list(as_if_found(cells).trials if searches else ())
     fair = fairness(cells.trials, cells.study.methods)
     read = first_rows_of(due, root=Path(cells.study.data.root))
+    trained = [p.trial for p in planned if StageName.TRAIN in p.due]
+    if short := tuple(filter(None, map(guesser.short_of_warmup, trained))):
+        raise StudyError(cells.study.study, tuple(Fault(where="", message=text) for text in short))
     families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
     return planned, (
         *upgrade_note(planned, before),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.causes import kind_of, wait_before
-from orchestrator.errors import StageFailed
+from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since, present_tools
@@ -71,6 +71,8 @@ class Done:
         self._lock = threading.RLock()
         self._records: dict[str, dict[StageName, StageRecord]] = {}
         self._broken: set[str] = set()
+        # Made in this run: where another node lacked a tool that is here, it is not made again and again.
+        self._made: set[tuple[str, StageName]] = set()
         self._not_before: dict[str, float] = {}
         self._lost: dict[str, int] = {}
 
@@ -87,9 +89,15 @@ class Done:
             for trial in self.trials:
                 done = self._records[trial.label]
                 ready = stage in trial.stages and all(name in done for name in trial.inputs_of(stage))
-                if ready and (stage not in done or judgeable_since(done[stage], trial, self._tools)):
+                if ready and (stage not in done or self._is_renewed(trial, stage)):
                     found.setdefault(trial.key(stage), trial)
             return [trial for key, trial in found.items() if key not in self._broken]
+
+    def _is_renewed(self, trial: TrialSpec, stage: StageName) -> bool:
+        """Whether more of a stage could be judged than its record holds."""
+        if (trial.key(stage), stage) in self._made:
+            return False
+        return bool(judgeable_since(self._records[trial.label][stage], trial, self._tools))
 
     def record(self, trial: TrialSpec, stage: StageName) -> StageRecord:
         """The record of a stage that is done."""
@@ -110,6 +118,8 @@ class Done:
 
     def look_again(self, key: str, stage: StageName) -> StageFailed | None:
         """Read anew what is done of the trials that share a stage; what keeps it from being read is theirs alone."""
+        with self._lock:
+            self._made.add((key, stage))
         try:
             for other in self.trials:
                 if stage in other.stages and other.key(stage) == key:
@@ -203,7 +213,10 @@ class StudyRun:
             else:
                 self.outcome.ran[stage] = self.outcome.ran.get(stage, 0) + 1
             self.changed.notify_all()
-        self.listener.done(trial.label, str(failed) if failed else "")
+        # Of what lacks a tool there is nothing in a log that its cause does not say.
+        lacks = failed is not None and failed.kind == Cause.MISSING
+        told = f"{stage} not run: {failed.cause}" if failed and lacks else str(failed or "")
+        self.listener.done(trial.label, told)
 
     def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
         """Take note of a try that is followed by another."""

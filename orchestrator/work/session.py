@@ -4,8 +4,9 @@ One decision: all that Ray, Tune and Train read from the environment is set in t
 """
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from orchestrator.provenance import usable_cores
@@ -17,6 +18,9 @@ TRIAL_RESOURCE = "trial"
 _COORDINATORS = 1000.0
 _PENDING = 16
 _KEEP_IDLE_MS = 10 * 60 * 1000
+# How Ray's core acknowledges RAY_BACKEND_LOG_LEVEL, whatever the level is.
+_LEVEL_IS_SET = b"Set ray log level from environment variable"
+_LAST_WORDS_S = 0.5
 
 
 @contextmanager
@@ -50,23 +54,56 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> Iterator[
     # Ray Data restarts lost actors, of which the core warns on the terminal each time.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = cluster_address(resources)
+    with _unheard(_LEVEL_IS_SET):
+        if address:
+            ray.init(address=address, **common)
+        else:
+            ray.init(
+                # Without this word Ray joins whichever cluster was last started on this machine.
+                address="local",
+                num_cpus=num_cpus or usable_cores(),
+                resources={TRIAL_RESOURCE: _COORDINATORS},
+                object_store_memory=resources.object_store_mb * 2**20,
+                include_dashboard=False,
+                **common,
+            )
     if address:
-        ray.init(address=address, **common)
         credentials.share()
-    else:
-        ray.init(
-            # Without this word Ray joins whichever cluster was last started on this machine.
-            address="local",
-            num_cpus=num_cpus or usable_cores(),
-            resources={TRIAL_RESOURCE: _COORDINATORS},
-            object_store_memory=resources.object_store_mb * 2**20,
-            include_dashboard=False,
-            **common,
-        )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _unheard(line: bytes) -> Iterator[None]:
+    """Keep lines that hold these words off standard error; all else goes on to it as it comes.
+
+    What writes them is C++ that goes by no logger, and in the middle of a table that is being redrawn.
+    """
+    read, write = os.pipe()
+    kept = os.dup(2)
+
+    def forward() -> None:
+        while chunk := os.read(read, 65536):
+            if line in chunk:
+                chunk = b"".join(one for one in chunk.splitlines(keepends=True) if line not in one)
+            # Whoever reads it may be gone.
+            with suppress(OSError):
+                os.write(kept, chunk)
+        os.close(read)
+        os.close(kept)
+
+    thread = threading.Thread(target=forward, name="stderr", daemon=True)
+    os.dup2(write, 2)
+    os.close(write)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        # What Ray has started may hold the pipe for as long as it lives.
+        thread.join(_LAST_WORDS_S)
 
 
 __all__ = ["TRIAL_RESOURCE", "local_ray"]

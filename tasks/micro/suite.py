@@ -42,6 +42,11 @@ ENTRY_POINT = "solve"
 _SIZES = {"train": 4000, "validation": 400, "test": 400}
 
 
+def size_of(split: str) -> int:
+    """How many records each track of a split has."""
+    return _SIZES.get(split, 0)
+
+
 def draw_program(rng: random.Random, *, split: str) -> Program:
     """Draw a program whose composition belongs to `split` and whose outputs vary.
 

@@ -19,7 +19,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from tasks.readers.files import content_digest, locate, place_of, read_lines
 from tasks.readers.reader import tests_alone
 from tasks.readers.source import DataError, Source
-from tasks.records import Language, Problem, Track
+from tasks.records import Language, Problem, Track, VerdictName
 
 NOT_JUDGED = "not judged: needs CoderEval's project environments; judge there, and give its result file as completions"
 _PYTHON = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
@@ -47,13 +47,31 @@ class _File(BaseModel):
 
 
 class Generated(BaseModel):
-    """One program in a result file, and whether CoderEval's own run passed it."""
+    """One program in a result file, and whether CoderEval's own run passed it.
+
+    Its run of Python leaves a return code, that of Java an error message: `compile error` or `exec error!`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     generate_code: str
     is_pass: bool
     return_code: int | None = None
+    errormessage: str = ""
+
+    @property
+    def verdict(self) -> VerdictName:
+        """What its run showed; a failed test and an exception are one to it."""
+        if self.is_pass:
+            return "passed"
+        return "compile_error" if self.errormessage.strip() == "compile error" else "wrong_answer"
+
+    @property
+    def said(self) -> str:
+        """What its run left, in words."""
+        if self.return_code is not None:
+            return f"return code {self.return_code}"
+        return self.errormessage.strip().rstrip("!") or ("passed" if self.is_pass else "not passed")
 
 
 class ResultRow(BaseModel):

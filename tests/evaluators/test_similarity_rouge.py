@@ -1,11 +1,13 @@
 """ROUGE where its tokeniser sees nothing of a text, and ROUGE-L for every script."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.similarity import score_pairs
-from evaluators.similarity.rouge import tokenize_unicode
+from evaluators.similarity.rouge import score_rouge, score_rouge_l_unicode, tokenize_unicode
 
 OTHER_SCRIPTS = ["返回两个数的和", "สวัสดี", "Возвращает сумму", "दो संख्याओं का योग", "합계를 반환", "数値の合計を返す"]
 ROUGE = ["rouge_1", "rouge_2", "rouge_l"]
@@ -58,3 +60,14 @@ def test_scripts_without_blanks_are_compared_by_characters() -> None:
 def test_on_english_it_is_rouge_l(text: str) -> None:
     both = score_pairs([text, "the sum"], ["sum of the 2", text], metrics=["rouge_l", "rouge_l_unicode"])
     assert both.per_instance["rouge_l_unicode"] == both.per_instance["rouge_l"]
+
+
+@pytest.mark.parametrize("variant", ["rouge1", "rougeL", "unicode"])
+def test_pair_without_a_word_is_not_scored_and_said(variant: str) -> None:
+    texts = ["\U0001f44d", ":)", "one word"]
+    score = score_rouge_l_unicode if variant == "unicode" else partial(score_rouge, variant=variant)
+    found = score(texts, texts)
+    assert list(found.per_instance) == [None, None, 100.0]
+    assert found.notes == ("pairs 1, 2: the reference holds no letter and no digit, nor does what is scored",)
+    assert list(score(["", "x"], texts[1:]).per_instance) == [0.0, 0.0], "an empty prediction counts as 0"
+    assert list(score(["a word"], [":)"]).per_instance) == [0.0]

@@ -1,6 +1,7 @@
 """The evaluators on Python values: the numbers of the command line, nothing printed, faults in Python's words."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 import polytune
 from orchestrator.cli import app
+from orchestrator.commands.execute import execute as execute_command
 from tasks.records import Problem
 
 ANSWERS = [
@@ -65,6 +67,38 @@ def test_execute_finds_what_the_command_finds(
     written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     judged = found.frame()[["task_id", "sample", "verdict", "detail"]].to_dict(orient="records")
     assert judged == [{name: row[name] for name in ("task_id", "sample", "verdict", "detail")} for row in written]
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "verdict", "detail"),
+    [
+        ("    while True: pass", {"cpu_seconds": 0.5}, "timeout", "not finished after 0.5 s of CPU time"),
+        (
+            "    __import__('time').sleep(60)",
+            {"wall_seconds": 0.5},
+            "unjudged",
+            "not finished after 0.5 s of wall time",
+        ),
+        ("    print('x' * 9000)", {"output_bytes": 4096}, "output_limit", "wrote more than 4096 bytes of output"),
+        ("    return bytearray(200 * 2**20)", {"memory_mb": 64}, "memory", "MemoryError"),
+    ],
+)
+def test_limits_are_those_of_the_command(
+    problems: list[Problem], body: str, limits: dict[str, Any], verdict: str, detail: str
+) -> None:
+    (found,) = polytune.execute(
+        problems, [{"task_id": "small/1", "solution": f"def solve(x):\n{body}"}], **limits
+    ).verdicts
+    assert (found.verdict, detail in found.detail) == (verdict, True), found
+
+
+def test_execute_takes_the_options_of_the_command() -> None:
+    given = inspect.signature(execute_command).parameters
+    ours = inspect.signature(polytune.execute).parameters
+    # A file of verdicts and JSON are for a shell.
+    assert {name.rstrip("_") for name in given} - {"out", "json"} == ours.keys()
+    same = ("isolation", "workers", "cpu_seconds", "wall_seconds", "memory_mb", "output_bytes")
+    assert {name: ours[name].default for name in same} == {name: given[name].default for name in same}
 
 
 def test_execute_takes_frames_records_and_files_alike(problems: list[Problem], tmp_path: Path) -> None:

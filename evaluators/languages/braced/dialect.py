@@ -27,6 +27,12 @@ _LABEL = re.compile(r"\s*\w+:[ \t]*\n")
 """A heading that reads as a label of the statement below."""
 _TRIALS = 20
 """Parses that are spent on finding where code begins, and as many on where it ends."""
+# Imports of frameworks that an answer names for the tests that it shows; they are not there where it runs.
+_OF_TESTS = re.compile(
+    r"^[ \t]*(?:import|using)\s+(?:static\s+)?(?:org\.(?:junit|testng|hamcrest|assertj|mockito)\b|junit\.|NUnit\."
+    r"|Xunit\b|Microsoft\.VisualStudio\.TestTools\b|FluentAssertions\b|Moq\b)[^;]*;[ \t]*\n?",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +122,9 @@ class BracedDialect:
 
     def answer(self, program: str, name: str | None, given: int) -> str:
         """The definition, and what it needs; statements and types that only show it go wherever they stand."""
-        return program if name is None else members.only_needed(program, name, grammar=self.grammar)
+        if name is None:
+            return program
+        return _OF_TESTS.sub("", members.only_needed(program, name, grammar=self.grammar))
 
     def supply(self, program: str, others: Sequence[str]) -> str:
         """What other programs declare and import of the names that this one lacks, behind its own imports."""

@@ -147,7 +147,9 @@ class PythonDialect:
 
     def answer(self, program: str, name: str | None, given: int) -> str:
         """The program up to its definition, and of what follows that what it needs."""
-        return program if name is None else needs.only_needed(_without_tag(program), name, is_body=given > 0)
+        if name is None:
+            return program
+        return needs.without_test_tools(needs.only_needed(_without_tag(program), name, is_body=given > 0))
 
     def supply(self, program: str, others: Sequence[str]) -> str:
         """What other programs define and import of the names that this one lacks, in front of it."""

@@ -15,6 +15,8 @@ _BUILTINS = frozenset(dir(builtins))
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LASTING = (*_DEFINITIONS, ast.Assign, ast.AnnAssign, ast.If, ast.Try)
 """What a later definition of the answer may be; a loop's variable of the same name is none."""
+# Frameworks that are no part of Python, which an answer imports for the tests that it shows.
+_TEST_TOOLS = frozenset({"pytest", "nose", "nose2", "hypothesis", "parameterized", "testtools"})
 
 
 def definitions(tree: ast.Module, name: str) -> list[int]:
@@ -129,6 +131,28 @@ def only_needed(program: str, name: str, *, is_body: bool) -> str:
     own = set() if is_body else {place for place in places[1:] if isinstance(tree.body[place], _LASTING)}
     kept = _needed_after(tree, lines, first, own) if len(tree.body) > first + 1 else set()
     return _rebuilt(tree, lines, first, kept)
+
+
+def without_test_tools(program: str) -> str:
+    """The program without imports of test frameworks that nothing in it uses; they are not installed where it runs."""
+    tree = read(program)
+    if isinstance(tree, Broken):
+        return program
+    lines = program.split("\n")
+    others = [part for part in tree.body if not _is_test_tool(part)]
+    used = _used("\n".join(_source(lines, part) for part in others))
+    for part in reversed(tree.body):
+        alone = lines[part.lineno - 1 : part.end_lineno] == _source(lines, part).split("\n")
+        if part not in others and alone and not _bound(part) & used:
+            del lines[part.lineno - 1 : part.end_lineno]
+    return "\n".join(lines)
+
+
+def _is_test_tool(part: ast.stmt) -> bool:
+    names = [alias.name for alias in part.names] if isinstance(part, ast.Import) else []
+    if isinstance(part, ast.ImportFrom) and part.module and not part.level:
+        names = [part.module]
+    return bool(names) and all(name.partition(".")[0] in _TEST_TOOLS for name in names)
 
 
 def _needed_after(tree: ast.Module, lines: Sequence[str], first: int, own: set[int]) -> set[int]:

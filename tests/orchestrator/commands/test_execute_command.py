@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.errors import InputError
+from polytune import execute
 from tasks.micro.suite import problems as micro_problems
 from tasks.readers import DataError
 from tasks.records import CodeTests, Problem, Track, reason_in_words
@@ -175,6 +176,22 @@ def test_codereval_s_result_file_needs_no_problems(tmp_path: Path) -> None:
     plain = write(tmp_path / "plain.jsonl", [{"task_id": "62e6", "completion": "x"}])
     with pytest.raises(DataError, match=r"line 1: holds no generate_results; name the problems' file"):
         run("--completions", plain, "--out", tmp_path / "w.jsonl", form="codereval")
+
+
+def test_codereval_s_java_results_say_what_did_not_compile(tmp_path: Path) -> None:
+    ends = [("", True), ("compile error", False), ("exec error!", False)]
+    # As the benchmark's authors published those of their models: no return code, but a message.
+    results = [
+        {"generate_code": "x", "errormessage": said, "error_detail_message": "", "is_pass": p} for said, p in ends
+    ]
+    completions, out = write(tmp_path / "c.jsonl", [{"_id": "6367", "generate_results": results}]), tmp_path / "v.jsonl"
+    _, summary, _ = run("--completions", completions, "--out", out, "--k", "1,3", form="codereval")
+    assert summary["verdicts"] == {"passed": 1, "wrong_answer": 1, "compile_error": 1}
+    assert summary["pass_at"] == {"1": pytest.approx(1 / 3), "3": 1.0}
+    said = [line["detail"].rpartition(", ")[2] for line in verdict_lines(out)]
+    assert said == ["passed", "compile error", "exec error"]
+    judged = execute(completions=completions, format="codereval")
+    assert [verdict.verdict for verdict in judged.verdicts] == ["passed", "compile_error", "wrong_answer"]
 
 
 def test_built_in_suite_in_the_project_s_own_format_passes_its_references(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from evaluators.sandbox.toolchains import toolchain_version
 from orchestrator.ledger.ledger import Ledger, StageRecord, digests_of
-from orchestrator.ledger.rejudging import JUDGED_AGAIN
+from orchestrator.ledger.progress import progress_of
+from orchestrator.ledger.rejudging import JUDGED_AGAIN, present_tools
 from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan
 from orchestrator.run.budget import Limits, Meter
@@ -17,6 +19,7 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
+from tasks.records import Language
 
 STUDY = """
 study: java
@@ -84,6 +87,34 @@ def test_score_is_due_again_when_its_analyzer_has_come(tmp_path: Path, trial: Tr
     assert {s.stage: s.action for s in after.stages}["score"] == "skip"
 
 
+def test_one_tool_of_several_that_were_missing_is_reason_enough(tmp_path: Path, trial: TrialSpec) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    commit(ledger, trial, "execute", inputs)
+    # A tool of no such name never comes; lizard is here.
+    commit(ledger, trial, "score", inputs, absent_tools=["a tool of tomorrow", "lizard"])
+    (planned,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    assert {s.stage: s.reason for s in planned.stages}["score"] == "lacked lizard before, and has it now"
+
+
+def test_compiler_that_was_too_old_is_tried_again_when_its_version_is_another(tmp_path: Path, trial: TrialSpec) -> None:
+    ledger = Ledger(tmp_path / "runs")
+    generated = commit(ledger, trial, "generate", {})
+    inputs = {generated.key: generated.output_digest}
+    here = toolchain_version(Language.PYTHON)
+    commit(ledger, trial, "execute", inputs, outdated_toolchains={"python": "2.7.18"})
+    (before,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    said = {s.stage: s.reason for s in before.stages}["execute"]
+    assert said == f"Python was too old for some programs (2.7.18), and is {here} now"
+    (shown,) = progress_of([trial], ledger, live_since=None, tools=present_tools())
+    assert shown.stages[1].cause == said
+    # Where the new one is too old as well, it is not asked a third time.
+    commit(ledger, trial, "execute", inputs | JUDGED_AGAIN, outdated_toolchains={"python": here})
+    (after,) = plan([trial], ledger, resources=Resources(), machine=this_machine(Resources()))
+    assert {s.stage: s.action for s in after.stages}["execute"] == "skip"
+
+
 def test_toolchain_of_a_language_that_the_trial_does_not_write_is_no_reason(tmp_path: Path, trial: TrialSpec) -> None:
     ledger = Ledger(tmp_path / "runs")
     generated = commit(ledger, trial, "generate", {})
@@ -110,7 +141,7 @@ def test_second_judgement_that_lacked_a_toolchain_itself_is_followed_by_one_that
             "execute",
             [trial],
             job=lambda trial: trial.key("execute"),
-            stream=lambda jobs, told: ((key, []) for key in jobs),
+            stream=lambda jobs, told, more: ((key, []) for key in jobs),
         )
         assert run.done.due("execute") == []
     third = Ledger(tmp_path / "runs").records_of(trial)["execute"]

@@ -91,6 +91,21 @@ def test_table_keeps_what_is_at_work_where_room_is_short(study: Study, ledger: L
     assert "1 running, 1 waiting; 1 not shown" in shown
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_names_are_whole_and_lines_as_wide_as_the_terminal(tmp_path: Path, ledger: Ledger, width: int) -> None:
+    name = "adapter-with-a-rather-long-name"
+    trials = expand(make_study(tmp_path, methods={name: {"kind": "lora", "grouping": "apart"}})).trials
+    leave_progress(begin(ledger, trials[0]), {"step": 30, "total_steps": 40, "loss": 1.5, "tokens_per_s": 1234.0})
+    console = Console(file=io.StringIO(), width=width)
+    console.print(picture(progress_of(trials, ledger, live_since=1.0), height=20, seconds=65))
+    shown = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, shown)) <= width
+    names = "".join(line[: shown[0].index("stage")].strip() for line in shown[1:-1])
+    assert names == "".join(trial.label for trial in trials)
+    assert "30/40" in shown[1] and ("1,234" in shown[1], "━" in shown[1]) == (width > 60, width > 100)
+    assert shown[-1] == "1 running, 1 waiting after 65 s"
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
     study: Study, ledger: Ledger, trial: TrialSpec, terminal: bool
@@ -104,4 +119,6 @@ def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
         watcher.listener.done(trial.label, "ValueError: no [/INST]")
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("train: 1 trial" in shown) is not terminal
+    # Whoever reads a pipe sees at once that it lives; a terminal has its table.
+    assert (" 0:00  reading data and models of 2 trials" in shown) is not terminal
     assert "ValueError: no [/INST]" in shown

@@ -116,7 +116,7 @@ def test_machine_is_what_this_process_may_use_and_unknown_where_a_cluster_is_joi
 ) -> None:
     here = this_machine(Resources())
     assert (here.cores, here.gpus) == (CORES, 0)
-    assert "python" in here.tools
+    assert "python" in here.tools.names
     assert isinstance(here.memory, Estimate) and here.memory.value > 2**30
     joined = this_machine(Resources(address="auto", trial_gpus=1))
     assert (joined.cores, joined.gpus) == (None, None)

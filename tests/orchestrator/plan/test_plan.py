@@ -377,7 +377,7 @@ def test_plan_as_json_says_all_that_a_program_needs(ledger: Ledger, tmp_path: Pa
 def test_known_estimate_says_its_basis_as_json(ledger: Ledger, trial: TrialSpec) -> None:
     finish_training(ledger, trial)
     (found,) = plan_as_json([planned(trial, ledger)])["trials"]
-    assert found["stages"][0]["hours"] == {"value": 2.0, "basis": "measured"}
+    assert found["stages"][0]["hours"] == {"value": 2.0, "basis": "measured", "guess": False}
     assert found["memory_bytes"]["value"] > 0
 
 

@@ -16,7 +16,7 @@ from orchestrator.report.layout import (
     merge_alike,
     number_notes,
 )
-from orchestrator.report.results import InstanceRow, StageOutcome, StudyResults
+from orchestrator.report.results import InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from tasks.records import VerdictName
 
 
@@ -180,6 +180,24 @@ def test_cost_shows_absent_facts_as_absent(tables: dict[str, Table]) -> None:
     assert look_up(cost, "qlora together", column="time: total").value == pytest.approx(913.0 + 241.5 + 64.2 + 9.1)
     trainable = look_up(cost, "qlora together", column="trainable parameters")
     assert (trainable.text, trainable.detail) == ("184 k", "3.85 % of 4.78 M")
+
+
+def test_cost_tells_whether_a_row_held_several_examples(study: StudyResults) -> None:
+    facts: dict[str, dict[str, object]] = {"qlora-together": {"rows": "flat"}, "full-together": {"rows": "single"}}
+
+    def with_rows(trial: TrialOutcome) -> TrialOutcome:
+        return replace(trial, stages=tuple(replace(s, facts=facts.get(trial.trial, {})) for s in trial.stages))
+
+    trials = tuple(with_rows(trial) for trial in study.trials)
+    cost = next(table for table in build_tables(find(replace(study, trials=trials))) if table.name == "cost")
+    shown = {row[0].text: look_up(cost, row[0].text, column="examples a row").text for row in cost.rows}
+    assert (shown.pop("qlora together"), shown.pop("full together")) == ("several", "one")
+    # Nobody said it of the others: the frozen one is not trained, and older records do not hold it.
+    assert set(shown.values()) == {ABSENT}
+
+
+def test_cost_has_no_column_of_what_no_trial_recorded(tables: dict[str, Table]) -> None:
+    assert "examples a row" not in [column.title for column in tables["cost"].columns]
 
 
 def test_training_that_changes_no_output_is_flagged(study: StudyResults) -> None:

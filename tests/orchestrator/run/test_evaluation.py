@@ -22,6 +22,8 @@ from small_studies import (
     write_data,
 )
 
+from evaluators.sandbox.toolchains import toolchain_version
+from orchestrator.ledger.artifacts import verdicts_of
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run.budget import Limits, Meter
 from orchestrator.run.pipelines import PIPELINES, record_as_they_arrive
@@ -32,6 +34,7 @@ from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work.training import Place, TrainingOrder, train_trial
+from tasks.records import Language, UnjudgedReason
 
 COMPLETIONS = lines([complete(make(n), "def solve(x): ...") for make in (problem, prose_problem) for n in (1, 2, 3)])
 
@@ -120,7 +123,7 @@ def test_record_that_somebody_edits_meanwhile_fails_its_trial_alone(
     study, trials = seeds(tmp_path)
     run = begin(study)
 
-    def stream(jobs: Sequence[TrialSpec], told: object) -> Iterator[tuple[str, list[Any]]]:
+    def stream(jobs: Sequence[TrialSpec], told: object, more: object) -> Iterator[tuple[str, list[Any]]]:
         (record,) = (run.ledger.storage / "stages" / jobs[0].key("generate")).glob("record-*.json")
         record.write_text(json.dumps({**json.loads(record.read_text()), "seconds": "a while"}))
         yield from ((trial.key("score"), []) for trial in jobs)
@@ -131,3 +134,27 @@ def test_record_that_somebody_edits_meanwhile_fails_its_trial_alone(
     assert where == (trials[0].label, "score")
     assert "is not a record that this version can read" in failed.cause
     assert run.done.due("score") == []
+
+
+@pytest.mark.slow
+def test_compiler_that_was_too_old_for_a_program_is_kept_with_its_version(
+    tmp_path: Path, begin: Callable[[Study], StudyRun]
+) -> None:
+    track = "translation/java-csharp"
+    code = problem(1).model_copy(update={"track": track})
+    newer = "public class S { public static int solve(int x) => x switch { 1 => 4, _ => 6 }; }"
+    data = write_data(tmp_path / "data")
+    (data / "test.jsonl").write_text(lines([code]), encoding="utf-8")
+    tasks = {track: {"train": "micro", "test": {"reader": "jsonl", "path": "."}}}
+    study = make_study(tmp_path, tasks=tasks, methods={"frozen": {"kind": "frozen"}})
+    (trial,) = expand(study).trials
+    commit(Ledger(study.storage), trial, "generate", files={"completions.jsonl": lines([complete(code, newer)])})
+    run = begin(study)
+    PIPELINES["execute"](run, [trial], in_process=True)
+    (verdict,) = verdicts_of(run.ledger, run.ledger.records_of(trial)["execute"])
+    if verdict.verdict == "passed" or verdict.reason == UnjudgedReason.TOOLCHAIN_MISSING:
+        pytest.skip("no C# compiler here is too old for C# 8")
+    assert verdict.reason == UnjudgedReason.TOOLCHAIN_TOO_OLD
+    facts = run.ledger.records_of(trial)["execute"].facts
+    assert facts["outdated_toolchains"] == {"csharp": toolchain_version(Language.CSHARP)}
+    assert run.done.due("execute") == []
