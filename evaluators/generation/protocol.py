@@ -35,5 +35,5 @@ class Generator(Protocol):
         """The completions of each prompt with the prompt that they answer, in any order.
 
         A prompt whose adapter is damaged, of another base or without effect comes with that error instead, and the
-        others are answered. No two prompts of one adapter may ask the same problem.
+        others are answered.
         """

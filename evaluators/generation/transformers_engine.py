@@ -7,7 +7,7 @@ One decision: decoding is fully said by `GenerationSettings`. A model's own gene
 (Qwen2.5's repetition penalty and sampling, for one) are set aside, so that greedy means greedy.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,10 @@ _Answered = tuple[Prompt, Completion | ModelError]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Group:
-    """The prompts of one adapter, by problem; None is the base."""
+    """The prompts of one adapter; None is the base."""
 
     folder: Path | None
-    prompts: Mapping[str, Prompt]
+    prompts: tuple[Prompt, ...]
 
 
 class TransformersGenerator:
@@ -68,7 +68,7 @@ class TransformersGenerator:
     def complete(self, prompts: Sequence[Prompt], *, settings: GenerationSettings) -> Iterator[_Answered]:
         """See `Generator`."""
         groups = [
-            _Group(folder=folder, prompts={p.problem.id: p for p in prompts if p.adapter == folder})
+            _Group(folder=folder, prompts=tuple(p for p in prompts if p.adapter == folder))
             for folder in dict.fromkeys(prompt.adapter for prompt in prompts)
         ]
         ready = self._shelf.ready(self._base)
@@ -79,7 +79,7 @@ class TransformersGenerator:
                 if adapter is not None:
                     refuse_unfitting(adapter, modules)
             except ModelError as error:
-                yield from ((prompt, error) for prompt in group.prompts.values())
+                yield from ((prompt, error) for prompt in group.prompts)
                 continue
             if slotted(ready.model) and (adapter is not None or group.folder is None):
                 together.append((group, adapter))
@@ -105,7 +105,7 @@ class TransformersGenerator:
         for group, _ in groups:
             proof = self._proved(writing, group, adapter=places.get(group.folder, 0)) if self._probes else None
             if isinstance(proof, ModelError):
-                yield from ((prompt, proof) for prompt in group.prompts.values())
+                yield from ((prompt, proof) for prompt in group.prompts)
             else:
                 kept.append((places.get(group.folder, 0), group))
         yield from writing.answers(kept)
@@ -115,18 +115,18 @@ class TransformersGenerator:
         try:
             ready = self._shelf.ready(self._base, adapter=group.folder)
         except ModelError as error:
-            yield from ((prompt, error) for prompt in group.prompts.values())
+            yield from ((prompt, error) for prompt in group.prompts)
             return
         writing = _Writing(ready.model, ready.tokenizer, settings, slots=self._slots, work=self.work)
         proof = self._proved(writing, group, adapter=0) if self._probes else None
         if isinstance(proof, ModelError):
-            yield from ((prompt, proof) for prompt in group.prompts.values())
+            yield from ((prompt, proof) for prompt in group.prompts)
         else:
             yield from writing.answers([(0, group)])
 
     def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError | None:
         """Measure what shows that a group's answers are its own; an error where its adapter has no effect."""
-        asked = writing.probes(list(group.prompts.values()), count=self._probes, adapter=adapter)
+        asked = writing.probes(group.prompts, count=self._probes, adapter=adapter)
         if not asked:
             return None
         if group.folder is None:
@@ -168,8 +168,7 @@ class _Writing:
         """The completions of all groups, each under the number of its adapter, as they are done."""
         open_: dict[Asked, tuple[Prompt, Question]] = {}
         for adapter, group in groups:
-            for question in questions(self._tokenizer, group.prompts.values(), self._settings):
-                prompt = group.prompts[question.problem.id]
+            for prompt, question in self._questions(group.prompts):
                 if fits(question, self._context):
                     open_[self._asked(question, adapter)] = prompt, question
                 else:
@@ -181,6 +180,11 @@ class _Writing:
                 prompt,
                 completed(question, written.ids, stopped=stopped, tokenizer=self._tokenizer, settings=self._settings),
             )
+
+    def _questions(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Question]]:
+        for prompt in prompts:
+            for question in questions(self._tokenizer, [prompt], self._settings):
+                yield prompt, question
 
     def probes(self, prompts: Sequence[Prompt], *, count: int, adapter: int) -> list[Asked]:
         """The shortest prompts that fit, for a proof."""
@@ -242,7 +246,7 @@ def generate(
 ) -> tuple[Completion, ...]:
     """Completions of a model that is at hand, `settings.samples` for every problem, in the order of `problems`."""
     places = {problem.id: place for place, problem in enumerate(problems)}
-    group = _Group(folder=None, prompts={problem.id: Prompt(problem=problem) for problem in problems})
+    group = _Group(folder=None, prompts=tuple(Prompt(problem=problem) for problem in problems))
     found = _Writing(model, tokenizer, settings, slots=slots).answers([(0, group)])
     return tuple(sorted((done for _, done in found), key=lambda c: (places[c.problem_id], c.sample)))
 
