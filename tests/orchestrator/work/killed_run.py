@@ -1,8 +1,8 @@
 """Trainings that are killed at any moment and begun again, until they end; `python killed_run.py JOBS.json`.
 
 One decision: a child is forked from a process that has all imports, since these take ten times as long as the training,
-and is killed by SIGKILL a random while after it left a checkpoint, whatever it does then. Each job's folder has
-`end.json` at the end.
+and is killed by SIGKILL a random while after it left a checkpoint, whatever it does then, or, where a job asks for
+that, every second time while it writes one. Each job's folder has `end.json` and `kills.json` at the end.
 """
 
 import hashlib
@@ -82,13 +82,19 @@ def until_the_end(job: dict[str, Any]) -> None:
         process = context.Process(target=one_try, args=(job, tokens), daemon=True)
         process.start()
         if number < job["kills"]:
-            before, wanted = _newest(folder), chance.randint(1, 2)
-            while process.is_alive() and len(set(_newest(folder)) - set(before)) < wanted:
+            before, begun, wanted = _whole(folder), _all(folder), chance.randint(1, 2)
+            while process.is_alive() and len(set(_whole(folder)) - set(before)) < wanted:
                 time.sleep(0.002)
-            process.join(timeout=chance.uniform(0.0, 0.5))
+            if job["in_writes"] and number % 2:
+                while process.is_alive() and set(_all(folder)) - set(begun) <= set(_whole(folder)):
+                    time.sleep(0.0002)
+            else:
+                process.join(timeout=chance.uniform(0.0, job["wait_s"]))
             if process.is_alive() and process.pid is not None:
                 os.kill(process.pid, signal.SIGKILL)
-                kills.append(_newest(folder))
+                process.join()
+                half = len(set(_all(folder)) - set(begun) - set(_whole(folder)))
+                kills.append({"whole": _whole(folder), "half_written": half, "micro_tokens": tokens})
             process.join()
             if (folder / "end.json").exists():
                 break
@@ -98,17 +104,26 @@ def until_the_end(job: dict[str, Any]) -> None:
     (folder / "kills.json").write_text(json.dumps(kills), encoding="utf-8")
 
 
-def _newest(folder: Path) -> list[str]:
+def _whole(folder: Path) -> list[str]:
     return sorted(p.parent.name for p in (folder / "ledger" / "stages" / KEY / "checkpoints").glob("*/whole.json"))
 
 
-def main() -> None:
-    """Bring every job to its end."""
+def _all(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "ledger" / "stages" / KEY / "checkpoints").glob("*"))
+
+
+def make_ready() -> None:
+    """Import what a training imports, on one thread."""
     os.environ.update(DS_ACCELERATOR="cpu", LOCAL_RANK="0")
     import bitsandbytes.optim  # noqa: F401
     import deepspeed  # noqa: F401
 
     torch.set_num_threads(1)
+
+
+def main() -> None:
+    """Bring every job to its end."""
+    make_ready()
     for job in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         until_the_end(job)
 

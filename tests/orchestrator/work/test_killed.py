@@ -34,6 +34,7 @@ CASES = {
 def job(name: str, spec: TrainingSpec, folder: Path, **how: Any) -> dict[str, Any]:
     drawn = examples(Track.parse("generation/python"), split="validation")[:32]
     usual = {"kills": 0, "every_steps": 1, "micro_tokens": [512], "checkpointing": False}
+    usual |= {"in_writes": False, "wait_s": 0.5}
     told = {"name": name, "folder": str(folder), "spec": spec.model_dump(mode="json")}
     return usual | how | told | {"examples": [example.model_dump(mode="json") for example in drawn]}
 
@@ -76,7 +77,7 @@ def test_killed_training_ends_in_the_same_bytes_and_the_same_rows(case: str, tin
     assert whole["rows"][-1]["step"] == 8
     kept = [json.loads((tmp_path / name / "kills.json").read_text(encoding="utf-8")) for name in ("killed", "seldom")]
     # They were killed with something to go on from, and never was more kept than two and the one being dropped.
-    assert all(0 < len(there) <= 3 for run in kept for there in run)
+    assert all(0 < len(kill["whole"]) <= 3 for run in kept for kill in run)
     for end in killed:
         assert end == whole | {"checkpoints": end["checkpoints"]}
 
