@@ -43,7 +43,8 @@ class Load:
     computes norms, rotary positions and SwiGLU. `keeps_dropout` says that each adapted projection keeps its dropout
     mask and what it let through, as peft's own does and ours does not. `masters` are 32-bit weights beside bf16 ones in
     full fine-tuning. `gradient_copies` is how many gradients are kept apart, one a track where they are projected.
-    `loss_tokens` is of how many tokens logits are there at once, None for as many as our own loss takes.
+    `loss_tokens` is of how many tokens logits are there at once, None for as many as our own loss takes. `in_32_bits`
+    is a training whose weights and products all have 32 bits.
     """
 
     kind: MethodKind
@@ -59,6 +60,12 @@ class Load:
     loss_tokens: int | None = None
     masters: bool = True
     gradient_copies: int = 1
+    in_32_bits: bool = False
+
+    @property
+    def width(self) -> int:
+        """Bytes of a weight that is not quantised, and of what is kept of products."""
+        return 4 if self.on_cpu or self.in_32_bits else 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +133,7 @@ def _activations(shape: Shape, load: Load) -> tuple[float, float, float]:
     values (2k), gate, up and their product (3f, and without Liger the activated gate). With peft's dropout seven
     projections each keep a mask of bytes (6d + f) and what it let through (6d + f), in place of their inputs (2d + f).
     """
-    size = 4 if load.on_cpu else 2
+    size = load.width
     hidden, inner = shape.hidden, shape.intermediate
     narrow = hidden * shape.key_value_heads // shape.heads
     liger = load.kernels == "liger"
@@ -143,16 +150,17 @@ def _states(shape: Shape, load: Load) -> tuple[float, float, float]:
     traits = traits_of(load.kind)
     moments = 2 if load.optimizer_8bit else 8
     if traits.has_own_weights:
-        width = 4 if load.on_cpu else 2
-        rest = (0 if load.on_cpu else 4) + moments if load.masters else min(moments, 2 * width)
+        width = load.width
+        rest = (4 - width) * 2 + moments if load.masters else min(moments, 2 * width)
         weights, gradients, optimizer = (
             shape.parameters * each / (load.processes if load.zero_stage >= stage else 1)
             for each, stage in ((width, 3), (width, 2), (rest, 1))
         )
         return weights, gradients, optimizer
-    precision = traits.precision_on("cpu" if load.on_cpu else "cuda")
-    # Embeddings are never quantised.
-    beside = _WIDTH["bf16" if precision == "nf4" else precision]
+    device, asked = "cpu" if load.on_cpu else "cuda", "fp32" if load.in_32_bits else "bf16"
+    precision = traits.trained_precision_on(device, asked)
+    # Embeddings are never quantised; a 32-bit training holds them in 32 bits.
+    beside = 4 if load.in_32_bits else _WIDTH["bf16" if precision == "nf4" else precision]
     base = shape.linear_parameters * _WIDTH[precision] + shape.embedding_parameters * beside
     trained = shape.lora_parameters(load.rank)
     return base + trained * 4, float(trained * 4), float(trained * moments)
@@ -202,46 +210,62 @@ class Passes:
     gradient_checkpointing: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What a training gets: bytes of a device or of its share of one, and what like trainings took (`corrected`)."""
+
+    capacity: Estimate | Unknown
+    measured: Sequence[tuple[float, float]] = ()
+
+    def holds(self, shape: Shape, load: Load) -> bool:
+        """Whether a training of this shape fits; only where the capacity is known."""
+        assert isinstance(self.capacity, Estimate), "a device of unknown size holds nothing that is known"
+        return _estimate(shape, load, self.measured).value <= self.capacity.value
+
+
 def passes_of(
     model: ModelSpec,
     load: Load,
     *,
-    capacity: Estimate | Unknown,
+    device: Device,
     longest: int,
     batch_tokens: int,
     checkpointing: bool | None = None,
-    measured: Sequence[tuple[float, float]] = (),
 ) -> Passes:
     """The largest passes that a device holds, without checkpointing where such passes are long enough to be fast.
 
     Args:
         model: Whose shape decides.
         load: The rest of how the device is used; its `micro_tokens` and `gradient_checkpointing` are replaced.
-        capacity: Bytes of the device, or of the share of it that the training gets.
+        device: What the training gets.
         longest: Tokens of the longest example, which a pass must hold whatever fits.
         batch_tokens: Tokens of one process's share of a global batch; no pass is ever larger.
         checkpointing: What the study says of it; None leaves it to this.
-        measured: See `corrected`.
     """
     most = max(longest, min(batch_tokens, _LONGEST_ROW_ON_CPU if load.on_cpu else _LONGEST_ROW))
     enough = min(_WORTHWHILE_ROW, most)
     shape = shape_of(model)
-    if isinstance(shape, Unknown) or isinstance(capacity, Unknown):
+    if isinstance(shape, Unknown) or isinstance(device.capacity, Unknown):
         return Passes(micro_tokens=enough, gradient_checkpointing=bool(checkpointing))
 
     def largest(checkpointed: bool) -> Passes:
         tried = replace(load, gradient_checkpointing=checkpointed)
-        fitting = [
-            tokens
-            for tokens in steps_up(longest, most)
-            if _estimate(shape, replace(tried, micro_tokens=tokens), measured).value <= capacity.value
-        ]
+        fitting = [t for t in steps_up(longest, most) if device.holds(shape, replace(tried, micro_tokens=t))]
         return Passes(micro_tokens=max(fitting, default=longest), gradient_checkpointing=checkpointed)
 
     if checkpointing is not None:
         return largest(checkpointing)
     without, with_it = largest(False), largest(True)
-    return without if without.micro_tokens >= min(enough, with_it.micro_tokens) else with_it
+    fits = device.holds(shape, replace(load, micro_tokens=without.micro_tokens, gradient_checkpointing=False))
+    return without if fits and without.micro_tokens >= min(enough, with_it.micro_tokens) else with_it
+
+
+def must_recompute(model: ModelSpec, load: Load, *, device: Device) -> bool:
+    """Whether passes as long as `load` says fit only if activations are computed again; no, where it is not known."""
+    shape = shape_of(model)
+    if isinstance(shape, Unknown) or isinstance(device.capacity, Unknown):
+        return False
+    return not device.holds(shape, replace(load, gradient_checkpointing=False))
 
 
 def steps_up(longest: int, most: int) -> Iterator[int]:
@@ -258,17 +282,47 @@ def steps_up(longest: int, most: int) -> Iterator[int]:
         yield most
 
 
-def halved(micro_tokens: int, *, longest: int) -> int | None:
-    """What to try after a pass of `micro_tokens` ran out of memory; None if it held no more than it must."""
-    half = max(longest, micro_tokens // 2)
-    return half if half < micro_tokens else None
+def lighter(passes: Passes, *, least: int, on_cpu: bool, may_recompute: bool) -> Passes | None:
+    """What to try after passes ran out of memory: half of their tokens; None if there is nothing left to try.
+
+    Where it may be chosen, recomputation comes before rows that are too short to be fast, and else last of all.
+    """
+    half = max(least, passes.micro_tokens // 2)
+    recomputing = replace(passes, gradient_checkpointing=True)
+    may_recompute = may_recompute and not passes.gradient_checkpointing
+    if may_recompute and (half == passes.micro_tokens or (not on_cpu and half < _WORTHWHILE_ROW)):
+        return recomputing
+    return replace(passes, micro_tokens=half) if half < passes.micro_tokens else None
 
 
-def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int, on_cpu: bool) -> Estimate | Unknown:
-    """Bytes on disk of what a training keeps: adapters in 32 bits, full weights as they are trained."""
+def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int) -> Estimate | Unknown:
+    """Bytes on disk of what a training keeps: adapters in 32 bits, full weights in 16."""
     shape = shape_of(model)
     if isinstance(shape, Unknown):
         return shape
     whole = traits_of(kind).has_own_weights
-    size = shape.parameters * (4 if on_cpu else 2) if whole else shape.lora_parameters(rank) * 4
+    size = shape.parameters * 2 if whole else shape.lora_parameters(rank) * 4
     return Estimate(value=float(size), basis="from the model's shape")
+
+
+def lightest(passes: Passes, other: Passes) -> Passes:
+    """Passes that take no more than either."""
+    return Passes(
+        micro_tokens=min(passes.micro_tokens, other.micro_tokens),
+        gradient_checkpointing=passes.gradient_checkpointing or other.gradient_checkpointing,
+    )
+
+
+def checkpoint_size(model: ModelSpec, load: Load) -> Estimate | Unknown:
+    """Bytes on disk of what a training leaves to go on from, once: what is trained in 32 bits, and its moments.
+
+    Full fine-tuning keeps the weights as they are computed with, too, and its masters beside them: DeepSpeed writes
+    both. 8-bit moments have a 32-bit scale for each 256 of them.
+    """
+    shape = shape_of(model)
+    if isinstance(shape, Unknown):
+        return shape
+    moments = 2 * (1 + 4 / 256) if load.optimizer_8bit else 8
+    if traits_of(load.kind).has_own_weights:
+        return Estimate(value=shape.parameters * (load.width + 4 + moments), basis="from the model's shape")
+    return Estimate(value=shape.lora_parameters(load.rank) * (4 + moments), basis="from the model's shape")

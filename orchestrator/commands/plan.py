@@ -66,6 +66,9 @@ def plan_as_json(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) 
                 "tracks": list(p.trial.tracks),
                 "unresolved": list(p.trial.unresolved()),
                 "memory_bytes": _estimate_json(p.memory_bytes),
+                "micro_tokens": p.passes and p.passes.micro_tokens,
+                "gradient_checkpointing": p.passes and p.passes.gradient_checkpointing,
+                "checkpoint_bytes": _estimate_json(p.checkpoint_bytes),
                 "disk_bytes": _estimate_json(p.disk_bytes),
                 "hours": _estimate_json(p.hours),
                 "cost_usd": _estimate_json(p.cost),
@@ -118,14 +121,22 @@ def print_plan(planned: Sequence[PlannedTrial], *, notes: Sequence[str] = ()) ->
 
 def _estimates(p: PlannedTrial) -> str:
     """What a trial's due stages are estimated to need; a dash is explained below the plan."""
-    memory = _amount(p.memory_bytes, format_size) if StageName.TRAIN in p.due else ""
+    trains = StageName.TRAIN in p.due
     parts = {
-        "memory": memory,
+        "memory": _memory(p) if trains else "",
         "disk": _amount(p.disk_bytes, format_size),
+        "checkpoints": _amount(p.checkpoint_bytes, format_size) if trains else "",
         "time": _amount(p.hours, _hours),
         "cost": _amount(p.cost, _usd) if isinstance(p.cost, Estimate) else "",
     }
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+
+
+def _memory(p: PlannedTrial) -> str:
+    """What a training takes on a device, and how it is cut into passes for that."""
+    assert p.passes is not None, "what is trained has passes"
+    again = ", recomputing" if p.passes.gradient_checkpointing else ""
+    return f"{_amount(p.memory_bytes, format_size)} ({p.passes.micro_tokens} tokens a pass{again})"
 
 
 def _amount(value: Estimate | Unknown, show: Callable[[float], str]) -> str:

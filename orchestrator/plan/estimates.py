@@ -4,47 +4,76 @@ One decision: hours come from records of the same model and method, scaled by th
 they are guessed and marked so (`plan.guesses`), or `Unknown` with the reason; neither refuses or stops anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from models.shapes import Estimate, Unknown, shape_of
+from orchestrator.plan.families import known_rows
 from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.history import History
-from orchestrator.plan.machine import Machine
-from orchestrator.study.resources import Resources
+from orchestrator.plan.machine import Machine, this_machine
+from orchestrator.provenance import usable_cores
+from orchestrator.study.passes import load_of, passes_for
+from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
-from trainers.memory import Load, comparable, training_memory, weights_size
+from orchestrator.study.trial import TrialSpec, processes_of
+from trainers.memory import (
+    Device,
+    Kernels,
+    Load,
+    Passes,
+    checkpoint_size,
+    comparable,
+    training_memory,
+    weights_size,
+)
 from trainers.methods.table import MethodKind
 
 GIB = 2**30
+# Two are kept, and the older one of them goes when a third is whole.
+CHECKPOINTS_AT_ONCE = 3
 
 
-def load_of(trial: TrialSpec, resources: Resources, *, micro_tokens: int) -> Load:
-    """How a trial's training would use each of its devices."""
-    assert trial.training is not None
-    return Load(
-        kind=trial.kind,
-        micro_tokens=micro_tokens,
-        rank=trial.lora.rank if trial.lora else 0,
-        optimizer_8bit=trial.training.optimizer == "adamw_8bit",
-        gradient_checkpointing=resources.gradient_checkpointing,
-        on_cpu=resources.trial_gpus == 0,
-        zero_stage=resources.zero_stage if trial.traits.in_many_processes else 0,
-        processes=processes_of(trial, resources),
-        # peft's own layers, which DoRA needs, keep their masks; ours are drawn again.
-        keeps_dropout=trial.lora is not None and trial.lora.use_dora and trial.lora.dropout > 0,
-        gradient_copies=len(trial.tracks) if trial.training.balance.projection else 1,
-    )
-
-
-def memory_of(trial: TrialSpec, resources: Resources, history: History) -> Estimate | Unknown:
-    """Bytes that a trial's training takes on each device, corrected by what like trainings took."""
-    if trial.training is None:
+def memory_of(trial: TrialSpec, passes: Passes | None, resources: Resources, history: History) -> Estimate | Unknown:
+    """Bytes that a trial's training takes on each device when it is cut so, corrected by what like trainings took."""
+    if passes is None:
         return Unknown(reason="nothing is trained")
-    load = load_of(trial, resources, micro_tokens=largest_micro_tokens(trial, resources))
+    load = load_of(trial, resources, passes)
     return training_memory(trial.model, load, measured=measured_of(trial, load, history))
+
+
+def chosen_passes(trial: TrialSpec, resources: Resources, history: History, machine: Machine) -> Passes | None:
+    """How a trial's training is cut into passes on a machine; None if nothing is trained."""
+    if trial.training is None:
+        return None
+    load = load_of(trial, resources, Passes(micro_tokens=1, gradient_checkpointing=False))
+    device = Device(capacity=_room(resources, machine), measured=measured_of(trial, load, history))
+    return passes_for(trial, resources, device=device, single=known_rows(trial.model) == "single")
+
+
+def passes_on_this_machine(resources: Resources, history: History) -> Callable[[TrialSpec], Passes | None]:
+    """How trainings are cut into forward passes here, as a plan says it, by what the ledger knew when it was asked."""
+    machine = this_machine(resources)
+
+    def passes(trial: TrialSpec) -> Passes | None:
+        return chosen_passes(trial, resources, history, machine)
+
+    return passes
+
+
+def _room(resources: Resources, machine: Machine) -> Estimate | Unknown:
+    """Bytes that one training process gets: its share of a GPU, or of a machine that others train on beside it."""
+    whole = device_memory(resources, machine)
+    if isinstance(whole, Unknown):
+        return whole
+    if resources.trial_gpus:
+        share = min(1.0, resources.trial_gpus)
+    elif resources.trial_memory_mb is not None:
+        share = min(1.0, resources.trial_memory_mb * 2**20 / whole.value)
+    else:
+        share = 1.0 if cluster_address(resources) else min(1.0, resources.trial_cpus / usable_cores())
+    return Estimate(value=whole.value * share, basis=whole.basis)
 
 
 def measured_of(trial: TrialSpec, load: Load, history: History) -> tuple[tuple[float, float], ...]:
@@ -62,11 +91,17 @@ def measured_of(trial: TrialSpec, load: Load, history: History) -> tuple[tuple[f
 def _load_as_run(load: Load, training: Mapping[str, Any], facts: Mapping[str, Any]) -> Load:
     """How a training on record used its device."""
     settings, lora, runtime = training["settings"], training.get("lora") or {}, facts["runtime"]
+    allowed = runtime.get("micro_tokens") or runtime["micro_batch"] * settings["max_length"]
+    footing = facts.get("footing") or {}
+    kernels: Kernels = "liger" if footing.get("kernels") else "plain"
     return replace(
         load,
-        micro_tokens=runtime.get("micro_tokens") or runtime["micro_batch"] * settings["max_length"],
+        # The longest row that there was; how long one might have been says nothing of what it took.
+        micro_tokens=footing.get("longest_row") or allowed,
+        kernels=kernels if footing else load.kernels,
+        in_32_bits=settings.get("precision") == "fp32",
         rank=lora.get("rank", 0),
-        optimizer_8bit=settings["optimizer"] == "adamw_8bit",
+        optimizer_8bit=settings["optimizer"] != "adamw",
         gradient_checkpointing=runtime["gradient_checkpointing"],
         zero_stage=runtime["zero_stage"] if load.zero_stage else 0,
         processes=runtime.get("processes", 1),
@@ -88,7 +123,7 @@ def disk_of(
         known = history.disk(trial, stage)
         if isinstance(known, Unknown) and stage == StageName.TRAIN:
             rank = trial.lora.rank if trial.lora else 0
-            known = weights_size(trial.model, kind=trial.kind, rank=rank, on_cpu=resources.trial_gpus == 0)
+            known = weights_size(trial.model, kind=trial.kind, rank=rank)
         elif isinstance(known, Unknown) and guesser is not None:
             known = guesser.disk(trial, stage)
         if isinstance(known, Estimate):
@@ -98,6 +133,22 @@ def disk_of(
     if not basis:
         return Unknown(reason="nothing like it is in the ledger yet")
     return Estimate(value=total, basis=basis, guess=guess)
+
+
+def checkpoints_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
+    """Bytes of what a trial's training leaves to go on from, at most, until it is recorded.
+
+    These are the last two and one that is being written, with the best weights in each where it validates.
+    """
+    if trial.training is None:
+        return Unknown(reason="nothing is trained")
+    load = load_of(trial, resources, Passes(micro_tokens=1, gradient_checkpointing=False))
+    once = checkpoint_size(trial.model, load)
+    best = weights_size(trial.model, kind=trial.kind, rank=load.rank)
+    if isinstance(once, Unknown) or isinstance(best, Unknown):
+        return once
+    each = once.value + (best.value if trial.training.validate_every else 0.0)
+    return Estimate(value=CHECKPOINTS_AT_ONCE * each, basis=once.basis)
 
 
 def cost_of(
@@ -140,7 +191,9 @@ def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown
     """
     if trial.training is None or isinstance(capacity, Unknown):
         return ""
-    least = load_of(trial, resources, micro_tokens=trial.training.max_length)
+    recomputing = resources.gradient_checkpointing is not False
+    longest = trial.training.max_length
+    least = load_of(trial, resources, Passes(micro_tokens=longest, gradient_checkpointing=recomputing))
     need = training_memory(trial.model, least)
     if isinstance(need, Unknown) or need.value <= capacity.value:
         return ""
@@ -157,7 +210,9 @@ def refusal(trial: TrialSpec, resources: Resources, capacity: Estimate | Unknown
 def _others(trial: TrialSpec, least: Load) -> Iterable[tuple[str, float]]:
     """Ways to train the model on less, with the bytes that each takes on one device."""
     rank = trial.lora.rank if trial.lora else 8
-    ways = [("resources.gradient_checkpointing: true", replace(least, gradient_checkpointing=True))]
+    ways = []
+    if not least.gradient_checkpointing:
+        ways.append(("resources.gradient_checkpointing: true", replace(least, gradient_checkpointing=True)))
     if trial.traits.in_many_processes:
         for processes in (2, 4, 8):
             if processes > least.processes:
@@ -172,4 +227,15 @@ def _others(trial: TrialSpec, least: Load) -> Iterable[tuple[str, float]]:
             yield name, size.value
 
 
-__all__ = ["GIB", "cost_of", "device_memory", "disk_of", "memory_of", "refusal", "units_held"]
+__all__ = [
+    "GIB",
+    "checkpoints_of",
+    "chosen_passes",
+    "cost_of",
+    "device_memory",
+    "disk_of",
+    "memory_of",
+    "passes_on_this_machine",
+    "refusal",
+    "units_held",
+]

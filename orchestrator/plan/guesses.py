@@ -103,7 +103,7 @@ class Guesser:
         if isinstance(validation, Unknown):
             return validation
         full = trial.traits.in_many_processes
-        passes = (6 if full else 4) + (2 if self._resources.gradient_checkpointing else 0)
+        passes = (6 if full else 4) + (2 if self._resources.gradient_checkpointing is True else 0)
         rate = self._rate(shape, cpus=self._resources.trial_cpus, gpus=self._resources.trial_gpus)
         work = passes * shape.parameters * tokens / rate / processes_of(trial, self._resources)
         return work + times * validation + (_BUILD_S if full else 0.0)

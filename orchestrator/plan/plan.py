@@ -14,7 +14,15 @@ from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import QUICK_BYTES, Finding, Ledger
 from orchestrator.ledger.manifest import NamedStages
 from orchestrator.ledger.rejudging import judgeable_since
-from orchestrator.plan.estimates import cost_of, device_memory, disk_of, memory_of, refusal
+from orchestrator.plan.estimates import (
+    checkpoints_of,
+    chosen_passes,
+    cost_of,
+    device_memory,
+    disk_of,
+    memory_of,
+    refusal,
+)
 from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import UNSEEN, Machine, asked_too_much, works_of
@@ -22,6 +30,7 @@ from orchestrator.provenance import VERSIONS
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
+from trainers.memory import Passes
 
 Action = Literal["run", "skip"]
 _DATA = ("train", "validation", "test")
@@ -43,8 +52,9 @@ class PlannedStage:
 class PlannedTrial:
     """One trial with its stages and what those that are due are estimated to need.
 
-    `memory_bytes` is its training's on each device; `refusal` says why that fits none, `asks_too_much` which
-    settings let one of its due stages wait for ever on this machine.
+    `memory_bytes` is its training's on each device when it is cut into `passes`; `checkpoint_bytes` what it leaves to
+    go on from, until it is recorded. `refusal` says why it fits no device, `asks_too_much` which settings let one of
+    its due stages wait for ever on this machine.
     """
 
     trial: TrialSpec
@@ -53,6 +63,8 @@ class PlannedTrial:
     disk_bytes: Estimate | Unknown
     hours: Estimate | Unknown
     cost: Estimate | Unknown
+    checkpoint_bytes: Estimate | Unknown
+    passes: Passes | None = None
     refusal: str = ""
     asks_too_much: tuple[str, ...] = ()
 
@@ -151,10 +163,13 @@ def _plan_trial(trial: TrialSpec, context: _Context) -> PlannedTrial:
     stages = tuple(_plan_stage(trial, stage, found, context) for stage in trial.stages)
     hours = {stage.stage: stage.hours for stage in stages if stage.action == "run"}
     works = works_of(trial.kind, hours)
+    passes = chosen_passes(trial, context.resources, context.history, context.machine)
     return PlannedTrial(
         trial=trial,
         stages=stages,
-        memory_bytes=memory_of(trial, context.resources, context.history),
+        memory_bytes=memory_of(trial, passes, context.resources, context.history),
+        passes=passes,
+        checkpoint_bytes=checkpoints_of(trial, context.resources),
         disk_bytes=disk_of(trial, hours, context.history, context.resources, context.guesser),
         hours=_total(hours),
         cost=cost_of(trial, hours, context.resources),

@@ -22,6 +22,8 @@ from orchestrator.report.results import TrialOutcome
 from orchestrator.study.stages import StageName
 
 Facts = Mapping[str, object]
+# What `models.kernels` says there; it imports PyTorch, and this does not.
+_ON_CPU = "the model is not on a GPU"
 
 
 def build_cost_table(evidence: Evidence) -> Table:
@@ -106,10 +108,49 @@ def _show_rows(facts: Facts) -> Cell:
     return Cell(text=shown or ABSENT)
 
 
+def _show_pass(facts: Facts) -> Cell:
+    """Tokens of the longest forward pass that there was, and whether activations were computed again."""
+    footing, runtime = _mapping(facts.get("footing")), _mapping(facts.get("runtime"))
+    longest = read_number(footing, "longest_row")
+    if not longest:
+        return Cell(text=ABSENT)
+    details = [f"of {format_count(most)} allowed"] if (most := read_number(runtime, "micro_tokens")) else []
+    if runtime.get("gradient_checkpointing"):
+        details.append("activations computed again")
+    return Cell(text=format_count(longest), value=longest, detail=", ".join(details))
+
+
+def _show_kernels(facts: Facts) -> Cell:
+    """Fused kernels that were put on a base model; on a CPU there are none, and nothing is to be said of it."""
+    footing = _mapping(facts.get("footing"))
+    kernels = ", ".join(str(name) for name in _sequence(footing.get("kernels")))
+    why_not = str(footing.get("no_kernels") or "")
+    if not kernels and (not why_not or why_not == _ON_CPU):
+        return Cell(text=ABSENT)
+    return Cell(text=kernels or "none", detail=str(footing.get("kernels_of") or ""), note="" if kernels else why_not)
+
+
+def _show_by_peft(facts: Facts) -> Cell:
+    """Adapted projections that peft computes, which is slower; mostly there are none."""
+    by_peft = _mapping(_mapping(facts.get("footing")).get("by_peft"))
+    return Cell(text=", ".join(by_peft) or ABSENT)
+
+
+def _mapping(value: object) -> Facts:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
 _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "trainable parameters": _show_trainable,
     "steps": _show_number("steps", format_count),
     "examples a row": _show_rows,
+    "tokens a pass": _show_pass,
+    "kernels": _show_kernels,
+    "computed by peft": _show_by_peft,
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
     "outputs changed %": _show_change,

@@ -16,7 +16,7 @@ from types import TracebackType
 from models.shapes import Estimate
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.ledger import Ledger
-from orchestrator.plan.estimates import GIB, disk_of, units_held
+from orchestrator.plan.estimates import GIB, checkpoints_of, disk_of, units_held
 from orchestrator.plan.history import History
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
@@ -54,8 +54,9 @@ class Meter:
         self._last = self._kept = time.monotonic()
         self._refused: set[tuple[str, StageName]] = set()
         self._past: _Past | None = None
-        # Bytes that the trainings which may start will keep, by key.
+        # Bytes that the trainings which may start will keep, by key, and those of their checkpoints until then.
         self._granted: dict[str, float] = {}
+        self._passing: dict[str, float] = {}
         self._no_room = False
 
     @property
@@ -83,6 +84,11 @@ class Meter:
         known = self._look_back().history.hours(trial, stage)
         return known.value if isinstance(known, Estimate) else None
 
+    @property
+    def history(self) -> History:
+        """What the ledger knew before this run."""
+        return self._look_back().history
+
     def _look_back(self) -> "_Past":
         if self._past is None:
             records = [record for record in self._ledger.all_records().values() if record]
@@ -96,21 +102,31 @@ class Meter:
         return self._has_time(trial, stage) and (stage != StageName.TRAIN or self._has_room(trial))
 
     def _has_room(self, trial: TrialSpec) -> bool:
-        """Whether a training's weights would find room; one of unknown size may start while there is any left."""
+        """Whether what a training writes would find room; one of unknown size may start while there is any left."""
         resources = self._study.resources
         if resources.checkpoints_gib is None:
             return True
         past, key = self._look_back(), trial.key(StageName.TRAIN)
-        size = disk_of(trial, (StageName.TRAIN,), past.history, resources)
+        kept, passing = (
+            found.value if isinstance(found, Estimate) else 0.0
+            for found in (
+                disk_of(trial, (StageName.TRAIN,), past.history, resources),
+                checkpoints_of(trial, resources),
+            )
+        )
         taken = sum(({**past.kept, **self._granted} | {key: 0.0}).values())
-        need = size.value if isinstance(size, Estimate) else 0.0
+        taken += sum((self._passing | {key: 0.0}).values())
         quota = resources.checkpoints_gib * GIB
-        if taken >= quota or taken + need > quota:
+        if taken >= quota or taken + kept + passing > quota:
             self._refused.add((trial.label, StageName.TRAIN))
             self._no_room = True
             return False
-        self._granted[key] = need
+        self._granted[key], self._passing[key] = kept, passing
         return True
+
+    def trained(self, trial: TrialSpec) -> None:
+        """A training is recorded, so its checkpoints are gone."""
+        self._passing.pop(trial.key(StageName.TRAIN), None)
 
     def _has_time(self, trial: TrialSpec, stage: StageName) -> bool:
         limits = self._limits

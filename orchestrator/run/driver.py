@@ -16,6 +16,7 @@ from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.oldwords import retries_of
+from orchestrator.plan.estimates import passes_on_this_machine
 from orchestrator.plan.expected import expected
 from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan, refuse_what_does_not_fit
@@ -27,12 +28,14 @@ from orchestrator.run.search import Searches, as_if_found, resolved, under_searc
 from orchestrator.run.state import Listener, Outcome, StudyRun
 from orchestrator.run.tune import run_trainings
 from orchestrator.study.cells import Cells
+from orchestrator.study.passes import saying
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work.data import check_data
 from orchestrator.work.session import local_ray
 from orchestrator.work.training import Place, TrainingOrder, train_trial
+from trainers.memory import Passes
 
 # How often the lease and the limits are looked at, and how long the threads of a run that is stopped may take.
 _TICK_S = 1.0
@@ -160,8 +163,11 @@ def run_one_in_process(cells: Cells, ledger: Ledger, label: str) -> Outcome:
         run.done.trials = tuple(trial for trial in run.done.trials if trial.label == label)
         store_study(cells, ledger)
         run.done.look()
+        passes = passes_on_this_machine(resources, run.meter.history)
         for trial in run.done.due(StageName.TRAIN):
-            order = TrainingOrder(trial=trial, resources=resources)
+            chosen = passes(trial)
+            assert chosen is not None, "what is due to be trained has a training"
+            order = TrainingOrder(trial=trial, resources=saying(resources, chosen))
             failed = train_trial(order, Place(storage=ledger.address, root=study.data.root))
             run.finished(trial, StageName.TRAIN, failed)
         for stage, pipeline in PIPELINES.items():
@@ -232,6 +238,8 @@ def _train(run: StudyRun) -> None:
         if failed is not None and again:
             run.begins_again(trial, StageName.TRAIN, failed, again)
         else:
+            if failed is None:
+                run.meter.trained(trial)
             run.finished(trial, StageName.TRAIN, failed)
 
     queue = TrainingQueue(
@@ -240,6 +248,7 @@ def _train(run: StudyRun) -> None:
         ended=ended,
         may_start=lambda trial: run.meter.may_start(trial, StageName.TRAIN),
         hours=lambda trial: run.meter.hours(trial, StageName.TRAIN),
+        passes=passes_on_this_machine(run.study.resources, run.meter.history),
     )
     _recall(run, queue)
     run.queue = queue
@@ -257,7 +266,8 @@ def _recall(run: StudyRun, queue: TrainingQueue) -> None:
         runtime = record.facts["runtime"]
         assert isinstance(runtime, dict)
         if "micro_tokens" in runtime:  # records of before passes were counted in tokens
-            queue.learn(trial, int(str(runtime["micro_tokens"])))
+            tokens, again = int(str(runtime["micro_tokens"])), bool(runtime["gradient_checkpointing"])
+            queue.learn(trial, Passes(micro_tokens=tokens, gradient_checkpointing=again))
 
 
 def _whenever_due(run: StudyRun, stage: StageName) -> None:

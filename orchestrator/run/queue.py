@@ -14,10 +14,12 @@ from orchestrator.causes import wait_before
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.record import Retry
 from orchestrator.plan.families import known_rows
+from orchestrator.study.passes import passes_for, saying
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
+from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work.training import TrainingOrder
+from trainers.memory import Passes, lighter, lightest
 
 # What a training ended with, told to whoever watches: the trial, how it failed (None: it is done), the next try.
 Ended = Callable[[TrialSpec, StageFailed | None, str], None]
@@ -31,7 +33,7 @@ class _Training:
     trial: TrialSpec
     lost: int = 0
     not_before: float = 0.0
-    micro_tokens: int = 0
+    passes: Passes | None = None
     retried: list[Retry] = field(default_factory=list)
 
 
@@ -44,6 +46,7 @@ class TrainingQueue:
         ended: Is told of each end, also of those that are followed by another try.
         may_start: Whether there is still time and money for a trial; asked once, when it is its turn.
         hours: What a training is estimated to take, None where nothing tells.
+        passes: How a training is cut into forward passes; by default as a device of unknown size has it.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class TrainingQueue:
         ended: Ended,
         may_start: Callable[[TrialSpec], bool] = lambda trial: True,
         hours: Callable[[TrialSpec], float | None] = lambda trial: None,
+        passes: Callable[[TrialSpec], Passes | None] = lambda trial: None,
     ) -> None:
         self._resources, self._ended, self._may_start, self._hours = resources, ended, may_start, hours
         self._lock = threading.RLock()
         self._waiting = [_Training(trial=trial) for trial in self._longest_first(trials)]
         self._running: dict[str, _Training] = {}
-        self._learnt: dict[tuple[str, str], int] = {}
+        self._passes = passes
+        self._learnt: dict[tuple[str, str], Passes] = {}
         self._stopped = False
 
     @property
@@ -124,13 +129,12 @@ class TrainingQueue:
 
     def _start(self, training: _Training) -> TrainingOrder:
         trial = training.trial
-        resources, learnt = self._resources, self._learnt.get(_like(trial))
-        if learnt is not None:
-            fewer = min(learnt, largest_micro_tokens(trial, resources))
-            resources = resources.model_copy(update={"micro_tokens": fewer})
-        training.micro_tokens = largest_micro_tokens(trial, resources)
+        # One that goes on after a loss is cut as it was, so it comes to the same bytes.
+        chosen = training.passes or self._passes(trial) or passes_for(trial, self._resources)
+        learnt = self._learnt.get(_like(trial))
+        training.passes = chosen if learnt is None else lightest(chosen, learnt)
         self._running[trial.key(StageName.TRAIN)] = training
-        rows = known_rows(trial.model)
+        rows, resources = known_rows(trial.model), saying(self._resources, training.passes)
         return TrainingOrder(trial=trial, resources=resources, retried=tuple(training.retried), rows=rows)
 
     def _fits(self, trial: TrialSpec, room: int | None) -> bool:
@@ -159,17 +163,28 @@ class TrainingQueue:
             wait = wait_before(training.lost)
             training.not_before = time.monotonic() + wait
             return f"goes on in {wait:.0f} s"
-        if failed.kind == Cause.MEMORY and training.micro_tokens > _LEAST_TOKENS:
-            half = training.micro_tokens // 2
-            like = _like(training.trial)
-            self._learnt[like] = min(half, self._learnt.get(like, half))
-            return f"goes on with {half} tokens a pass instead of {training.micro_tokens}"
-        return ""
+        return self._with_less(training) if failed.kind == Cause.MEMORY else ""
 
-    def learn(self, trial: TrialSpec, micro_tokens: int) -> None:
-        """Take over what an earlier run found to fit for a trial's model and method."""
+    def _with_less(self, training: _Training) -> str:
+        before = training.passes
+        assert before is not None, "what ended was started"
+        after = lighter(
+            before,
+            least=min(_LEAST_TOKENS, before.micro_tokens),
+            on_cpu=self._resources.trial_gpus == 0,
+            may_recompute=self._resources.gradient_checkpointing == "auto",
+        )
+        if after is None:
+            return ""
+        self.learn(training.trial, after)
+        if after.micro_tokens == before.micro_tokens:
+            return "goes on with activations that are computed again"
+        return f"goes on with {after.micro_tokens} tokens a pass instead of {before.micro_tokens}"
+
+    def learn(self, trial: TrialSpec, passes: Passes) -> None:
+        """Take over what was found to fit for a trial's model and method, by an earlier run or by a failure."""
         with self._lock:
-            self._learnt[_like(trial)] = min(micro_tokens, self._learnt.get(_like(trial), micro_tokens))
+            self._learnt[_like(trial)] = lightest(passes, self._learnt.get(_like(trial), passes))
 
     def _longest_first(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
         """By estimated hours; where nothing tells, full fine-tunings first, then by the number of tracks.

@@ -16,6 +16,7 @@ from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.artifacts import curve_of
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import write_named
+from orchestrator.plan.estimates import passes_on_this_machine
 from orchestrator.run.budget import Meter
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.run.tune import Pruning, run_trainings
@@ -239,6 +240,7 @@ class _Running:
             ended=self._ended,
             may_start=self._may_start,
             hours=lambda trial: self.over.meter.hours(trial, StageName.TRAIN),
+            passes=passes_on_this_machine(study.resources, self.over.meter.history),
         )
         if self.over.stopping:
             queue.stop()
@@ -273,6 +275,8 @@ class _Running:
         return may
 
     def _ended(self, trial: TrialSpec, failed: StageFailed | None, again: str) -> None:
+        if failed is None:
+            self.over.meter.trained(trial)
         if failed is None or (self.over.stopping and failed.kind != Cause.PRUNED):
             return
         if again:

@@ -33,8 +33,9 @@ class Resources(Settings):
     """Processes that share a full fine-tuning."""
 
     micro_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[8192])
-    """Tokens that one forward pass of a training holds; `auto` is 16384 with a GPU and 4096 without.
-    Where memory runs out they are halved. A batch is cut into passes, which changes no number."""
+    """Tokens that one forward pass of a training holds; `auto` is as many as the device holds by the planner's word, up
+    to 65536 with a GPU and 4096 without, or 8192 where nothing is known of the device. Where memory runs out they are
+    halved. A batch is cut into passes, which changes no number."""
 
     checkpoint_minutes: float = Field(default=10.0, ge=0, examples=[5])
     """Minutes after which a training leaves what another process needs to go on exactly where it was."""
@@ -43,8 +44,9 @@ class Resources(Settings):
     """DeepSpeed's ZeRO stage of full fine-tunings: what is split over processes (nothing; optimizer states; gradients
     too; weights too)."""
 
-    gradient_checkpointing: bool = False
-    """Whether activations are computed again in the backward pass, which saves memory and takes time."""
+    gradient_checkpointing: Literal["auto"] | bool = Field(default="auto", examples=[True])
+    """Whether activations are computed again in the backward pass, which saves memory and takes time; `auto` does so
+    where passes would be short without."""
 
     generators: int = Field(default=1, ge=1, examples=[2])
     """Processes that write completions at once."""
@@ -70,7 +72,8 @@ class Resources(Settings):
     training that fits nowhere is refused before anything starts."""
 
     checkpoints_gib: float | None = Field(default=None, gt=0, examples=[200])
-    """GiB that the weights of all trainings in the storage may take together; no training begins that would pass it."""
+    """GiB that the weights of all trainings in the storage may take together, with what those under way leave to go on
+    from; no training begins that would pass it."""
 
 
 def cluster_address(resources: Resources) -> str | None:

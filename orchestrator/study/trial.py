@@ -23,9 +23,6 @@ from trainers.methods import table
 from trainers.methods.table import MethodKind, MethodTraits, traits_of
 from trainers.spec import LoraSettings, TrainingSettings, TrainingSpec
 
-# The tokens of a forward pass where nobody says, on a CPU and on a GPU.
-_AUTO_TOKENS = {False: 4096, True: 16_384}
-
 
 class TrackSource(Record):
     """One source of one track. `identity` is its content's; None means that nothing pins it."""
@@ -154,22 +151,6 @@ class TrialSpec(Record):
 def processes_of(trial: TrialSpec, resources: Resources) -> int:
     """How many processes a trial's training has."""
     return table.processes_of(trial.kind, full_workers=resources.full_workers)
-
-
-def largest_micro_tokens(trial: TrialSpec, resources: Resources) -> int:
-    """The tokens of a forward pass: what the study allows, or a process's whole share of a batch if that is less."""
-    allowed = resources.micro_tokens
-    if allowed == "auto":
-        allowed = _AUTO_TOKENS[resources.trial_gpus > 0]
-    if trial.training is None:
-        return allowed
-    longest = trial.training.max_length
-    batch = (
-        (trial.training.batch_size or 1) * longest
-        if trial.training.batch_tokens is None
-        else (trial.training.batch_tokens + longest)
-    )
-    return max(1, min(allowed, max(longest, -(-batch // processes_of(trial, resources)))))
 
 
 def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:

@@ -19,9 +19,10 @@ from orchestrator.ledger.checkpoints import TrainingCheckpoints
 from orchestrator.ledger.ledger import Attempt, Ledger
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.record import Retry
+from orchestrator.study.passes import passes_for
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, largest_micro_tokens, processes_of
+from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work import credentials
 from orchestrator.work.processes import crashes_told, memory_limit
 from tasks.records import Record
@@ -36,13 +37,14 @@ _ASKED_EVERY_S = 5.0
 
 
 def runtime_of(trial: TrialSpec, resources: Resources, *, rows: Literal["flat", "single"] | None = None) -> Runtime:
-    """How one training process of a trial runs."""
+    """How one training process of a trial runs; what is left to `auto` here is as a device of unknown size has it."""
+    passes = passes_for(trial, resources, single=rows == "single")
     return Runtime(
         rows=rows,
         threads=resources.trial_cpus,
-        micro_tokens=largest_micro_tokens(trial, resources),
+        micro_tokens=passes.micro_tokens,
         zero_stage=resources.zero_stage,
-        gradient_checkpointing=resources.gradient_checkpointing,
+        gradient_checkpointing=passes.gradient_checkpointing,
         checkpoint_minutes=resources.checkpoint_minutes,
     )
 

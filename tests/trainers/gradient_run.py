@@ -19,6 +19,7 @@ import torch
 from models.loading import load_tokenizer
 from tasks.records import Example
 from trainers.engines import adapters, zero
+from trainers.footing import Footing
 from trainers.loop.log import MetricLog
 from trainers.loop.plan import Plan, TrainingData, plan_of
 from trainers.loop.services import Services
@@ -36,7 +37,7 @@ def gradients_of(spec: TrainingSpec, examples: list[Example], runtime: Runtime, 
     """Gradients by name, and loss sums by track, of the first batch; adapters' B matrices are not zero."""
     plan = plan_of(spec, TrainingData(train=examples), load_tokenizer(spec.model))
     zero.optimizer_for = adapters.optimizer_for = _descent
-    engine: Any = build_engine(spec, runtime=runtime, num_tracks=len(plan.tracks))
+    engine, _ = build_engine(spec, runtime=runtime, num_tracks=len(plan.tracks))
     model = engine._model if spec.kind == "full" else engine._shared.model
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
@@ -60,6 +61,7 @@ def _sums(plan: Plan, engine: Any, runtime: Runtime, out: Path) -> torch.Tensor:
     log = MetricLog(folder=out, report=lambda row: None, active=False, total_steps=1)
     services = Services(
         engine=engine,
+        footing=Footing(),
         log=log,
         judge=None,
         out=out,

@@ -33,4 +33,6 @@ def row_of(
     """Some of the examples as one row; `keys` are their numbers in the training data."""
     chosen = [examples[number] for number in numbers]
     named = numbers if keys is None else [keys[number] for number in numbers]
-    return lay_flat(chosen, keys=named, tracks=plan.tracks, pad=plan.pad, filled=services.engine.flat)
+    row = lay_flat(chosen, keys=named, tracks=plan.tracks, pad=plan.pad, filled=services.engine.flat)
+    services.passed(row.tokens)
+    return row

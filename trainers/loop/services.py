@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.engines.protocol import Engine
+from trainers.footing import Footing
 from trainers.loop.log import MetricLog, Row
 from trainers.loop.resume import Resuming
 
@@ -34,17 +35,23 @@ class Hooks:
 class Services:
     """An engine with its model, a log, a judge if there is one, and the folder that all output goes to.
 
-    `micro_tokens` is how many tokens one forward pass holds; `started` is when the training would have begun, by the
-    monotonic clock, had it never been interrupted.
+    `footing` is what the engine stands on, with the longest row so far. `micro_tokens` is how many tokens one forward
+    pass holds; `started` is when the training would have begun, by the monotonic clock, had it never been interrupted.
     """
 
     engine: Engine
+    footing: Footing
     log: MetricLog
     judge: Validate | None
     out: Path
     micro_tokens: int
     resuming: Resuming | None
     started: float
+
+    def passed(self, tokens: int) -> None:
+        """Take note of a row's tokens."""
+        if tokens > self.footing.longest_row:
+            self.footing = self.footing.model_copy(update={"longest_row": tokens})
 
     def seconds(self) -> float:
         """How long the training has run."""

@@ -9,16 +9,18 @@ from pydantic import Field
 
 from tasks.records import Record
 from trainers.batches.mixture import Seen
-from trainers.engines.protocol import Engine
+from trainers.footing import Footing
 from trainers.loop.plan import Plan
 from trainers.loop.progress import Progress
+from trainers.loop.services import Services
 
 
 class TrainingSummary(Record):
     """What a training did.
 
     `weights` is the folder, below the output folder, to load from. `rows` says whether forward passes held several
-    examples or, as the model's family wants it, one; trainings of before that was told hold no word of it.
+    examples or, as the model's family wants it, one, and `footing` who computed what; trainings of before these were
+    told hold no word of them.
     """
 
     weights: str
@@ -37,17 +39,19 @@ class TrainingSummary(Record):
     peak_memory_bytes: int
     rows: Literal["flat", "single"] | None = None
     seen: dict[str, Seen] = Field(default_factory=dict)
+    footing: Footing | None = None
 
 
-def summary_of(plan: Plan, progress: Progress, engine: Engine, *, seconds: float, stopped: bool) -> TrainingSummary:
+def summary_of(plan: Plan, progress: Progress, services: Services, *, stopped: bool) -> TrainingSummary:
     """The summary of a training that came to its end; `stopped` if that was the end of its patience."""
+    engine = services.engine
     assert progress.first_loss is not None and progress.last_loss is not None, "a training has a step at least"
     trained, total = engine.parameters()
     return TrainingSummary(
         weights=progress.best.folder,
         steps=progress.step,
         tokens=progress.tokens,
-        seconds=seconds,
+        seconds=services.seconds(),
         first_loss=progress.first_loss,
         last_loss=progress.last_loss,
         best_step=progress.best.step,
@@ -60,4 +64,5 @@ def summary_of(plan: Plan, progress: Progress, engine: Engine, *, seconds: float
         peak_memory_bytes=engine.peak_bytes(),
         rows="flat" if engine.flat else "single",
         seen=plan.seen(progress.step),
+        footing=services.footing,
     )

@@ -51,14 +51,15 @@ def train(spec: TrainingSpec, *, data: TrainingData, out: Path, runtime: Runtime
     progress, stopped = _steps(plan, services, progress)
     if services.engine.rank == 0:
         tokenizer.save_pretrained(str(out / progress.best.folder))
-    return summary_of(plan, progress, services.engine, seconds=services.seconds(), stopped=stopped)
+    return summary_of(plan, progress, services, stopped=stopped)
 
 
 def _services(plan: Plan, *, out: Path, runtime: Runtime, hooks: Hooks) -> Services:
-    engine = build_engine(plan.spec, runtime=runtime, num_tracks=len(plan.tracks))
+    engine, footing = build_engine(plan.spec, runtime=runtime, num_tracks=len(plan.tracks))
     log = MetricLog(folder=out / "metrics", report=hooks.report, active=engine.rank == 0, total_steps=plan.total_steps)
     return Services(
         engine=engine,
+        footing=footing,
         log=log,
         judge=hooks.validate,
         out=out,

@@ -119,18 +119,20 @@ class Coverage:
 
 def adapt(model: torch.nn.Module, key: DropoutKey) -> Coverage:
     """Let a peft model's adapted projections compute through `LowRank`, with dropout by `key`; it stays peft's."""
-    own, by_peft = [], []
     for name, found in model.named_modules():
         module: Any = found
-        if isinstance(found, LoraLayer):
-            if isinstance(module, _Own) or _applies_to(module):
-                if not isinstance(module, _Own):
-                    module.__class__ = _class_over(type(found))
-                module.dropout_key, module.words = key, layer_words(_plain(name))
-                own.append(name)
-            else:
-                by_peft.append(name)
-    return Coverage(own=tuple(own), by_peft=tuple(by_peft))
+        if isinstance(found, LoraLayer) and (isinstance(module, _Own) or _applies_to(module)):
+            if not isinstance(module, _Own):
+                module.__class__ = _class_over(type(found))
+            module.dropout_key, module.words = key, layer_words(_plain(name))
+    return coverage_of(model)
+
+
+def coverage_of(model: torch.nn.Module) -> Coverage:
+    """How `adapt` left a model."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+    own = tuple(name for name, module in layers.items() if isinstance(module, _Own))
+    return Coverage(own=own, by_peft=tuple(name for name in layers if name not in own))
 
 
 def _plain(name: str) -> str:

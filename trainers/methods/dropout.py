@@ -181,6 +181,11 @@ def _signed(word: int) -> int:
     return word - (1 << 32) if word >= 1 << 31 else word
 
 
+def is_fused() -> bool:
+    """Whether masks on this GPU are made by one kernel."""
+    return _fused() is not None
+
+
 def _kernel(x: Tensor) -> Any:
     """The module of fused kernels where x can go through them, else None."""
     return _fused() if x.is_cuda and x.is_contiguous() else None

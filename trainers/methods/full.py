@@ -9,7 +9,7 @@ import shutil
 import torch
 from transformers import PreTrainedModel
 
-from models.kernels import apply_kernels
+from models.kernels import Applied, apply_kernels
 from models.loading import device_of, load_base
 from trainers.methods.table import traits_of
 from trainers.spec import Runtime, TrainingSpec
@@ -24,14 +24,15 @@ def missing_for_full() -> str | None:
     return None
 
 
-def whole(spec: TrainingSpec, *, runtime: Runtime) -> PreTrainedModel:
-    """The base model with all its weights in training mode."""
+def whole(spec: TrainingSpec, *, runtime: Runtime) -> tuple[PreTrainedModel, Applied]:
+    """The base model with all its weights in training mode, and the kernels that were put on it."""
     torch.manual_seed(spec.seed)
     device = device_of(runtime.device)
     precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
     model = load_base(spec.model, precision=precision, device=device)
-    log.info("kernels: %s", apply_kernels(model))
+    kernels = apply_kernels(model)
+    log.info("kernels: %s", kernels)
     if runtime.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     model.train()
-    return model
+    return model, kernels

@@ -13,7 +13,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 
-from models.kernels import apply_kernels
+from models.kernels import Applied, apply_kernels
 from models.loading import device_of, load_base
 from models.projections import ALL_LINEAR, linear_names
 from trainers.methods.adapted import adapt
@@ -27,18 +27,25 @@ log = logging.getLogger(__name__)
 
 def adapted(spec: TrainingSpec, *, runtime: Runtime, key: DropoutKey) -> Any:
     """The base model with fresh adapters in training mode, which change nothing yet; dropout is drawn by `key`."""
+    assert spec.lora is not None, "a TrainingSpec of an adapter has lora settings"
+    base, _ = frozen_base(spec, runtime=runtime)
+    return with_adapters(base, spec.lora, seed=spec.seed, key=key)
+
+
+def frozen_base(spec: TrainingSpec, *, runtime: Runtime) -> tuple[PreTrainedModel, Applied]:
+    """The base model as adapters are put on it, and the kernels that it got."""
     device = device_of(runtime.device)
     precision = traits_of(spec.kind).trained_precision_on(device.type, spec.settings.precision)
     products = torch.float32 if spec.settings.precision == "fp32" else torch.bfloat16
     base = load_base(spec.model, precision=precision, device=device, products=products)
     if products is torch.float32:
         _in_32_bits(base.parameters())
-    log.info("kernels: %s", apply_kernels(base))
+    kernels = apply_kernels(base)
+    log.info("kernels: %s", kernels)
     if runtime.gradient_checkpointing:
         # Non-reentrant, so it needs no input that wants a gradient.
         base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    assert spec.lora is not None, "a TrainingSpec of an adapter has lora settings"
-    return with_adapters(base, spec.lora, seed=spec.seed, key=key)
+    return base, kernels
 
 
 def with_adapters(base: PreTrainedModel, lora: LoraSettings, *, seed: int, key: DropoutKey) -> Any:

@@ -24,6 +24,7 @@ from orchestrator.study.file import load_study
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES
 from orchestrator.study.trial import TrialSpec
+from trainers.memory import Passes
 
 RESOURCES = Resources(micro_tokens=2048)
 PAPER = Path(__file__).resolve().parents[3] / "studies" / "paper-2601-15094.yaml"
@@ -358,12 +359,15 @@ def test_plan_as_json_says_all_that_a_program_needs(ledger: Ledger, tmp_path: Pa
     assert json.loads(json.dumps(found)) == found
     frozen, trained = found["trials"]
     assert set(trained) == {
-        "trial", "tracks", "unresolved", "memory_bytes", "disk_bytes", "hours", "cost_usd", "refusal", "refused_here",
-        "stages",
+        "trial", "tracks", "unresolved", "memory_bytes", "micro_tokens", "gradient_checkpointing", "checkpoint_bytes",
+        "disk_bytes", "hours", "cost_usd", "refusal", "refused_here", "stages",
     }  # fmt: skip
     assert (trained["trial"], trained["unresolved"]) == ("base/qlora/seed0", ["model org/base"])
     assert trained["tracks"] == ["generation/python", "summarization/python"]
     assert trained["memory_bytes"] == {"unknown": "no shape of org/base ships with polytune"}
+    assert trained["checkpoint_bytes"] == trained["memory_bytes"]
+    assert (trained["micro_tokens"], trained["gradient_checkpointing"]) == (2048, False)
+    assert (frozen["micro_tokens"], frozen["gradient_checkpointing"]) == (None, None)
     assert trained["stages"][0] == {
         "stage": "train",
         "action": "run",
@@ -406,3 +410,56 @@ def test_memory_is_corrected_by_what_like_trainings_took(ledger: Ledger, tmp_pat
     assert isinstance(found.memory_bytes, Estimate)
     assert found.memory_bytes.value == pytest.approx(took)
     assert found.memory_bytes.basis == "from the model's shape, corrected by 1 training"
+
+
+def test_passes_are_as_long_as_the_device_holds_and_recomputed_where_they_would_be_short(
+    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path, **SEVEN, training={"max_steps": 4, "batch_tokens": 200_000})
+    _, trial = expand(study).trials
+    chosen = {}
+    for gib in (24, 80):
+        (found,) = plan([trial], ledger, resources=Resources(trial_gpus=1, device_memory_gib=gib))
+        assert found.passes is not None and isinstance(found.memory_bytes, Estimate)
+        assert found.memory_bytes.value <= gib * 2**30
+        chosen[gib] = found.passes
+        print_plan([found])
+    assert chosen[24].gradient_checkpointing and not chosen[80].gradient_checkpointing
+    assert f"({chosen[24].micro_tokens} tokens a pass, recomputing)" in " ".join(capsys.readouterr().out.split())
+    (half,) = plan([trial], ledger, resources=Resources(trial_gpus=0.5, device_memory_gib=48))
+    assert half.passes == chosen[24], "two trainings that share a GPU have half of it each"
+
+
+def test_what_the_study_says_of_passes_stands(ledger: Ledger, tmp_path: Path) -> None:
+    _, trial = expand(make_study(tmp_path, **SEVEN, training={"max_steps": 4, "batch_tokens": 200_000})).trials
+    said = {"micro_tokens": 32_768, "gradient_checkpointing": False}
+    (found,) = plan([trial], ledger, resources=Resources(trial_gpus=1, device_memory_gib=24, **said))
+    assert found.passes == Passes(**said)
+    (open_,) = plan([trial], ledger, resources=Resources(trial_gpus=1, device_memory_gib=24, micro_tokens=32_768))
+    assert open_.passes == Passes(micro_tokens=32_768, gradient_checkpointing=True)
+
+
+def test_longest_row_that_there_was_is_what_a_peak_is_compared_with(ledger: Ledger, tmp_path: Path) -> None:
+    """A training of short examples takes less than its passes might, which is no word on those to come."""
+    study = make_study(tmp_path, seeds=[0, 1])
+    before, other = (t for t in expand(study).trials if t.method_name == "qlora")
+    needs = [plan([before], ledger, resources=Resources(micro_tokens=n))[0].memory_bytes for n in (512, 2048)]
+    short, long = (need.value for need in needs if isinstance(need, Estimate))
+    runtime = {"micro_tokens": 2048, "gradient_checkpointing": False, "zero_stage": 2, "processes": 1}
+    facts = {"weights": "checkpoint-4", "peak_memory_bytes": int(short), "runtime": runtime}
+    facts |= {"footing": {"kernels": [], "longest_row": 512}}
+    commit(ledger, before, "train", files={"checkpoint-4/adapter_model.safetensors": "weights"}, facts=facts)
+    (found,) = plan([other], ledger, resources=RESOURCES)
+    assert isinstance(found.memory_bytes, Estimate)
+    assert found.memory_bytes.value == pytest.approx(long)
+
+
+def test_checkpoints_of_a_training_are_in_the_plan(ledger: Ledger, tmp_path: Path) -> None:
+    """Three of 12 bytes a weight of rank 8: two that are kept and one that is being written."""
+    full, qlora = plan(
+        expand(make_study(tmp_path, **SEVEN)).trials, ledger, resources=Resources(trial_gpus=1, device_memory_gib=200)
+    )
+    assert isinstance(full.checkpoint_bytes, Estimate) and isinstance(qlora.checkpoint_bytes, Estimate)
+    assert qlora.checkpoint_bytes.value == pytest.approx(3 * 12 * 20.2e6, rel=0.01)
+    # bf16 weights, 32-bit masters and two moments.
+    assert full.checkpoint_bytes.value == pytest.approx(3 * 14 * 7.6e9, rel=0.01)

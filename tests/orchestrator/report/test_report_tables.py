@@ -210,6 +210,24 @@ def test_training_that_changes_no_output_is_flagged(study: StudyResults) -> None
     assert (cell.text, cell.warning) == ("0.0", True)
 
 
+def test_cost_says_what_a_training_stood_on(study: StudyResults) -> None:
+    on_gpu = {"kernels": ["rope", "swiglu"], "kernels_of": "0.8.5", "by_peft": {"q_proj": 28}, "longest_row": 16_288}
+    facts = {"footing": on_gpu, "runtime": {"micro_tokens": 16_384, "gradient_checkpointing": True}}
+    told = tuple(replace(t, stages=tuple(replace(s, facts=facts) for s in t.stages)) for t in study.trials)
+    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
+    found = {
+        column: look_up(cost, "qlora together", column=column)
+        for column in ("tokens a pass", "kernels", "computed by peft")
+    }
+    assert [cell.text for cell in found.values()] == ["16.3 k", "rope, swiglu", "q_proj"]
+    assert found["tokens a pass"].detail == "of 16.4 k allowed, activations computed again"
+    lacking = {"footing": {"kernels": [], "no_kernels": "liger-kernel is not installed"}}
+    told = tuple(replace(t, stages=tuple(replace(s, facts=lacking) for s in t.stages)) for t in study.trials)
+    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
+    cell = look_up(cost, "qlora together", column="kernels")
+    assert (cell.text, cell.note) == ("none", "liger-kernel is not installed")
+
+
 def test_comparisons_are_of_the_pairs_that_the_questions_ask_for(study: StudyResults) -> None:
     contrasts = find(study).contrasts
     pairs = {(item.family, item.first.title, item.second.title) for item in contrasts}

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 from small_studies import finish_training, make_study, opened, trial_of
 
+from models.shapes import Estimate
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.studies import ledger_of
+from orchestrator.plan.estimates import GIB, checkpoints_of, disk_of
+from orchestrator.plan.history import History
 from orchestrator.run.budget import Limits, Meter, leave_stopped, stopped_because
 from orchestrator.run.driver import run_study
 from orchestrator.study.cells import expand
+from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
+from orchestrator.study.trial import TrialSpec
 
 pytestmark = pytest.mark.ray
 
@@ -23,6 +29,12 @@ def study(tmp_path: Path) -> Study:
 
 def meter_of(study: Study, **limits: Any) -> Meter:
     return Meter(study, ledger_of(study), Limits(**limits))
+
+
+def checkpoint_bytes(trial: TrialSpec) -> float:
+    found = checkpoints_of(trial, Resources())
+    assert isinstance(found, Estimate)
+    return found.value
 
 
 def test_hours_and_cost_of_earlier_runs_count(study: Study) -> None:
@@ -73,8 +85,9 @@ def test_no_training_begins_whose_weights_would_pass_the_quota(tmp_path: Path) -
         resources = study.resources.model_copy(update={"checkpoints_gib": room / 2**30})
         return meter_of(study.model_copy(update={"resources": resources}))
 
-    # The one that is kept, and two of its size.
-    meter = meter_with(3 * kept)
+    # The one that is kept, and two of its size, with what they leave to go on from.
+    passing = checkpoint_bytes(first)
+    meter = meter_with(3 * kept + 2 * passing)
     assert [meter.may_start(trial, "train") for trial in others] == [True, True, False]
     assert meter.may_start(others[0], "train"), "one that is tried again has its room"
     assert meter.may_start(others[2], "generate")
@@ -83,7 +96,20 @@ def test_no_training_begins_whose_weights_would_pass_the_quota(tmp_path: Path) -
     )
     assert "`polytune gc` lists what no study names" in meter.left_out()
     assert not meter_with(kept).may_start(others[0], "train")
-    assert meter_with(kept).may_start(first, "train"), "one that is made anew takes no more room"
+    assert meter_with(kept + passing).may_start(first, "train"), "one that is made anew takes no more room"
+
+
+def test_checkpoints_of_trainings_under_way_take_room_until_they_are_recorded(tmp_path: Path) -> None:
+    study = make_study(tmp_path, seeds=[0, 1], methods={"lora": {"kind": "lora"}})
+    first, second = expand(study).trials
+    passing, weights = checkpoint_bytes(first), disk_of(first, (StageName.TRAIN,), History(()), study.resources)
+    assert isinstance(weights, Estimate)
+    room = passing + 2 * weights.value
+    resources = study.resources.model_copy(update={"checkpoints_gib": room / GIB})
+    meter = meter_of(study.model_copy(update={"resources": resources}))
+    assert [meter.may_start(trial, "train") for trial in (first, second)] == [True, False]
+    meter.trained(first)
+    assert meter.may_start(second, "train")
 
 
 def test_no_limit_refuses_nothing(study: Study) -> None:

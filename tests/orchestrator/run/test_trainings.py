@@ -120,6 +120,10 @@ def test_pass_of_hardly_an_example_that_does_not_fit_is_the_end(study: Study) ->
         queue.end(trial, StageFailed("out of memory", kind="memory"))
         assert take(queue).trial == trial
     queue.end(trial, StageFailed("out of memory", kind="memory"))
+    assert told[-1][2] == "goes on with activations that are computed again"
+    order = take(queue)
+    assert (order.resources.micro_tokens, order.resources.gradient_checkpointing) == (64, True)
+    queue.end(trial, StageFailed("out of memory", kind="memory"))
     assert told[-1][2] == ""
 
 
