@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from typing import Literal
 
 from models.folders import notes_on_files
+from models.projections import ALL_LINEAR
 from models.spec import ModelSpec
 from models.verdicts import Prompting, Verdict, prompting_of, verdict_of
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
 
-_ALL_LINEAR = "all-linear"
 # bitsandbytes' block of 4-bit weights.
 _BLOCK = 64
 
@@ -103,14 +103,15 @@ def _faults(one: Due, resources: Resources, found: Families) -> Iterator[Fault]:
     if verdict.refusal:
         yield Fault(where=f"models.{trial.model.name}", message=verdict.refusal)
         return
-    if trial.traits.has_adapter and trial.lora is not None:
-        yield from _absent_targets(trial, tuple(trial.lora.targets), verdict, where)
+    # A family whose layers no table has keeps the word, which fits any.
+    if trial.traits.has_adapter and trial.lora is not None and trial.lora.targets != ALL_LINEAR:
+        yield from _absent_targets(trial, trial.lora.targets, verdict, where)
     if trial.traits.is_quantised and not resources.trial_gpus:
         yield from _odd_widths(trial, verdict, where)
 
 
 def _absent_targets(trial: TrialSpec, targets: Sequence[str], verdict: Verdict, where: str) -> Iterator[Fault]:
-    absent = [target for target in targets if target not in verdict.linear and target != _ALL_LINEAR]
+    absent = [target for target in targets if target not in verdict.linear]
     # A target may be a path's end, as peft takes it.
     absent = [target for target in absent if target.rsplit(".", 1)[-1] not in verdict.linear]
     if absent:
