@@ -31,6 +31,8 @@ CASES = (
     ("full", "adamw"),
     ("full", "adamw_8bit"),
 )
+# Tokens of a pass from try to try, and the precision in which ends can be compared.
+CUTS = {"same passes": ([512], "bf16"), "other passes": ([512, 64, 512, 4096], "fp32")}
 # As many as twenty tries need that each get a few steps further.
 STEPS = 240
 # Tensors of 4096 elements and more have moments of 8 bits.
@@ -75,9 +77,12 @@ def ended(name: str, spec: TrainingSpec, folder: Path, **how: Any) -> tuple[dict
     return told, kills
 
 
-def figures(kind: str, optimizer: str, *, base: Path, folder: Path, kills: int, steps: int) -> Iterator[dict[str, Any]]:
+def figures(
+    kind: str, optimizer: str, *, base: Path, folder: Path, kills: int, steps: int, cuts: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
     """A case killed with the same passes, and killed with others."""
-    for cut, tokens, precision in (("same passes", [512], "bf16"), ("other passes", [512, 64, 512, 4096], "fp32")):
+    for cut in cuts:
+        tokens, precision = CUTS[cut]
         spec = spec_of(base, kind, optimizer, steps=steps, precision=precision)
         begin = time.monotonic()
         whole, _ = ended(f"whole {cut}", spec, folder / f"whole {cut}", wait_s=0)
@@ -112,7 +117,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--only", default="", help="cases with this in them, such as qlora")
+    parser.add_argument(
+        "--cut", choices=CUTS, action="append", help="with which passes trainings go on; both if left out"
+    )
     options = parser.parse_args()
+    cuts = tuple(options.cut or CUTS)
     make_ready()
     with tempfile.TemporaryDirectory(prefix="polytune-kills-") as scratch:
         base = tiny_base(Path(scratch) / "base")
@@ -123,7 +132,9 @@ def main() -> None:
                 print(json.dumps({"kind": kind, "optimizer": optimizer, "not_run": missing}), flush=True)
                 continue
             folder = Path(scratch) / f"{kind} {optimizer}"
-            for line in figures(kind, optimizer, base=base, folder=folder, kills=options.kills, steps=options.steps):
+            for line in figures(
+                kind, optimizer, base=base, folder=folder, kills=options.kills, steps=options.steps, cuts=cuts
+            ):
                 print(json.dumps(line), flush=True)
 
 

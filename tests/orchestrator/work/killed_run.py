@@ -99,7 +99,7 @@ def until_the_end(job: dict[str, Any]) -> None:
             if (folder / "end.json").exists():
                 break
         else:
-            process.join(timeout=300)
+            process.join(timeout=1800)
             assert process.exitcode == 0, f"{job['name']} ended with {process.exitcode}"
     (folder / "kills.json").write_text(json.dumps(kills), encoding="utf-8")
 
