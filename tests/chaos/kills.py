@@ -9,6 +9,8 @@ One decision: it drives what the tests of killed trainings drive, which do the s
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -122,6 +124,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     cuts = tuple(options.cut or CUTS)
+    # What DeepSpeed prints in a training is no figure.
+    figures_only = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     make_ready()
     with tempfile.TemporaryDirectory(prefix="polytune-kills-") as scratch:
         base = tiny_base(Path(scratch) / "base")
@@ -129,13 +134,17 @@ def main() -> None:
             if options.only not in f"{kind} {optimizer}":
                 continue
             if kind == "full" and (missing := missing_for_full()):
-                print(json.dumps({"kind": kind, "optimizer": optimizer, "not_run": missing}), flush=True)
+                print(
+                    json.dumps({"kind": kind, "optimizer": optimizer, "not_run": missing}),
+                    file=figures_only,
+                    flush=True,
+                )
                 continue
             folder = Path(scratch) / f"{kind} {optimizer}"
             for line in figures(
                 kind, optimizer, base=base, folder=folder, kills=options.kills, steps=options.steps, cuts=cuts
             ):
-                print(json.dumps(line), flush=True)
+                print(json.dumps(line), file=figures_only, flush=True)
 
 
 if __name__ == "__main__":
