@@ -136,6 +136,32 @@ def _show_by_peft(facts: Facts) -> Cell:
     return Cell(text=", ".join(by_peft) or ABSENT)
 
 
+def _show_engine(facts: Facts) -> Cell:
+    """Whether answers were written in slots, and how far those were off, or by the model's own `generate`."""
+    proof = _mapping(facts.get("proof"))
+    if not proof:
+        return Cell(text=ABSENT)
+    off = read_number(proof, "engine_off")
+    if off is None:
+        return Cell(text="generate", note="the model cannot be asked in slots, so its own `generate` wrote")
+    return Cell(text="slots", detail=f"{100 * off:.2g} % off the model's own logits")
+
+
+def _show_logits(facts: Facts) -> Cell:
+    """How much an adapter changed the logits behind a few prompts: proof that it was on."""
+    change = read_number(_mapping(facts.get("proof")), "adapter_logits")
+    return Cell(text=ABSENT) if change is None else Cell(text=f"{change:.2g}", value=change)
+
+
+def _show_alone(facts: Facts) -> Cell:
+    """The share of a few answers that came out otherwise when each prompt was asked alone."""
+    share = read_number(_mapping(facts.get("proof")), "alone_differs")
+    if share is None:
+        return Cell(text=ABSENT)
+    note = "in 16 and 4 bits sums in another order may choose another token" if share else ""
+    return Cell(text=format_number(100 * share), value=100 * share, note=note)
+
+
 def _mapping(value: object) -> Facts:
     return value if isinstance(value, Mapping) else {}
 
@@ -154,4 +180,7 @@ _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
     "outputs changed %": _show_change,
+    "written by": _show_engine,
+    "logits changed": _show_logits,
+    "other alone %": _show_alone,
 }

@@ -310,3 +310,25 @@ def test_ragged_table_is_refused() -> None:
 )
 def test_figures_are_written_for_readers(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_cost_says_what_proves_that_completions_are_the_model_s_own(study: StudyResults) -> None:
+    slots = {"probes": 4, "engine_off": 0.0048, "adapter_logits": 1.877, "adapter_answers": 1.0, "alone_differs": 0.25}
+    own = {"probes": 4, "engine_off": None, "adapter_logits": None, "adapter_answers": None, "alone_differs": 0.0}
+    proofs = iter([slots, own, *[None] * len(study.trials)])
+    told = tuple(
+        replace(t, stages=tuple(replace(s, facts={"proof": proof} if proof else {}) for s in t.stages))
+        for t, proof in zip(study.trials, proofs, strict=False)
+    )
+    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
+    first, second, third = (row[0].text for row in cost.rows[:3])
+    shown = {
+        trial: [look_up(cost, trial, column=title).text for title in ("written by", "logits changed", "other alone %")]
+        for trial in (first, second, third)
+    }
+    assert shown == {
+        first: ["slots", "1.9", "25.0"],
+        second: ["generate", ABSENT, "0.0"],
+        third: [ABSENT, ABSENT, ABSENT],
+    }
+    assert look_up(cost, first, column="written by").detail == "0.48 % off the model's own logits"
