@@ -34,7 +34,7 @@ TRACKS = (
     "translation/csharp-java", "summarization/python", "summarization/java",
 )  # fmt: skip
 SETTINGS = GenerationSettings(max_new_tokens=160, max_summary_tokens=60)
-SLOTS = 32
+SLOTS = 64
 MODEL = ModelSpec(name="builtin:micro")
 Answers = list[tuple[int, ...]]
 

@@ -7,6 +7,7 @@ One decision: decoding is fully said by `GenerationSettings`. A model's own gene
 (Qwen2.5's repetition penalty and sampling, for one) are set aside, so that greedy means greedy.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,10 +35,10 @@ from models.locations import ModelError
 from models.rack import Adapter, read_adapter, refuse_unfitting
 from tasks.records import Completion, Problem
 
-# Most slots where nothing is said: on CPUs more do not pay, on GPUs their memory is counted.
-_SLOTS = {"cpu": 32, "cuda": 256}
-# The share of a GPU's free memory that keys and values may take.
-_MEMORY_SHARE = 0.6
+# Most slots where nothing is said: on CPUs more hardly pay. Their memory is counted.
+_SLOTS = {"cpu": 64, "cuda": 256}
+# The share of free memory that keys and values may take; a CPU's is also its neighbours'.
+_MEMORY_SHARE = {"cpu": 0.2, "cuda": 0.6}
 
 _Answered = tuple[Prompt, Completion | ModelError]
 
@@ -154,8 +155,8 @@ class _Writing:
     ) -> None:
         self.model, self.adapters = model, adapters
         self._tokenizer, self._settings, self._work = tokenizer, settings, work or Work()
-        self._slots, self._slotted = slots or _SLOTS.get(model.device.type, 32), slotted(model)
-        self._counted = slots is None and model.device.type == "cuda"
+        self._slots, self._slotted = slots or _SLOTS[model.device.type], slotted(model)
+        self._counted = slots is None
         self._ends = end_tokens(model, tokenizer)
         self._stopper, self._context = stopper(tokenizer, settings), context_tokens(model)
 
@@ -226,10 +227,8 @@ class _Writing:
         if not (self._counted and self._slotted and asked):
             return self._slots
         length = max(len(one.ids) + one.limit for one in asked)
-        free, _ = torch.cuda.mem_get_info(self.model.device)
-        free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-        fitting = int(_MEMORY_SHARE * free / (length * self._slotted.token_bytes))
-        return max(1, min(self._slots, fitting))
+        room = _MEMORY_SHARE[self.model.device.type] * _free_bytes(self.model.device)
+        return max(1, min(self._slots, int(room / (length * self._slotted.token_bytes))))
 
     def _asked(self, question: Question, adapter: int) -> Asked:
         return Asked(
@@ -239,6 +238,14 @@ class _Writing:
             draws=question.draws(self._settings),
             ends=self._stopper,
         )
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Memory that nobody holds."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def generate(

@@ -58,8 +58,8 @@ class Resources(Settings):
     """GPUs of each process that writes completions."""
 
     generation_batch: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", examples=[64])
-    """Prompts that are answered at once by one process; `auto` is 32 without a GPU, and with one as many as its memory
-    holds, 256 at most. It changes no answer."""
+    """Prompts that are answered at once by one process; `auto` is as many as memory holds, at most 64 without a GPU and
+    256 with one. It changes no answer."""
 
     object_store_mb: int = Field(default=256, ge=80, examples=[1024])
     """MiB of shared memory of a Ray that the study starts itself."""
