@@ -177,7 +177,7 @@ def _pipeline(body: Body[_AnyPiece], pieces: Sequence[_AnyPiece], *, pool: Pool)
     kept: Mapping[str, Any] = {"max_calls": 0} if pool.gpus else {}
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
         _Guarded(body, type(pieces[0])),
-        compute=ray.data.TaskPoolStrategy(size=pool.size),
+        compute=ray.data.TaskPoolStrategy(size=pool.size and min(pool.size, len(pieces))),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
         **kept,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("killed_generation.py")
 SEEDS = range(10)
 KILLS = 2
-PROBLEMS = 16
+PROBLEMS = 64
 DECODING = {
     "greedy": {"max_new_tokens": 16},
     "drawn": {"max_new_tokens": 16, "temperature": 1.0, "samples": 2},
