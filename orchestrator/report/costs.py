@@ -147,6 +147,17 @@ def _show_engine(facts: Facts) -> Cell:
     return Cell(text="slots", detail=f"{100 * off:.2g} % off the model's own logits")
 
 
+def _show_rate(facts: Facts) -> Cell:
+    """New tokens a second of one process, and which share of its slots was in use."""
+    writing = _mapping(facts.get("writing"))
+    tokens, seconds = read_number(writing, "new_tokens"), read_number(writing, "seconds")
+    if not tokens or not seconds:
+        return Cell(text=ABSENT)
+    steps, used = read_number(writing, "slot_steps"), read_number(writing, "slot_steps_used")
+    share = f"{100 * used / steps:.0f} % of slots in use" if steps and used else ""
+    return Cell(text=format_count(tokens / seconds), value=tokens / seconds, detail=share)
+
+
 def _show_logits(facts: Facts) -> Cell:
     """How much an adapter changed the logits behind a few prompts: proof that it was on."""
     change = read_number(_mapping(facts.get("proof")), "adapter_logits")
@@ -181,6 +192,7 @@ _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
     "outputs changed %": _show_change,
     "written by": _show_engine,
+    "new tokens/s": _show_rate,
     "logits changed": _show_logits,
     "other alone %": _show_alone,
 }

@@ -61,7 +61,7 @@ def _generate(
         stream=stream,
         facts=lambda job, completions: job.facts(),
         standing=lambda job: job.counts if job.counts["known"] else {},
-        took=lambda job: sum(job.seconds) / resources.generators,
+        took=lambda job: job.work["seconds"] / resources.generators,
         joining=joining,
     )
 

@@ -86,7 +86,12 @@ def _written(
                 tokens[key] += done.new_tokens + 1
             else:
                 errors[key] = done
-    each = (time.monotonic() - begin) / max(1, tokens.total())
+    # What a piece took is shared out by the tokens that each trial got.
+    work = {
+        "seconds": time.monotonic() - begin,
+        "slot_steps": generator.work.slot_steps,
+        "slot_steps_used": generator.work.used,
+    }
     for part, _, adapter in placed:
         proof = generator.proofs.get(adapter)
         facts = {"proof": proof.model_dump()} if proof is not None and part.proven else {}
@@ -94,8 +99,9 @@ def _written(
         if error:
             yield failed(part.key, error)
         else:
-            seconds = each * tokens[part.key]
-            yield answered(part.key, recorders[part.key].completions, seconds=seconds, **facts)
+            share = tokens[part.key] / max(1, tokens.total())
+            counts = {name: share * count for name, count in work.items()} | {"new_tokens": tokens[part.key]}
+            yield answered(part.key, recorders[part.key].completions, counts=counts, **facts)
 
 
 def _placed(weights: Weights) -> "tuple[Base, Path | None]":

@@ -3,7 +3,7 @@
 One decision: a job is whole again by item and not by problem, so problems that are the same to a model are asked once.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,8 +32,8 @@ class GenerationJob:
 
     `owner` is whose completions they are, `known` what the ledger has of that owner's, `missing` what of the `wanted`
     is to be generated; `counts` says how many completions each is. Of two problems that are one item, one is asked.
-    `made_with` is the software that made what is there. `found` and `seconds` are filled while it is generated, with
-    what is to be recorded beside the completions and the time that its parts took.
+    `made_with` is the software that made what is there. `found` and `work` are filled while it is generated, with
+    what is to be recorded beside the completions and what its parts took.
     """
 
     key: str
@@ -46,7 +46,7 @@ class GenerationJob:
     counts: Mapping[str, int]
     made_with: tuple[str, ...]
     found: dict[str, JsonValue] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
+    work: Counter[str] = field(default_factory=Counter)
 
     @property
     def base(self) -> str:
@@ -60,7 +60,8 @@ class GenerationJob:
     def facts(self) -> dict[str, JsonValue]:
         """What to record of where the completions came from."""
         there: dict[str, JsonValue] = {"made_with": list(self.made_with)} if self.made_with else {}
-        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **self.found}
+        writing = {"writing": dict[str, JsonValue](self.work)} if self.work else {}
+        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **self.found, **writing}
 
     def whole(self, made: Sequence[Completion]) -> tuple[Completion, ...] | StageFailed:
         """All that is wanted, in its order, of what is known and what was made; a failure if that is not all."""
@@ -138,7 +139,7 @@ def run_generation(
     ):
         if isinstance(found, Gathered):
             open_[key].found.update(found.facts)
-            open_[key].seconds.extend(found.seconds)
+            open_[key].work.update(found.counts)
             yield key, open_[key].whole(found.records)
         else:
             yield key, found

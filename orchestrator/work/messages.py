@@ -112,13 +112,13 @@ class PieceFailure(Record):
 class Answer(Record):
     """What became of a job's part of a piece: its records as plain data, with facts beside them, or how it failed.
 
-    `seconds` is its share of the time that the piece took.
+    `counts` are added up over a job's pieces.
     """
 
     key: str
     rows: tuple[JsonValue, ...] = ()
     facts: dict[str, JsonValue] = Field(default_factory=dict)
-    seconds: float = 0.0
+    counts: dict[str, float] = Field(default_factory=dict)
     failure: PieceFailure | None = None
 
 

@@ -59,11 +59,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """All records of a job, and what its pieces say beside them: facts, and the seconds of each."""
+    """All records of a job, and what its pieces say beside them: facts, and counts in sum."""
 
     records: list[Any] = field(default_factory=list)
     facts: dict[str, JsonValue] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 def results(
@@ -105,7 +105,7 @@ def results(
         gathered = found.setdefault(key, Gathered())
         gathered.records.extend(of.model_validate(row) for row in answer.rows)
         gathered.facts.update(answer.facts)
-        gathered.seconds.append(answer.seconds)
+        gathered.counts.update(answer.counts)
         waiting[key] -= 1
         on_piece_done(key, due[key] - waiting[key], due[key])
         if not waiting[key]:
@@ -207,10 +207,12 @@ def guarded(body: Body[_AnyPiece], piece: _AnyPiece) -> list[Answer]:
         return [failed(key, error) for key in piece.keys]
 
 
-def answered(key: str, records: Iterable[Record], *, seconds: float = 0.0, **facts: JsonValue) -> Answer:
+def answered(
+    key: str, records: Iterable[Record], *, counts: Mapping[str, float] | None = None, **facts: JsonValue
+) -> Answer:
     """A job's part of a piece, done."""
     rows = tuple(record.model_dump(mode="json") for record in records)
-    return Answer(key=key, rows=rows, facts=facts, seconds=seconds)
+    return Answer(key=key, rows=rows, facts=facts, counts=dict(counts or {}))
 
 
 def failed(key: str, error: Exception) -> Answer:

@@ -1,6 +1,7 @@
 """Tables: what they count, what they leave out, and that they say so."""
 
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 from report_samples import NO_COMPILER, NO_MEMORY, TRACKS, make_study, make_trial
@@ -315,10 +316,11 @@ def test_figures_are_written_for_readers(written: str, expected: str) -> None:
 def test_cost_says_what_proves_that_completions_are_the_model_s_own(study: StudyResults) -> None:
     slots = {"probes": 4, "engine_off": 0.0048, "adapter_logits": 1.877, "adapter_answers": 1.0, "alone_differs": 0.25}
     own = {"probes": 4, "engine_off": None, "adapter_logits": None, "adapter_answers": None, "alone_differs": 0.0}
-    proofs = iter([slots, own, *[None] * len(study.trials)])
+    work = {"new_tokens": 9000, "seconds": 6.0, "slot_steps": 400.0, "slot_steps_used": 300.0}
+    known: list[dict[str, object]] = [{"proof": slots, "writing": work}, {"proof": own}]
     told = tuple(
-        replace(t, stages=tuple(replace(s, facts={"proof": proof} if proof else {}) for s in t.stages))
-        for t, proof in zip(study.trials, proofs, strict=False)
+        replace(t, stages=tuple(replace(s, facts=facts) for s in t.stages))
+        for t, facts in zip_longest(study.trials, known, fillvalue={})
     )
     cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
     first, second, third = (row[0].text for row in cost.rows[:3])
@@ -332,3 +334,5 @@ def test_cost_says_what_proves_that_completions_are_the_model_s_own(study: Study
         third: [ABSENT, ABSENT, ABSENT],
     }
     assert look_up(cost, first, column="written by").detail == "0.48 % off the model's own logits"
+    rate = look_up(cost, first, column="new tokens/s")
+    assert (rate.text, rate.detail) == ("1,500", "75 % of slots in use")
