@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from small_studies import trial_of
-from test_items import generate, items_in_chunks, study_of, written
+from test_completions_kept import generate, items_in_chunks, study_of, written
 
 from orchestrator.study.schema import Study
 

@@ -43,7 +43,7 @@ METHODS = {"frozen": {"kind": "frozen"}, "one": {"kind": "lora"}, "two": {"kind"
 _RUN = """
 import json, sys
 from pathlib import Path
-from test_items import generate, study_of
+from test_completions_kept import generate, study_of
 generate(study_of(Path(sys.argv[1]), **json.loads(sys.argv[2])))
 """
 
@@ -165,7 +165,7 @@ def test_job_that_misses_nothing_starts_no_process_and_reads_no_weights(
     before = written(study, trial)
     forget_generation(study, trial)
     code = (
-        "import sys; from pathlib import Path; from test_items import generate, study_of;"
+        "import sys; from pathlib import Path; from test_completions_kept import generate, study_of;"
         f"print(generate(study_of(Path({str(tmp_path)!r}), model={str(tiny_base)!r})), 'torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
