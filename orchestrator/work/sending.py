@@ -223,10 +223,10 @@ def failed(key: str, error: Exception) -> Answer:
 
 
 def _quiet() -> None:
-    """Ray Data draws bars and logs plans; what a person watches is drawn by the command line."""
+    """Ray Data draws bars, logs plans, and logs errors that it raises too; what a person sees is drawn elsewhere."""
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
