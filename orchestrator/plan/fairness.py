@@ -42,6 +42,7 @@ def fairness(trials: Sequence[TrialSpec], methods: Mapping[str, Method]) -> tupl
                 *_budgets(trials),
                 *_lengths(trained),
                 *_searches(methods),
+                *_precisions(trials),
             )
         )
     )
@@ -63,6 +64,22 @@ def _shared_rates(trained: Mapping[str, TrialSpec]) -> Iterator[str]:
                 f"best at about {_ADAPTER_FACTOR} times the rate of full fine-tuning (Schulman et al. 2025): set "
                 "learning_rate in each method's own training, or search for it"
             )
+
+
+def _precisions(trials: Sequence[TrialSpec]) -> Iterator[str]:
+    """Adapters that answer over 4-bit weights beside full fine-tuning, with none over whole weights between them."""
+    quantised = dict.fromkeys(t.method_name for t in trials if t.traits.is_quantised)
+    plain = dict.fromkeys(t.method_name for t in trials if t.traits.is_trained and not t.traits.is_quantised)
+    told_apart = any(t.traits.has_adapter and not t.traits.is_quantised for t in trials)
+    if quantised and plain and not told_apart:
+        yield (
+            f"{_and(list(quantised))} {_answers(quantised)} over weights in 4 bits and {_and(list(plain))} over whole "
+            "ones, so a difference may be one of precision; a method of kind lora would tell the two apart"
+        )
+
+
+def _answers(names: Mapping[str, None]) -> str:
+    return "answers" if len(names) == 1 else "answer"
 
 
 def _rate_is_searched(method: Method) -> bool:

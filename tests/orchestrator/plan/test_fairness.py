@@ -26,10 +26,20 @@ def test_methods_on_equal_terms_give_no_note(tmp_path: Path) -> None:
 
 
 def test_rate_that_adapters_share_with_full_fine_tuning_is_named(tmp_path: Path) -> None:
-    assert notes(tmp_path, {"lora": {"kind": "lora"}, "qlora": {"kind": "qlora"}, "full": FULL}) == (
-        "lora and qlora learn at 0.0001 and full at 0.0001, but adapters do best at about 10 times the rate of full "
+    assert notes(tmp_path, {"lora": {"kind": "lora"}, "rslora": {"kind": "lora"}, "full": FULL}) == (
+        "lora and rslora learn at 0.0001 and full at 0.0001, but adapters do best at about 10 times the rate of full "
         "fine-tuning (Schulman et al. 2025): set learning_rate in each method's own training, or search for it",
     )
+
+
+def test_answers_over_4_bits_beside_whole_weights_are_named_unless_lora_tells_them_apart(tmp_path: Path) -> None:
+    qlora = LORA | {"kind": "qlora"}
+    assert notes(tmp_path, {"frozen": {"kind": "frozen"}, "qlora": qlora, "full": FULL}) == (
+        "qlora answers over weights in 4 bits and full over whole ones, so a difference may be one of precision; a "
+        "method of kind lora would tell the two apart",
+    )
+    assert notes(tmp_path, {"qlora": qlora, "lora": LORA, "full": FULL}) == ()
+    assert notes(tmp_path, {"frozen": {"kind": "frozen"}, "qlora": qlora}) == ()
 
 
 def test_large_batches_of_an_adapter_are_named_and_those_of_full_fine_tuning_are_not(tmp_path: Path) -> None:
