@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.commands.options import JsonOption
 from orchestrator.commands.output import print_json
+from orchestrator.work.delivery import PACKAGES
 from tasks.records import Record
 
 if TYPE_CHECKING:
     from evaluators.sandbox import Availability
 
 EPILOG = "Example: polytune doctor --json"
-PACKAGES = ("polytune", "orchestrator", "trainers", "evaluators", "models", "tasks")
 _OLDEST_PYTHON = (3, 11)
 # The dependencies with torch's CUDA libraries take about 8 GiB; checkpoints and a hub model come on top.
 _ROOM_GIB = 10.0
@@ -319,7 +319,6 @@ def _print_checks(checks: Sequence[Check]) -> None:
 
 
 __all__ = [
-    "PACKAGES",
     "Check",
     "check_compilers",
     "check_isolation",

@@ -12,7 +12,8 @@ resources, and a coordinator that held CPUs would starve its own workers on a sm
 import logging
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,10 @@ from orchestrator.causes import kind_of
 from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run.queue import TrainingQueue
-from orchestrator.study.resources import Resources
+from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.work import credentials
+from orchestrator.work import credentials, delivery
 from orchestrator.work.processes import crash_of
 from orchestrator.work.session import TRIAL_RESOURCE
 from orchestrator.work.training import Place, TrainingOrder, train_trial
@@ -76,7 +77,7 @@ def run_trainings(
     metric = pruning.metric if pruning else ""
     trial_body = tune.with_parameters(_tune_trial, place=place, body=body, metric=metric)
     trainable = tune.with_resources(trial_body, _placement)
-    tune.Tuner(
+    tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=_searcher(queue),
@@ -93,7 +94,29 @@ def run_trainings(
             stop=Stopped(),
             callbacks=[_end_callback(queue, ledger, metric=metric)],
         ),
-    ).fit()
+    )
+    with _offered(root, ledger, queue.resources):
+        tuner.fit()
+
+
+@contextmanager
+def _offered(root: Path, ledger: Ledger, resources: Resources) -> Iterator[None]:
+    """Let a cluster's nodes fetch local data that they have not, and see whether they have the study's storage."""
+    if not cluster_address(resources):
+        yield
+        return
+    mark = ledger.ray_train_folder / f"seen-{time.time_ns()}" if ledger.is_local else None
+    if mark is not None:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    # An actor ends with its last handle.
+    depot = delivery.offer(root, mark=mark)
+    try:
+        yield
+    finally:
+        del depot
+        if mark is not None:
+            mark.unlink(missing_ok=True)
 
 
 def _keep_keys_from_tune() -> None:

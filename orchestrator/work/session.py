@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from orchestrator.errors import PolytuneError
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.work import credentials
+from orchestrator.work.delivery import packages_for_workers
 
 # What the coordinator of a training by several processes holds, see `orchestrator.run.tune`.
 TRIAL_RESOURCE = "trial"
@@ -56,7 +58,7 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> Iterator[
     address = cluster_address(resources)
     with _unheard(_LEVEL_IS_SET):
         if address:
-            ray.init(address=address, **common)
+            _join(address, common)
         else:
             ray.init(
                 # Without this word Ray joins whichever cluster was last started on this machine.
@@ -104,6 +106,29 @@ def _unheard(line: bytes) -> Iterator[None]:
         os.dup2(kept, 2)
         # What Ray has started may hold the pipe for as long as it lives.
         thread.join(_LAST_WORDS_S)
+
+
+def _join(address: str, common: dict[str, Any]) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, job_config=_job(), **common)
+    except ConnectionError as error:
+        raise PolytuneError(
+            f"no Ray cluster answers at {address}; start it (`ray up FILE`, `ray start --head`), then run again"
+        ) from error
+
+
+def _job() -> Any:
+    """A job whose workers have the driver's packages from Ray, wherever they run."""
+    from ray.job_config import JobConfig
+
+    class Job(JobConfig):
+        # Ray would put the driver's folder first on every worker's path, where another node may keep older code.
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Job(runtime_env=packages_for_workers())
 
 
 __all__ = ["TRIAL_RESOURCE", "local_ray"]

@@ -24,6 +24,7 @@ from orchestrator.study.resources import Resources
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec, processes_of
 from orchestrator.work import credentials
+from orchestrator.work.delivery import root_here
 from orchestrator.work.processes import crashes_told, memory_limit
 from tasks.records import Record
 from trainers.spec import Runtime
@@ -123,12 +124,18 @@ def _train_here(
         summary = train(
             order.trial,
             attempt.folder,
-            root=Path(place.root),
+            root=_data_root(order.trial, place),
             runtime=runtime_of(order.trial, order.resources, rows=order.rows),
             report=report,
             resuming=_resuming(Ledger(place.storage), attempt, order.resources, leaving=_node_drains),
         )
     return summary.model_dump(mode="json")
+
+
+def _data_root(trial: TrialSpec, place: Place) -> Path:
+    """Where this node has the trial's local data."""
+    paths = (s.source.path for s in (*trial.train, *trial.validation) if s.source.path is not None)
+    return root_here(Path(place.root), paths)
 
 
 def _resuming(ledger: Ledger, attempt: Attempt, resources: Resources, *, leaving: "Callable[[], bool]") -> "Resuming":
@@ -228,7 +235,7 @@ def _full_worker(config: dict[str, str]) -> None:
         train(
             trial,
             attempt.folder,
-            root=Path(told.place.root),
+            root=_data_root(trial, told.place),
             runtime=runtime_of(trial, resources, rows=told.order.rows),
             report=_progress(attempt.folder),
             resuming=_resuming(ledger, attempt, resources, leaving=_workers_are_preempted),
