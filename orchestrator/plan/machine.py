@@ -1,8 +1,8 @@
 """What this machine offers to a Ray of our own, and which of a study's settings ask for more.
 
 One decision: what fits no node waits in Ray, silently, for one that may still join. None ever joins a Ray of
-our own, so what asks for more than there is is refused before anything starts. On a cluster that is joined
-nothing is: it may grow.
+our own, so what asks for more than there is is refused before anything starts. On a cluster that is joined, what no
+node has or could have is refused where that is known; else it may grow.
 """
 
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from models.shapes import Estimate, Unknown
 from orchestrator.ledger.rejudging import Tools, present_tools
+from orchestrator.plan.clusters import Offers, offers_of, place_for
 from orchestrator.provenance import usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import STAGES, Holds, StageName
@@ -30,6 +31,7 @@ class Work(StrEnum):
     GENERATE = "generate"
 
 
+_ADD = "lower it, or add a node of that size to the cluster (for `ray up`: to its file, whose max_workers may be 0)"
 _OR = "or resources.address to a cluster that has more"
 
 
@@ -39,13 +41,14 @@ class Machine:
 
     `cores` and `gpus` are those that are to be given away, None where a cluster is joined, which may grow. `memory` is
     that of the largest device that a training may get, in bytes. `tools` are the languages that can be run and the
-    analyzers that are there.
+    analyzers that are there. `offers` are the nodes of a cluster that answered.
     """
 
     cores: int | None = None
     gpus: int | None = None
     memory: Estimate | Unknown
     tools: Tools = field(default_factory=Tools)
+    offers: Offers | None = None
 
 
 UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
@@ -54,9 +57,9 @@ UNSEEN = Machine(memory=Unknown(reason="no machine was looked at"))
 def this_machine(resources: Resources) -> Machine:
     """What a study would run on."""
     tools = present_tools()
-    if cluster_address(resources):
+    if address := cluster_address(resources):
         unseen = Unknown(reason="the cluster's devices are not seen from here; set resources.device_memory_gib")
-        return Machine(memory=unseen, tools=tools)
+        return Machine(memory=unseen, tools=tools, offers=offers_of(address))
     asks = resources.trial_gpus or resources.generator_gpus
     memory = (
         _gpu_memory()
@@ -114,10 +117,36 @@ def asked_too_much(due: Iterable[Work], resources: Resources, machine: Machine) 
     Following all remedies at once is enough.
     """
     cores, gpus = machine.cores, machine.gpus
+    if machine.offers is not None and machine.offers.complete:
+        told = (_asked_of_cluster(work, resources, machine.offers) for work in due)
+        return tuple(dict.fromkeys(filter(None, told)))
     if cores is None or gpus is None:
         return ()
     found = [text for work in due for text in _asked_by(work, resources, cores=cores, gpus=gpus)]
     return tuple(dict.fromkeys(found))
+
+
+def _asked_of_cluster(work: Work, resources: Resources, offers: Offers) -> str:
+    """What a cluster could never start of some work; nothing if it could."""
+    prefix = "generator" if work == Work.GENERATE else "trial"
+    cores, gpus = getattr(resources, f"{prefix}_cpus"), getattr(resources, f"{prefix}_gpus")
+    by_several = work == Work.TRAIN_BY_SEVERAL
+    # Ray Train gives each process a whole one, however little trial_gpus asks for.
+    gpus = float(gpus > 0) if by_several else gpus
+    place = place_for(offers.kinds, cores=cores, gpus=gpus)
+    wanted = resources.full_workers if by_several else 1
+    if place >= wanted:
+        return ""
+    most = max((kind.gpus for kind in offers.kinds), default=0.0)
+    if gpus > most:
+        have = f"no node of the cluster has or could have {'a GPU' if not most else f'more than {most:g}'}"
+        return f"resources.{prefix}_gpus is {getattr(resources, f'{prefix}_gpus'):g}, and {have}; {_ADD}"
+    if place:
+        each = f"{cores} cores" + (" and a GPU" if gpus else "")
+        return f"resources.full_workers is {wanted}, each with {each}, and the cluster has place for {place}; {_ADD}"
+    largest = max((kind.cores for kind in offers.kinds if kind.gpus >= gpus), default=0.0)
+    beside = f" that has {gpus:g} GPU" if gpus else ""
+    return f"resources.{prefix}_cpus is {cores}, and no node{beside} has more than {largest:g} cores; {_ADD}"
 
 
 def _asked_by(work: Work, resources: Resources, *, cores: int, gpus: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator.errors import Cause, StageFailed
+from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.oldwords import retries_of
@@ -21,6 +21,7 @@ from orchestrator.plan.expected import expected
 from orchestrator.plan.machine import this_machine
 from orchestrator.plan.plan import plan, refuse_what_does_not_fit
 from orchestrator.run.budget import Limits, Meter, leave_stopped
+from orchestrator.run.cluster import ClusterWatch
 from orchestrator.run.pipelines import PIPELINES
 from orchestrator.run.planning import plan_study, refused_searches, store_families, store_study
 from orchestrator.run.queue import TrainingQueue
@@ -56,9 +57,13 @@ def run_study(
         In each case nothing was run.
     """
     study, told = cells.study, listener or Listener()
-    planned, notes = plan_study(cells, ledger, probing=True)
     machine = this_machine(study.resources)
     tried = plan(under_search(cells, ledger), ledger, resources=study.resources, machine=machine)
+    if machine.offers is not None:
+        # Before models are looked at, which takes a while: whoever submits from elsewhere waits for this answer.
+        early = plan(cells.trials, ledger, resources=study.resources, machine=machine)
+        refuse_what_does_not_fit((*early, *tried), refused_searches(cells))
+    planned, notes = plan_study(cells, ledger, probing=True)
     refuse_what_does_not_fit((*planned, *tried), refused_searches(cells))
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
@@ -74,7 +79,8 @@ def run_study(
         if unfinished(cells) and not meter.reached():
             store_study(cells, ledger)
             stack.enter_context(local_ray(study.resources))
-            failed = _search(Searches(cells, ledger, meter=meter, note=told.note), lease)
+            cluster = stack.enter_context(ClusterWatch(study.resources, note=told.note))
+            failed = _search(Searches(cells, ledger, meter=meter, note=told.note), lease, cluster)
             cells = resolved(cells, ledger)
             told.study(cells)
         run = StudyRun(cells, ledger, lease=lease, listener=told, meter=meter)
@@ -90,11 +96,12 @@ def run_study(
     return run.outcome
 
 
-def _search(searches: Searches, lease: Lease) -> dict[str, StageFailed]:
+def _search(searches: Searches, lease: Lease, cluster: ClusterWatch) -> dict[str, StageFailed]:
     """Run searches in a thread, while this one looks after the lease and the limits; returns why some found nothing.
 
     Raises:
         StudyHeld: if another process took the study over.
+        PolytuneError: if the cluster is lost.
     """
     errors: list[BaseException] = []
 
@@ -111,7 +118,7 @@ def _search(searches: Searches, lease: Lease) -> dict[str, StageFailed]:
             while thread.is_alive() and not searches.stopping:
                 thread.join(_TICK_S)
                 lease.check()
-                if meter.tick(searches.active()):
+                if cluster.lost or meter.tick(searches.active()):
                     searches.stop()
         except BaseException:
             searches.stop()
@@ -119,6 +126,8 @@ def _search(searches: Searches, lease: Lease) -> dict[str, StageFailed]:
         finally:
             # Whatever has not come to an end by then ends with Ray.
             thread.join(_PARTING_S)
+    if why := cluster.lost or (errors and cluster.verdict()):
+        raise PolytuneError(why)
     if errors and not searches.stopping:
         raise errors[0]
     return dict(searches.failed)
@@ -135,8 +144,9 @@ def _run_due(run: StudyRun) -> None:
         run.stop(why)
     try:
         if not why:
-            with run.meter, local_ray(run.study.resources):
-                _run_threads(run)
+            resources, note = run.study.resources, run.listener.note
+            with run.meter, local_ray(resources), ClusterWatch(resources, note=note) as cluster:
+                _run_threads(run, cluster)
         run.outcome.stopped = run.outcome.stopped or run.meter.left_out()
     finally:
         leave_stopped(run.study.study, run.ledger, run.outcome.stopped)
@@ -176,7 +186,7 @@ def run_one_in_process(cells: Cells, ledger: Ledger, label: str) -> Outcome:
     return run.outcome
 
 
-def _run_threads(run: StudyRun) -> None:
+def _run_threads(run: StudyRun, cluster: ClusterWatch) -> None:
     """A thread for each kind of stage; this one looks after the lease and the limits.
 
     Raises:
@@ -211,7 +221,7 @@ def _run_threads(run: StudyRun) -> None:
             with run.changed:
                 run.changed.wait(_TICK_S)
             run.lease.check()
-            why = run.meter.tick(run.active())
+            why = cluster.lost or run.meter.tick(run.active())
             if why:
                 run.stop(why)
     except BaseException:
@@ -222,7 +232,10 @@ def _run_threads(run: StudyRun) -> None:
         for thread in threads:
             # Whatever has not come to an end by then ends with Ray.
             thread.join(max(0.0, until - time.monotonic()) if run.stopping else None)
-    if errors:
+    if errors and not cluster.lost:
+        if why := cluster.verdict():
+            run.outcome.stopped = why
+            return
         raise errors[0]
 
 

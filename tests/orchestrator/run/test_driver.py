@@ -10,6 +10,7 @@ from small_studies import commit, finish_training, make_study
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.run import driver
 from orchestrator.run.budget import Limits, Meter
+from orchestrator.run.cluster import ClusterWatch
 from orchestrator.run.pipelines import record_as_they_arrive
 from orchestrator.run.state import Listener, StudyRun
 from orchestrator.study.cells import expand
@@ -45,7 +46,7 @@ def test_thread_that_breaks_off_stops_the_run_and_fails_no_trial_of_the_others(
         run = StudyRun(expand(study), ledger, lease=lease, listener=Listener(stage=stage), meter=meter)
         run.done.look()
         with meter, pytest.raises(KeyError, match="a fault of ours"):
-            driver._run_threads(run)
+            driver._run_threads(run, ClusterWatch(study.resources, note=print))
     assert run.outcome.failed == {}
     assert ledger.last_failure(written.key("score")) is None
     assert run.outcome.stopped == "generate broke off: KeyError"
