@@ -30,7 +30,8 @@ from orchestrator.commands import (
 )
 from orchestrator.commands.cancel import cancel
 from orchestrator.commands.logs import logs
-from orchestrator.commands.output import drop_output, fail, mend_streams
+from orchestrator.commands.options import ON_HEAD
+from orchestrator.commands.output import Told, drop_output, fail, mend_streams
 from orchestrator.commands.status import status
 from orchestrator.commands.track import track
 from orchestrator.commands.ui import ui
@@ -48,6 +49,10 @@ def main() -> None:
     mend_streams()
     try:
         try:
+            if sys.argv[1:] == [ON_HEAD]:
+                from orchestrator.commands.onhead import take_request
+
+                sys.argv[1:] = take_request()
             app()
         finally:
             sys.stdout.flush()
@@ -63,7 +68,7 @@ def main() -> None:
         fail(f"what was printed could not be written: {error.strerror}; what was computed is kept", status=1)
     except SystemExit as end:
         # Typer takes an interrupt for itself and ends with this status.
-        if end.code == run.INTERRUPTED:
+        if end.code == run.INTERRUPTED and not isinstance(end, Told):
             fail("interrupted; what was finished is in the ledger, run again to go on", status=run.INTERRUPTED)
         raise
 
@@ -76,6 +81,8 @@ def _quieten() -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # A thread that is late, when a study was stopped, would start or join a Ray of its own.
+        "RAY_ENABLE_AUTO_CONNECT": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }.items():
         os.environ.setdefault(name, value)

@@ -1,14 +1,17 @@
-"""`polytune cancel`: stop a study that runs on this machine, from another terminal."""
+"""`polytune cancel`: stop a study that runs on this machine or on a cluster's head, from another terminal."""
 
 import os
 import signal
 import sys
 
-from orchestrator.commands.options import StudyArg, load
+from orchestrator.commands.cluster import ask_about
+from orchestrator.commands.options import ClusterOption, StudyArg, load
 
 
-def cancel(study: StudyArg) -> None:
+def cancel(study: StudyArg, cluster: ClusterOption = None) -> None:
     """Stop a running study as Ctrl-C would: what is finished is kept, and running it again goes on."""
+    if cluster:
+        ask_about("cancel", study, cluster)
     from orchestrator.errors import PolytuneError
     from orchestrator.ledger.studies import ledger_of
     from orchestrator.provenance import machine

@@ -1,25 +1,23 @@
-"""Check a Ray cluster file before it costs money, and say how a study is sent to such a cluster.
+"""Check a Ray cluster file before it costs money, alone and together with a study.
 
 One decision: Ray's own schema and its own preparation of the file decide what Ray will take; the rules
-here are only what Polytune needs besides. Everything works without a network and without credentials,
-and a submission is a list of plain `ray` command lines that a person could type.
+here are only what Polytune needs besides. Everything works without a network and without credentials.
 """
 
 import copy
 import json
 import logging
+import os
 import re
-import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from orchestrator.commands.doctor import PACKAGES
-from orchestrator.errors import Fault, StudyError
-from orchestrator.study.file import load_study
+from orchestrator.errors import Fault
 from orchestrator.study.schema import Study
+from orchestrator.work.delivery import PACKAGES
 from orchestrator.work.session import TRIAL_RESOURCE
 
 _COMMANDS = (
@@ -28,15 +26,14 @@ _COMMANDS = (
 )  # fmt: skip
 _PLACEHOLDER = re.compile(r"FILL_IN_\w+")
 _BUCKET_MOUNTS = re.compile(r"\b(mount-s3|s3fs|goofys|gcsfuse|blobfuse2?|rclone)\b")
-_DATA = "data"
 
 _Config = dict[str, Any]
 
 
-def check(path: Path) -> tuple[Fault, ...]:
-    """Every fault of a cluster file, by Ray's schema first and then by what Polytune needs.
+def check(path: Path, study: Study | None = None) -> tuple[Fault, ...]:
+    """Every fault of a cluster file, by Ray's schema first, then by what Polytune and a study need.
 
-    Paths below `file_mounts` are looked up from the file's folder, where `ray up` is to be run.
+    Paths below `file_mounts` are looked up from `folder_of`, where `ray up` is to be run.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -49,9 +46,33 @@ def check(path: Path) -> tuple[Fault, ...]:
         return (Fault(where="", message=f"no YAML: {getattr(error, 'problem', None) or error}", line=line),)
     if not isinstance(config, dict):
         return (Fault(where="", message="a cluster file is a mapping of settings, and this is none"),)
-    found = tuple(_ray_faults(config)) or tuple(f for rule in _RULES for f in rule(config, path.resolve().parent))
+    found = tuple(_ray_faults(config)) or (
+        *(f for rule in _RULES for f in rule(config, folder_of(path))),
+        *(f for rule in _STUDY_RULES if study for f in rule(config, study)),
+        *(() if study else _folder_is_mounted(config)),
+    )
     placed = (Fault(where=fault.where, message=fault.message, line=_line(node, fault.where)) for fault in found)
     return tuple(dict.fromkeys(placed))
+
+
+def folder_of(path: Path) -> Path:
+    """Where a cluster file's mounts are relative to: here, as Ray has it, or where they all are: beside or above it."""
+    mounts = yaml.safe_load(path.read_text(encoding="utf-8")).get("file_mounts") or {}
+    here, beside = Path.cwd(), path.resolve().parent
+    fitting = (f for f in (here, beside, beside.parent) if all(_source(m, f).exists() for m in mounts.values()))
+    return next(fitting, beside)
+
+
+def is_on_prem(path: Path) -> bool:
+    """Whether a cluster file is of machines that are there already."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return bool(config["provider"]["type"] == "local")
+
+
+def project_of(path: Path) -> str:
+    """The folder on the nodes that holds the project."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return _remote_root(PACKAGES[0], config, folder_of(path)) or "~/polytune"
 
 
 def _line(node: Any, where: str) -> int | None:
@@ -132,7 +153,7 @@ def _mounts(config: _Config, folder: Path) -> Iterator[Fault]:
         if not _source(local, folder).exists():
             yield Fault(
                 where=f"file_mounts.{remote}",
-                message=f"{local} is not there; paths are relative to {folder}, where `ray up` is to be run",
+                message=f"{local} is not there; paths are relative to where `ray up` is to be run, {folder}",
             )
 
 
@@ -141,17 +162,20 @@ def _source(local: str, folder: Path) -> Path:
 
 
 def _shipped(config: _Config, folder: Path) -> Iterator[Fault]:
-    """All packages reach the nodes, in one folder, and are installed there."""
+    """All packages reach the nodes, in one folder, and are installed there; or the nodes have them already."""
     if config.get("docker", {}).get("image"):
         return
-    setup = " ".join(config.get("setup_commands", []))
-    if "pip install" not in setup and "pip sync" not in setup:
+    is_local = config["provider"]["type"] == "local"
+    if "setup_commands" not in config and not is_local:
         yield Fault(
             where="setup_commands",
             message="nothing installs Polytune, and without setup_commands Ray installs a Ray of its own; add: "
-            "pip install --editable ~/polytune",
+            "pip install --editable ~/polytune, or setup_commands: [] if the nodes have it already",
         )
-    if "git+" in setup or "git clone" in setup:
+    setup = " ".join(config.get("setup_commands", []))
+    installs = re.search(r"\b(pip install|pip sync|uv sync)\b", setup)
+    mounted = any(_remote_root(name, config, folder) for name in PACKAGES)
+    if "git+" in setup or "git clone" in setup or not (installs or mounted):
         return
     roots = {name: _remote_root(name, config, folder) for name in PACKAGES}
     missing = [name for name, root in roots.items() if root is None]
@@ -200,11 +224,59 @@ def _storage(config: _Config, folder: Path) -> Iterator[Fault]:
                 message=f"{bucket[0]} mounts a bucket, which has no hard links, and the ledger needs them; "
                 "mount NFS, EFS or FSx",
             )
-    is_cloud = config["provider"]["type"] not in ("local", "kuberay")
-    if is_cloud and not any(re.search(r"\bmount\b", command) for _, command in commands):
+
+
+def _folder_is_mounted(config: _Config) -> Iterator[Fault]:
+    if not _on_prem(config) and not _mounts_anything(config):
         yield Fault(
             where="worker_start_ray_commands",
-            message="nothing mounts a file system that all nodes see, and the ledger needs one; mount NFS, EFS or FSx",
+            message="nothing mounts a file system that all nodes see, and the ledger needs one; mount NFS, EFS or FSx, "
+            "or give the study a bucket (and this command the study)",
+        )
+
+
+def _on_prem(config: _Config) -> bool:
+    """Whether what nodes share is the site's affair, or KubeRay's."""
+    return config["provider"]["type"] in ("local", "kuberay")
+
+
+def _mounts_anything(config: _Config) -> bool:
+    commands = (command for key in _COMMANDS for command in config.get(key, []))
+    return any(re.search(r"\bmount\b", command) for command in commands)
+
+
+def _profiles(config: _Config) -> dict[str, bool]:
+    """The types of workers on AWS, and whether each has an instance profile."""
+    if config["provider"]["type"] != "aws":
+        return {}
+    head = config.get("head_node_type")
+    types = {name: kind for name, kind in config.get("available_node_types", {}).items() if name != head}
+    return {name: bool(kind["node_config"].get("IamInstanceProfile")) for name, kind in types.items()}
+
+
+def _bucket_is_open(config: _Config, study: Study) -> Iterator[Fault]:
+    """Keys of the caller are carried along; without any, nodes use a bucket by the rights of their own profile."""
+    if not study.storage.startswith("s3://") or os.environ.get("AWS_ACCESS_KEY_ID"):
+        return
+    for name in (name for name, has in _profiles(config).items() if not has):
+        yield Fault(
+            where=f"available_node_types.{name}.node_config",
+            message=f"storage is {study.storage}, and workers of this type have no rights to a bucket: Ray gives a "
+            "profile to the head alone; add IamInstanceProfile: {Name: ...}, or submit with AWS_ACCESS_KEY_ID set",
+        )
+
+
+def _folder_is_shared(config: _Config, study: Study) -> Iterator[Fault]:
+    """A relative folder lies beside the code, which each node of an on-prem cluster has on a disk of its own."""
+    if "://" in study.storage:
+        return
+    yield from _folder_is_mounted(config)
+    if not Path(study.storage).is_absolute() and config["provider"]["type"] == "local" and not _mounts_anything(config):
+        yield Fault(
+            where="",
+            message=f"storage is {study.storage}, which each node would have on a disk of its own, for nothing here "
+            "mounts a shared folder; set the study's storage to a bucket or to the absolute path of a folder that all "
+            "nodes share",
         )
 
 
@@ -231,74 +303,6 @@ def _texts(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 _RULES: tuple[Callable[[_Config, Path], Iterator[Fault]], ...] = (
     _coordinators, _sizes, _mounts, _shipped, _images, _storage, _placeholders,
 )  # fmt: skip
+_STUDY_RULES: tuple[Callable[[_Config, Study], Iterator[Fault]], ...] = (_bucket_is_open, _folder_is_shared)
 
-
-def submit_command(study_path: Path, cluster_path: Path, *, changes: Sequence[str] = ()) -> list[list[str]]:
-    """The `ray` command lines that send the code, a study and its local data to a running cluster and run it.
-
-    They are to be run in the cluster file's folder, one after the other, up to the first that fails.
-    The last one's exit status is the study's own. `changes` are `KEY=VALUE`, as `--set` takes them.
-
-    Raises:
-        StudyError: if the study is at fault, or names a model or data that cannot be sent.
-    """
-    study = load_study(study_path, changes=changes)
-    config = yaml.safe_load(cluster_path.read_text(encoding="utf-8"))
-    project = _remote_root(PACKAGES[0], config, cluster_path.resolve().parent) or "~/polytune"
-    cluster, remote_study = str(cluster_path.resolve()), f"studies/{study_path.name}"
-    data = _local_data(study, source=str(study_path))
-    folders = sorted({"studies", *(str(PurePosixPath(_DATA, part).parent) for part in data)})
-    kept = [change for change in changes if not change.startswith("data.root=")]
-    settings = [*kept, "resources.address=auto", *([f"data.root={_DATA}"] if data else [])]
-    run = shlex.join(["polytune", "run", remote_study, *(part for setting in settings for part in ("--set", setting))])
-    return [
-        ["ray", "rsync-up", cluster],
-        ["ray", "exec", cluster, f"cd {project} && mkdir -p {shlex.join(folders)}"],
-        ["ray", "rsync-up", cluster, str(study_path.resolve()), f"{project}/{remote_study}"],
-        *(["ray", "rsync-up", cluster, *_ends(local, f"{project}/{_DATA}/{part}")] for part, local in data.items()),
-        ["ray", "exec", cluster, f"cd {project} && {run}"],
-    ]
-
-
-def _ends(local: Path, remote: str) -> tuple[str, str]:
-    """Source and target for rsync, to which a folder's contents are the folder with a slash."""
-    return (f"{local}/", f"{remote}/") if local.is_dir() else (str(local), remote)
-
-
-def _local_data(study: Study, *, source: str) -> dict[str, Path]:
-    """The study's local files and folders, by their place below the data root.
-
-    Raises:
-        StudyError: for data or a model on this machine that has no such place.
-    """
-    root = Path(study.data.root).resolve()
-    found, faults = dict[str, Path](), list(_unsendable_models(study))
-    items = [(track, i) for track, e in study.tasks.items() for i in (*e.train, *e.validation, *e.test) if i.path]
-    for track, item in items:
-        local = (root / str(item.path)).resolve()
-        if not local.exists() and Path(str(item.path)).is_absolute():
-            continue  # a place on the cluster's own file system
-        if not local.exists():
-            message = f"{item.path} is not there below data.root, {root}; set data.root"
-        elif not local.is_relative_to(root):
-            message = f"{item.path} lies outside data.root, {root}, and only what is below it is sent; set data.root"
-        else:
-            found[str(local.relative_to(root))] = local
-            continue
-        faults.append(Fault(where=f"tasks.{track}", message=message))
-    if faults:
-        raise StudyError(source, tuple(dict.fromkeys(faults)))
-    return found
-
-
-def _unsendable_models(study: Study) -> Iterator[Fault]:
-    for index, model in enumerate(study.models):
-        if Path(model.name).expanduser().is_dir():
-            yield Fault(
-                where=f"models.{index}",
-                message=f"{model.name} is a folder on this machine, which a cluster's nodes do not see; use a hub id, "
-                "or copy it to the shared folder by `ray rsync-up` and name it as it is called there",
-            )
-
-
-__all__ = ["check", "submit_command"]
+__all__ = ["check", "folder_of", "is_on_prem", "project_of"]

@@ -3,15 +3,18 @@
 import sys
 from typing import TYPE_CHECKING
 
-from orchestrator.commands.options import StudyArg, TrialOption, choose_trial, opened_as_run
+from orchestrator.commands.cluster import ask_about
+from orchestrator.commands.options import ClusterOption, StudyArg, TrialOption, choose_trial, opened_as_run
 
 if TYPE_CHECKING:
     from orchestrator.ledger.ledger import Ledger
     from orchestrator.study.trial import TrialSpec
 
 
-def logs(study: StudyArg, trial: TrialOption = None) -> None:
+def logs(study: StudyArg, trial: TrialOption = None, cluster: ClusterOption = None) -> None:
     """Print how a trial's stages failed; without a trial, of all trials those that failed and are not done since."""
+    if cluster:
+        ask_about("logs", study, cluster, *(("--trial", trial) if trial else ()))
     cells, ledger = opened_as_run(study)
     if trial is None:
         said = [text for one in cells.trials for text in _failures(one, ledger, only_open=True)]

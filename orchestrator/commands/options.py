@@ -1,5 +1,6 @@
 """Arguments that several commands share, so that each means and says the same everywhere."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,12 +10,18 @@ if TYPE_CHECKING:
     from orchestrator.study.cells import Cells
     from orchestrator.study.schema import Study
 
+# `polytune on-head` reads a request of another machine; it is no command for people, so `--help` does not show it.
+ON_HEAD = "on-head"
 StudyArg = Annotated[
     str,
     typer.Argument(metavar="STUDY", help="A study file, or a study that was run: its NAME in ./runs, or STORAGE/NAME."),
 ]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+ClusterOption = Annotated[
+    Path | None,
+    typer.Option("--cluster", metavar="FILE", help="Ask the head of the cluster of this file, where STUDY was sent."),
+]
 TrialOption = Annotated[str | None, typer.Option("--trial", help="The trial's label, as `plan` prints it.")]
 
 

@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 from orchestrator.redaction import without_secrets
 
 
+class Told(SystemExit):
+    """An end of which all has been said, by the head of a cluster."""
+
+
 def mend_streams() -> None:
     """Let nothing that is printed end in a traceback: a closed stream takes all, an old encoding what it can say."""
     for name in ("stdout", "stderr"):

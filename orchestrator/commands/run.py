@@ -113,14 +113,19 @@ def _run_watched(
 
 
 def _take_signals() -> None:
-    """Ctrl-C, or a polite kill, ends a run with what is finished kept; a second one ends it at once."""
+    """Ctrl-C, a polite kill or a terminal that goes ends a run with what is finished kept; a second one at once."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    # Who was told to ignore its terminal's end, by `nohup` or `submit --detach`, goes on.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
 
     def stop(*_: object) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, _end_at_once)
+        for signum in signals:
+            # A terminal that goes is told to each process more than once, and means no hurry.
+            signal.signal(signum, signal.SIG_IGN if signum == signal.SIGHUP else _end_at_once)
         raise KeyboardInterrupt
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in signals:
         signal.signal(signum, stop)
 
 
@@ -191,7 +196,7 @@ def _print_causes(failed: "Mapping[tuple[str, StageName], StageFailed]", stopped
     if failed:
         console.print(_causes_table(failed))
     if stopped:
-        console.print(f"stopped: {stopped}", markup=False)
+        console.print(f"stopped: {stopped}", markup=False, soft_wrap=True)
 
 
 def _causes_table(failed: "Mapping[tuple[str, StageName], StageFailed]") -> "Table":

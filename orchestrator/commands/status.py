@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, SetOption, StudyArg, opened_as_run
+from orchestrator.commands.cluster import ask_about
+from orchestrator.commands.options import ClusterOption, JsonOption, SetOption, StudyArg, opened_as_run
 
 
 def status(
@@ -14,8 +15,12 @@ def status(
     set_: SetOption = None,
     json_: JsonOption = False,
     follow: Annotated[bool, typer.Option("--follow", help="Redraw while the study runs; Ctrl-C ends it.")] = False,
+    cluster: ClusterOption = None,
 ) -> None:
     """Show each trial's stage, step, loss, tokens/s and time left, as the ledger has them now."""
+    if cluster:
+        options = [name for name, wanted in (("--json", json_), ("--follow", follow)) if wanted]
+        ask_about("status", study, cluster, *options, changes=set_)
     from rich.console import Console
 
     from orchestrator.commands.watch import ProgressReader, picture
@@ -32,7 +37,7 @@ def status(
     if json_:
         rows = [trial.as_json() for trial in look(live_since=since())]
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-    elif follow and sys.stdout.isatty():
+    elif follow and Console().is_terminal:
         redraw(lambda: look(live_since=since()), wanted=lambda: since() is not None)
     else:
         Console(highlight=False).print(picture(look(live_since=since())))

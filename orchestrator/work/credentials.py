@@ -14,8 +14,21 @@ from typing import Any
 from orchestrator.redaction import secrets
 
 _NAMESPACE = "polytune"
-# What names the place that a secret is for, and is none itself.
-_PLACES = ("AWS_", "HF_ENDPOINT", "MLFLOW_TRACKING_U")
+# What a study may need of the environment that it is asked for in, by what it needs it for. It is the one list:
+# `polytune submit` carries these names to the head, and the driver's workers are given them.
+HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT")
+TRACKING = (
+    "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
+)  # fmt: skip
+BUCKETS = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ALLOW_HTTP",
+    ),
+    "gs": ("GOOGLE_SERVICE_ACCOUNT_KEY",),
+}  # fmt: skip
+# What else names the place that a secret is for, and is none itself.
+_PLACES = ("AWS_", *(name for names in (HUB, TRACKING, *BUCKETS.values()) for name in names))
 
 
 class _Keeper:
@@ -29,6 +42,16 @@ class _Keeper:
 
     def give(self) -> dict[str, str]:
         return self._held
+
+
+def carried(storage: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment a study needs wherever it runs.
+
+    A bucket's keys go with a study that lies in such a bucket and with no other: a person's keys to a cloud may do
+    much more than read a bucket.
+    """
+    names = (*HUB, *TRACKING, *BUCKETS.get(storage.partition("://")[0], ()))
+    return {name: environment[name] for name in names if environment.get(name)}
 
 
 def share() -> None:
