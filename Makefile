@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test test-fast check picture chaos format clean
+.PHONY: quickstart test test-fast check picture chaos cluster-test format clean
 
 quickstart: $(VENV)/.installed  ## run a real study on the built-in model and tasks
 	$(BIN)/polytune run studies/quickstart.yaml
@@ -31,6 +31,9 @@ picture:  ## draw the README's picture from the report that `make quickstart` le
 
 chaos: $(VENV)/.installed-dev  ## kill processes at random moments of a short study: make chaos SEEDS=1-100
 	SEEDS=$(or $(SEEDS),1-3) $(BIN)/python -m pytest tests/chaos
+
+cluster-test: $(VENV)/.installed-dev  ## three machines of network namespaces, a real `ray up`; needs root, takes minutes
+	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster -s -rs
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
