@@ -13,11 +13,11 @@ quickstart: $(VENV)/.installed  ## run a real study on the built-in model and ta
 
 # Tests without Ray run side by side; those with share one cluster, which takes both cores.
 test: $(VENV)/.installed-dev  ## pass the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not machines"
 	$(BIN)/python -m pytest -m ray
 
 test-fast: $(VENV)/.installed-dev  ## the tests of daily work: no Ray, no compilers of other languages
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not machines and not slow"
 
 check: $(VENV)/.installed-dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -65,7 +65,7 @@ def _can_make_machines() -> str:
 
 
 WHY_NOT = _can_make_machines()
-pytestmark = [pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.machines, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT), pytest.mark.timeout(1800)]
 
 
 class Machines:
