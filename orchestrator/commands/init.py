@@ -15,7 +15,7 @@ _STUDY = """\
 # A study: models x methods x tasks. `polytune plan {file}` shows what would run, `polytune run {file}` runs it.
 study: {name}
 question: >
-  Is one adapter for all tasks as good as one for each?
+  {question}
 
 # A hub id (pin it: {{name: org/model, revision: COMMIT}}), a local folder, or builtin:micro, which needs no network.
 models: [{model}]
@@ -27,9 +27,12 @@ tasks:
 # The ways to adapt the model. Each has defaults; `training:` here or in a method changes them.
 methods:
   frozen: {{kind: frozen}}                          # the model as it is
-  qlora-together: {{kind: qlora, grouping: together}}  # one 4-bit adapter for all tasks
-  qlora-apart: {{kind: qlora, grouping: apart}}        # one for each task
+{methods}"""
+_GROUPINGS = """\
+  qlora-together: {kind: qlora, grouping: together}  # one 4-bit adapter for all tasks
+  qlora-apart: {kind: qlora, grouping: apart}        # one for each task
 """
+_ONE_ADAPTER = "  qlora: {kind: qlora, grouping: together}          # a 4-bit adapter\n"
 _BUILT_IN = "  generation/python: {train: micro, test: micro}\n  summarization/python: {train: micro, test: micro}\n"
 _OWN = """\
   {track}:
@@ -48,6 +51,7 @@ def init(
     """Write a commented study that runs as it is: on the built-in model and tasks, or on your own."""
     from orchestrator.commands.output import warn
     from orchestrator.errors import PolytuneError
+    from tasks.readers import DataError
     from tasks.records import Track
 
     Track.parse(track)
@@ -55,12 +59,25 @@ def init(
         raise PolytuneError(f"{to} is there already, and nothing is overwritten; name another file")
     if test is not None and data is None:
         raise PolytuneError("--test needs --data, the file to train on")
-    tasks = _BUILT_IN if data is None else _OWN.format(track=track, data=data, test=test or "micro")
-    to.write_text(_STUDY.format(file=to, name=_name(to), model=model, tasks=tasks), encoding="utf-8")
-    told = _expected(to)
+    to.write_text(_study(to, model=model, data=data, test=test, track=track), encoding="utf-8")
+    try:
+        told = _expected(to)
+    except (PolytuneError, DataError):
+        warn(f"{to} is written, and cannot run before this is mended")
+        raise
     if data is not None and test is None:
         warn(f"{to} is tested on the built-in problems of {track}; name your own with test: FILE")
     sys.stdout.write(f"Written: {to}\n{told[:1].upper()}{told[1:]}\nNext: polytune plan {to}\n")
+
+
+def _study(to: Path, *, model: str, data: str | None, test: str | None, track: str) -> str:
+    """A study's text. Of one track, one adapter for all and one for each would be the same."""
+    if data is None:
+        question, tasks, methods = "Is one adapter for all tasks as good as one for each?", _BUILT_IN, _GROUPINGS
+    else:
+        question, methods = "Does QLoRA on this data beat the model as it came?", _ONE_ADAPTER
+        tasks = _OWN.format(track=track, data=data, test=test or "micro")
+    return _STUDY.format(file=to, name=_name(to), question=question, model=model, tasks=tasks, methods=methods)
 
 
 def _expected(study: Path) -> str:

@@ -111,11 +111,11 @@ class Watcher:
         if not self._live:
             self.say(f"{stage}: {due} {'trial' if due == 1 else 'trials'}")
 
-    def _close(self, label: str, cause: str) -> None:
+    def _close(self, label: str, stage: StageName, cause: str) -> None:
         if cause:
             self.say(Text(f"{label}: {cause}", style="red"))
         elif not self._live:
-            self.say(f"  {label}")
+            self.say(f"  {label} {stage} done")
 
     def _note(self, text: str) -> None:
         # Not even a quiet run hides what a person ought to know; it goes to standard error.

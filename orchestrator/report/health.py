@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluators.health import LIMITS, Health, warnings
+from orchestrator.report.costs import collect_facts, read_number
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.layout import ABSENT, Cell, Column, Table, count_nouns, label, labels
-from orchestrator.report.results import CellScores
+from orchestrator.report.results import CellScores, TrialOutcome
 
 
 def build_health_table(evidence: Evidence) -> Table:
@@ -113,10 +114,19 @@ def _say_share(findings: list[_Finding]) -> str:
     return f"{'up to ' if min(shares) < max(shares) else ''}{max(shares):.1f} % of outputs "
 
 
+def _in_steps(trial: TrialOutcome) -> str:
+    steps = read_number(collect_facts(trial), "steps")
+    return (
+        f" in {count_nouns(int(steps), 'step')}; more of them or a higher learning rate may change that"
+        if steps
+        else ""
+    )
+
+
 def _list_idle_trainings(evidence: Evidence) -> list[str]:
     return [
         f"{evidence.names[trial.trial]}: every output equals the frozen model's; the trained weights were not applied, "
-        "or have learned nothing."
+        f"or have learned nothing{_in_steps(trial)}."
         for trial in evidence.results.trials
         if any(stage.facts.get("adapter_changes_outputs") == 0 for stage in trial.stages)
     ]

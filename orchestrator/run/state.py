@@ -38,13 +38,13 @@ class Listener:
     """What a run tells whoever watches it.
 
     `study(cells)` says what is run, once its lease is held, and again when searches have found more of it;
-    `stage(name, due)` opens a stage for some trials; `done(label, cause)` closes a trial's; `note(text)` says
+    `stage(name, due)` opens a stage for some trials; `done(label, stage, cause)` closes a trial's; `note(text)` says
     what went otherwise than planned.
     """
 
     study: Callable[[Cells], None] = lambda cells: None
     stage: Callable[[StageName, int], None] = lambda stage, due: None
-    done: Callable[[str, str], None] = lambda label, cause: None
+    done: Callable[[str, StageName, str], None] = lambda label, stage, cause: None
     note: Callable[[str], None] = lambda text: None
 
 
@@ -216,7 +216,7 @@ class StudyRun:
         # Of what lacks a tool there is nothing in a log that its cause does not say.
         lacks = failed is not None and failed.kind == Cause.MISSING
         told = f"{stage} not run: {failed.cause}" if failed and lacks else str(failed or "")
-        self.listener.done(trial.label, told)
+        self.listener.done(trial.label, stage, told)
 
     def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
         """Take note of a try that is followed by another."""

@@ -25,6 +25,7 @@ from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, T
 from orchestrator.study.space import Range, Search
 from orchestrator.study.yamlfile import Document, YamlError, read_yaml
 from tasks.readers import Source
+from tasks.readers.source import Columns
 from trainers.spec import LoraSettings, TrainingSettings
 
 _Path = tuple[str | int, ...]
@@ -130,7 +131,7 @@ def _apply(raw: dict[str, Any], change: str, *, source: str) -> None:
 def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
     # pydantic marks a mapping's key that is at fault so.
     location: _Path = tuple(part for part in error["loc"] if part != "[key]")
-    where = ".".join(str(part) for part in location)
+    where = ".".join(str(part) for part in _as_written(location, lines))
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1)
@@ -147,14 +148,19 @@ def _fault(error: dict[str, Any], lines: dict[_Path, int]) -> Fault:
     return Fault(where=where, message=message, line=_line(location, lines))
 
 
+def _as_written(location: _Path, lines: dict[_Path, int]) -> _Path:
+    """A path without the list that the plain form makes of a single source, where the file has none."""
+    listed = len(location) > 3 and location[0] == "tasks" and isinstance(location[3], int)
+    return (*location[:3], *location[4:]) if listed and location[:4] not in lines else location
+
+
 def _line(location: _Path, lines: dict[_Path, int]) -> int | None:
     """The line to change: the path itself, the shared block it came from, or the nearest parent."""
     shared: list[_Path] = []
     if len(location) > 2 and location[0] == "methods":
         shared = [location[2:]]
     if len(location) > 3 and location[0] == "tasks" and isinstance(location[3], int):
-        # A single source stands in the file without the list that the plain form makes of it.
-        shared = [(*location[:3], *location[4:])]
+        shared = [_as_written(location, lines)]
     for candidate in (location, *shared):
         if candidate in lines:
             return lines[candidate]
@@ -173,6 +179,7 @@ def _known_keys(location: _Path) -> list[str]:
     """The keys that the schema knows at a place."""
     model: type[BaseModel] = Study
     by_place: dict[str, type[BaseModel]] = {
+        "columns": Columns,
         "data": DataSettings,
         "evaluation": Evaluation,
         "resources": Resources,

@@ -64,7 +64,9 @@ def recognise(present: Sequence[str], *, given: Columns | None, track: Track, pr
     absent = [role for role in needed if role not in found]
     if absent:
         wanted = " and ".join({"input": "what the model reads", "output": "what it should write"}[r] for r in absent)
-        remedy = "set columns: {" + ", ".join(f"{role}: COLUMN" for role in absent) + "}"
+        asked = [*absent, *(["tests"] if problems and track.target and "tests" not in found else [])]
+        said_so = ", ".join(f"{role}: COLUMN" for role in asked)
+        remedy = f"rename them, or name them in the study, as in {{path: FILE, columns: {{{said_so}}}}}"
         raise DataError(name, f"no column has a usual name for {wanted}; its columns are: {', '.join(present)}", remedy)
     return Columns.model_validate(found)
 

@@ -55,9 +55,15 @@ def parts_of(source: Source, *, root: Path) -> tuple[Part, ...]:
             return (Part(name="file", path=zipped),)
         near = difflib.get_close_matches(place.name, os.listdir(place.parent) if place.parent.is_dir() else (), n=1)
         raise DataError(
-            f"{source.name}, looked for at {place}",
-            f"no such file or folder{f'; did you mean {near[0]}?' if near else ''}",
-            "put it there, or correct the source's path or the study's data root",
+            str(place.absolute()),
+            "no such file or folder",
+            (f"did you mean {near[0]}? " if near else "")
+            + f"the source's path is {source.path}"
+            + (
+                ""
+                if place_of(source, root=Path()).is_absolute()
+                else f", and it starts from data.root, {root.absolute()}"
+            ),
         )
     return _saved(source, place) if is_saved(place) else _of_split(source, place)
 

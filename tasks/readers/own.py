@@ -24,6 +24,8 @@ from tasks.records import Example, Language, Problem, Track
 
 _Made = TypeVar("_Made", Example, Problem)
 _FIRST = 50
+# How many columns that nothing reads are named in a line.
+_NAMED = 5
 _SPLIT_NAMES = ("train", "validation", "test")
 
 
@@ -158,10 +160,23 @@ def _first(source: Source, *, track: Track, root: Path, training: bool) -> First
     said: list[str] = []
     for table in _tables(source, root=root, first=_FIRST):
         reading = _reading(table, source=source, track=track, problems=not training)
-        said.append(columns_said(reading.columns))
+        said.append(columns_said(reading.columns) + _left_unread(table, reading, problems=not training))
         records = _records(table, reading, reading.example) if training else _records(table, reading, reading.problem)
         made += len(records)
     return FirstRows(count=made, columns="; ".join(dict.fromkeys(said)))
+
+
+def _left_unread(table: _Table, reading: _Reading, *, problems: bool) -> str:
+    """What a person who named a column otherwise than we know would look for: tests, and columns that nothing reads."""
+    chosen = set(reading.columns.model_dump(exclude_none=True).values())
+    read = {*chosen, *(column.partition(".")[0] for column in chosen - set(table.columns)), reading.alpaca}
+    unread = [column for column in table.columns if column not in read]
+    writes_code = reading.track.target is not None
+    without = problems and writes_code and reading.columns.tests is None
+    more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
+    return ("; no tests, so answers are not run, only compared with the reference" if without else "") + (
+        "; leaves unread " + ", ".join(unread[:_NAMED]) + more if unread else ""
+    )
 
 
 def _examples(source: Source, *, track: Track, root: Path) -> tuple[Example, ...]:

@@ -378,8 +378,9 @@ def test_a_path_may_name_the_home_folder_and_variables(tmp_path: Path, monkeypat
 
 def test_a_file_that_is_not_there_is_named_with_the_nearest_one(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", PAIR)
-    with pytest.raises(DataError, match=r"trian.jsonl: no such file or folder; did you mean train.jsonl\?"):
+    with pytest.raises(DataError, match=r"trian.jsonl: no such file or folder; did you mean train.jsonl\?") as told:
         examples(tmp_path, "trian.jsonl")
+    assert str(told.value).startswith(str(tmp_path)) and f"it starts from data.root, {tmp_path}" in str(told.value)
 
 
 def test_a_gzipped_file_is_found_by_its_plain_name(tmp_path: Path) -> None:

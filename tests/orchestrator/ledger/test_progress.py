@@ -16,6 +16,7 @@ from orchestrator.ledger.progress import StageProgress, leave_progress, progress
 from orchestrator.ledger.studies import ledger_of
 from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
 
@@ -116,9 +117,11 @@ def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
         leave_progress(begin(ledger, trial, seconds=5), {"step": 3, "total_steps": 4, "loss": 1.5})
         while terminal and "3/4" not in console.file.getvalue():  # type: ignore[attr-defined]
             time.sleep(0.1)
-        watcher.listener.done(trial.label, "ValueError: no [/INST]")
+        watcher.listener.done(trial.label, StageName.GENERATE, "")
+        watcher.listener.done(trial.label, StageName.TRAIN, "ValueError: no [/INST]")
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("train: 1 trial" in shown) is not terminal
     # Whoever reads a pipe sees at once that it lives; a terminal has its table.
     assert (" 0:00  reading data and models of 2 trials" in shown) is not terminal
+    assert (f"{trial.label} generate done" in shown) is not terminal
     assert "ValueError: no [/INST]" in shown

@@ -120,3 +120,20 @@ def test_init_says_how_long_its_study_takes(tmp_path: Path, monkeypatch: pytest.
     done = CliRunner().invoke(app, ["init"])
     assert done.exit_code == 0, done.output
     assert re.search(r"^Expected: about \d+ min \(a guess\), [\d.]+ MiB of disk$", done.output, re.MULTILINE)
+
+
+def test_init_on_own_data_asks_a_question_of_one_track(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.csv").write_text("prompt,completion\nsay one,print(1)\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["init", "--data", "pairs.csv"])
+    assert done.exit_code == 0, done.output
+    study = (tmp_path / "study.yaml").read_text(encoding="utf-8")
+    assert "Does QLoRA on this data beat the model as it came?" in study and "apart" not in study
+
+
+def test_init_says_that_a_study_it_wrote_cannot_run_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.csv").write_text("ask,told\nsay one,print(1)\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["init", "--data", "pairs.csv"])
+    assert done.exit_code != 0 and (tmp_path / "study.yaml").is_file()
+    assert "study.yaml is written, and cannot run before this is mended" in done.output

@@ -8,6 +8,7 @@ from report_samples import NO_COMPILER, NO_MEMORY, TRACKS, make_study, make_tria
 
 from orchestrator.ledger.progress import State
 from orchestrator.report import Cell, Column, Table, build_tables, find
+from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import (
     ABSENT,
     format_bytes,
@@ -202,11 +203,11 @@ def test_cost_has_no_column_of_what_no_trial_recorded(tables: dict[str, Table]) 
 
 
 def test_training_that_changes_no_output_is_flagged(study: StudyResults) -> None:
-    idle = tuple(
-        replace(trial, stages=tuple(replace(s, facts={"adapter_changes_outputs": 0.0}) for s in trial.stages))
-        for trial in study.trials
-    )
-    cost = next(table for table in build_tables(find(replace(study, trials=idle))) if table.name == "cost")
+    facts: dict[str, object] = {"adapter_changes_outputs": 0.0, "steps": 5}
+    idle = tuple(replace(trial, stages=tuple(replace(s, facts=facts) for s in trial.stages)) for trial in study.trials)
+    findings = find(replace(study, trials=idle))
+    assert "have learned nothing in 5 steps; more of them or a higher" in "\n".join(list_warnings(findings.evidence))
+    cost = next(table for table in build_tables(findings) if table.name == "cost")
     cell = look_up(cost, "qlora together", column="outputs changed %")
     assert (cell.text, cell.warning) == ("0.0", True)
 

@@ -36,11 +36,21 @@ def test_plan_says_by_which_columns_files_are_read(folder: Path) -> None:
     assert "generation/python, tests.jsonl: reads prompt, writes reference, tests tests" in notes
 
 
+def test_plan_says_that_tests_were_not_found_and_which_columns_are_unread(folder: Path) -> None:
+    (folder / "tests.jsonl").write_text(TEST.replace('"tests"', '"checks"'), encoding="utf-8")
+    (folder / "train.csv").write_text("prompt,completion,a,b,c,d,e,f\nsay one,print(1),,,,,,\n", encoding="utf-8")
+    _, notes = plan_study(*opened(load_study(folder / "study.yaml")))
+    said = "no tests, so answers are not run, only compared with the reference; leaves unread checks"
+    assert f"generation/python, tests.jsonl: reads prompt, writes reference; {said}" in notes
+    assert "reads prompt, writes completion; leaves unread a, b, c, d, e and 1 more" in "\n".join(notes)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("train.csv", "prompt,completion\nsay one\n", r"train.csv: 1 fault\n  line 2: 1 cells where the header has 2"),
         ("train.csv", "ask,completion\nsay one,print(1)\n", "no column has a usual name for what the model reads"),
+        ("tests.jsonl", '{"ask": "a", "code": "b"}\n', r"columns: \{input: COLUMN, tests: COLUMN\}"),
         ("tests.jsonl", TEST.replace("== 4", "=="), r"line 1: tests are neither calls in JSON nor Python"),
     ],
 )
