@@ -143,8 +143,8 @@ def _show_engine(facts: Facts) -> Cell:
         return Cell(text=ABSENT)
     off = read_number(proof, "engine_off")
     if off is None:
-        return Cell(text="generate", note="the model cannot be asked in slots, so its own `generate` wrote")
-    return Cell(text="slots", detail=f"{100 * off:.2g} % off the model's own logits")
+        return Cell(text="batches", note="the model cannot be asked in slots, so its own `generate` wrote")
+    return Cell(text="slots", detail=f"logits {100 * off:.2g} % off the model's own")
 
 
 def _show_rate(facts: Facts) -> Cell:
@@ -191,8 +191,8 @@ _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
     "outputs changed %": _show_change,
-    "written by": _show_engine,
+    "decoded in": _show_engine,
     "new tokens/s": _show_rate,
-    "logits changed": _show_logits,
-    "other alone %": _show_alone,
+    "logits moved by adapter": _show_logits,
+    "differs if asked alone %": _show_alone,
 }

@@ -326,14 +326,17 @@ def test_cost_says_what_proves_that_completions_are_the_model_s_own(study: Study
     cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
     first, second, third = (row[0].text for row in cost.rows[:3])
     shown = {
-        trial: [look_up(cost, trial, column=title).text for title in ("written by", "logits changed", "other alone %")]
+        trial: [
+            look_up(cost, trial, column=title).text
+            for title in ("decoded in", "logits moved by adapter", "differs if asked alone %")
+        ]
         for trial in (first, second, third)
     }
     assert shown == {
         first: ["slots", "1.9", "25.0"],
-        second: ["generate", ABSENT, "0.0"],
+        second: ["batches", ABSENT, "0.0"],
         third: [ABSENT, ABSENT, ABSENT],
     }
-    assert look_up(cost, first, column="written by").detail == "0.48 % off the model's own logits"
+    assert look_up(cost, first, column="decoded in").detail == "logits 0.48 % off the model's own"
     rate = look_up(cost, first, column="new tokens/s")
     assert (rate.text, rate.detail) == ("1,500", "75 % of slots in use")
