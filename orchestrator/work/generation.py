@@ -20,10 +20,10 @@ from orchestrator.work.sending import Gathered, OnPieceDone, Pool, ignore, none_
 from tasks.records import Completion, Problem
 from trainers.methods.table import traits_of
 
-# Slots are as many as fit where nothing is said; pieces are cut as if they were so many.
-_SLOTS = 64
-# A piece has at least, and at most, so many times the prompts that are answered at once.
-_LEAST_FILLS, _MOST_FILLS = 4, 16
+# Slots are as many as fit where nothing is said; pieces are cut as if they were so many, without a GPU and with one.
+_SLOTS, _SLOTS_ON_GPU = 64, 256
+# A piece has about so many times the prompts that are answered at once, so that slots are mostly full.
+_FILLS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,8 @@ def _pieces(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Gen
 
 def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
     slots = None if resources.generation_batch == "auto" else resources.generation_batch
-    size = _problems_per_piece(sum(len(job.missing) for job in jobs), slots or _SLOTS, resources.generators)
+    usual = slots or (_SLOTS_ON_GPU if resources.generator_gpus else _SLOTS)
+    size = _problems_per_piece(sum(len(job.missing) for job in jobs), usual, resources.generators)
     parts: list[GenerationPart] = []
     room = size
 
@@ -182,9 +183,9 @@ def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Genera
 
 
 def _problems_per_piece(problems: int, slots: int, generators: int) -> int:
-    """Enough to fill slots several times, and a few pieces for each process, so that none is alone at the end."""
-    shared = -(-problems // (2 * generators))
-    return max(_LEAST_FILLS * slots, min(shared, _MOST_FILLS * slots))
+    """Enough to fill slots several times, in equally many pieces for each process, so that none is alone at the end."""
+    rounds = max(1, round(problems / (generators * _FILLS * slots)))
+    return -(-problems // (generators * rounds))
 
 
 __all__ = ["GenerationJob", "generation_job", "run_generation"]
