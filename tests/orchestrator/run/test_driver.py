@@ -32,7 +32,7 @@ def test_thread_that_breaks_off_stops_the_run_and_fails_no_trial_of_the_others(
             raise KeyError("a fault of ours")
 
     def scoring(run: StudyRun, due: Sequence[TrialSpec], joining: object) -> None:
-        def stream(jobs: Sequence[str], told: object) -> Iterator[tuple[str, list[Any]]]:
+        def stream(jobs: Sequence[str], told: object, more: object) -> Iterator[tuple[str, list[Any]]]:
             with run.changed:
                 assert run.changed.wait_for(lambda: "generate" not in run.working, timeout=30)
             raise RuntimeError("Ray was shut down")
