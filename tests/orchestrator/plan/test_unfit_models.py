@@ -51,7 +51,7 @@ def said_of(model: Path, tmp_path: Path, *, lora: dict[str, Any] | None = None, 
     }
     path = tmp_path / "unfit.yaml"
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
-    done = CliRunner().invoke(app, ["plan", str(path), "--probe"])
+    done = CliRunner(env={"COLUMNS": "1000"}).invoke(app, ["plan", str(path), "--probe"])
     text = " ".join((done.output + (str(done.exception) if done.exception else "")).split())
     print(text.replace(f"{tmp_path}/", ""))
     return text.replace(f"{tmp_path}/", ""), done.exit_code

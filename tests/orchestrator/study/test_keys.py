@@ -75,6 +75,6 @@ def test_new_setting_of_the_training_spec_itself_renames_nothing() -> None:
 
 if __name__ == "__main__":
     data = f"data.root={ROOT.parent / 'shared' / 'data'}"
-    names = json.loads(STORED.read_text(encoding="utf-8"))
+    names = sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
     found = {name: keys_of(name, (data,) if name in NEEDS_DATA else ()) for name in names}
     STORED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
