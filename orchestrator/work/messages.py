@@ -3,6 +3,7 @@
 One decision: a message is a record that is written as JSON once and read once, so nothing of the driver travels along.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ class Weights(Record):
         return Ledger(self.storage).folder(self.record, under=f"{name}/") / name
 
 
-class Piece(Record):
+class Piece(Record, ABC):
     """A part of the work of one or several jobs, as it crosses between processes."""
 
     @property
+    @abstractmethod
     def keys(self) -> tuple[str, ...]:
         """The jobs that it is of."""
-        raise NotImplementedError
 
 
 class GenerationPart(Record):
