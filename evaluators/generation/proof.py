@@ -5,8 +5,6 @@ something else than the model, and output that depends on the batch. Each is mea
 
 One decision: an adapter that changes no logit of any probe fails its stage. A base's score under an adapter's name is
 worse than none.
-
-Letters of shapes: N prompts, V vocabulary.
 """
 
 from collections.abc import Iterable, Sequence
