@@ -193,6 +193,11 @@ def format_bytes(size: float) -> str:
     return f"{size:.3g} GiB"
 
 
+def format_usd(amount: float) -> str:
+    """An amount of money; a fraction of a cent is not called nothing."""
+    return "< 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"
+
+
 def count_nouns(count: int, noun: str) -> str:
     """`1 problem`, `2 problems`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
