@@ -6,6 +6,7 @@ with the stage that is missing and its cause.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from evaluators.health import Health
@@ -13,6 +14,7 @@ from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, compl
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import standing_of
 from orchestrator.report.layout import count_nouns
+from orchestrator.report.reading import read_texts
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.report.tally import how_it_ran
 from orchestrator.study.resources import Resources
@@ -56,6 +58,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         cells=tuple(cells),
         provenance=dict(any_record.provenance) if any_record else {},
         isolation=how_it_ran(judged),
+        read_texts=partial(read_texts, study, trials, ledger),
     )
 
 

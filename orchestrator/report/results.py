@@ -4,11 +4,12 @@ One decision: everything downstream reads per-instance rows keyed by problem id.
 computed from rows, so it can always be paired, counted and shown with what was left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
+from orchestrator.report.texts import Texts, no_texts
 from orchestrator.study.stages import StageName
 from tasks.records import UnjudgedReason, VerdictName
 
@@ -102,7 +103,8 @@ class StudyResults:
     """All that a report may speak of.
 
     `provenance` holds versions, hardware and git state; `isolation` is the class that generated code ran
-    under, with the shares of it that ran apart from its tests and in their process.
+    under, with the shares of it that ran apart from its tests and in their process. `read_texts` reads what was asked
+    and written, which takes a while and is done by who shows it.
     """
 
     study: str
@@ -112,3 +114,4 @@ class StudyResults:
     cells: tuple[CellScores, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
+    read_texts: Callable[[], Texts] = field(default=no_texts, compare=False, repr=False)
