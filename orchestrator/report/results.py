@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
 from orchestrator.report.texts import Texts, no_texts
+from orchestrator.study.question import Question
 from orchestrator.study.stages import StageName
 from tasks.records import UnjudgedReason, VerdictName
 
@@ -102,9 +103,9 @@ class TrialOutcome:
 class StudyResults:
     """All that a report may speak of.
 
-    `provenance` holds versions, hardware and git state; `isolation` is the class that generated code ran
-    under, with the shares of it that ran apart from its tests and in their process. `read_texts` reads what was asked
-    and written, which takes a while and is done by who shows it.
+    `question` is its words alone, `asked` all of it. `provenance` holds versions, hardware and git state;
+    `isolation` is the class that generated code ran under, with the shares of it that ran apart from its tests and in
+    their process. `read_texts` reads what was asked and written, which takes a while and is done by who shows it.
     """
 
     study: str
@@ -114,4 +115,5 @@ class StudyResults:
     cells: tuple[CellScores, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
+    asked: Question = field(default_factory=Question)
     read_texts: Callable[[], Texts] = field(default=no_texts, compare=False, repr=False)
