@@ -13,11 +13,13 @@ from orchestrator.ledger.progress import State
 from orchestrator.report.costs import collect_facts, read_number
 from orchestrator.report.evidence import Arm, Evidence, Place, group_ways
 from orchestrator.report.findings import Findings
-from orchestrator.report.layout import count_nouns, format_number, format_range, say_state
+from orchestrator.report.layout import count_nouns, format_number, say_state
 from orchestrator.report.results import CellScores, TrialOutcome
 from orchestrator.report.scores import Measure, Score
 from orchestrator.report.verdicts import Verdict
 
+_TOLD = ("left out for want of a value on both sides", "More seeds are needed")
+"""What the statistics say, and what stands here with its places, or beside the verdict."""
 _NAMED = 3
 """How many places or trials are named one by one; a sentence that names more is not read."""
 
@@ -118,7 +120,7 @@ def _list_faults(findings: Findings) -> Iterator[Doubt]:
             shares = [case.share for case in cases if case.share is not None]
             yield Doubt(
                 kind=name.replace("_", " "),
-                text=f"{_write_shares(shares)} {fault.says}: {_say_where(cases, of_test_set=fault.of_test_set)}",
+                text=f"{_write_shares(shares)} {fault.says}: {_say_where(findings, cases, fault.of_test_set)}",
                 where=tuple(f"{_name(findings, case)}: {_write_share(case.share or 0.0)} %" for case in cases),
                 touches=_touched(findings, cases) if fault.doubtful else (),
             )
@@ -133,14 +135,15 @@ def _write_share(share: float) -> str:
     return format_number(share, digits=0 if share >= 1 else 1)
 
 
-def _say_where(cases: Sequence[_Case], *, of_test_set: bool = False) -> str:
+def _say_where(findings: Findings, cases: Sequence[_Case], of_test_set: bool = False) -> str:
     """The ways and tracks that cases are about: names if they are few, else numbers."""
-    tracks = dict.fromkeys(case.place.title for case in cases if case.place)
-    ways = dict.fromkeys((case.arm.model, case.arm.way) for case in cases)
-    several = len({model for model, _ in ways}) > 1
-    names = [f"{way} with {model}" if several else way for model, way in ways]
-    places = _name_some(list(tracks), "track")
-    return places if of_test_set else f"{_name_some(names, 'method')} on {places}"
+    tracks = list(dict.fromkeys(case.place.title for case in cases if case.place))
+    ways = list(dict.fromkeys(case.arm.way for case in cases))
+    models = list(dict.fromkeys(case.arm.model for case in cases))
+    several = len({arm.model for arm in findings.evidence.arms}) > 1
+    places = _name_some(tracks, "track")
+    with_models = f" with {_name_some(models, 'model')}" if several else ""
+    return places if of_test_set else f"{_name_some(ways, 'method')}{with_models} on {places}"
 
 
 def _name_some(names: Sequence[str], noun: str) -> str:
@@ -164,7 +167,9 @@ def _list_notes(findings: Findings) -> Iterator[Doubt]:
                 said.setdefault(text.rstrip("."), []).append(case)
     for text, cases in said.items():
         where = tuple(dict.fromkeys(_name(findings, case) for case in cases))
-        yield Doubt(kind="note", text=f"{text}: {_say_where(cases)}", where=where, touches=_touched(findings, cases))
+        yield Doubt(
+            kind="note", text=f"{text}: {_say_where(findings, cases)}", where=where, touches=_touched(findings, cases)
+        )
 
 
 def _list_ends(findings: Findings) -> Iterator[Doubt]:
@@ -251,7 +256,8 @@ def _say_gap(findings: Findings, arm: Arm, others: Sequence[Arm], measure: Measu
     mine = findings.score(arm, measure)
     values = [score.value for other in others if isinstance(score := findings.score(other, measure), Score)]
     assert isinstance(mine, Score)
-    against = format_number(values[0]) if len(values) == 1 else format_range(min(values), max(values))
+    low, high = format_number(min(values)), format_number(max(values))
+    against = low if low == high else f"{low} to {high}"
     return f"{format_number(mine.value)} against {against} ({measure.title}, {measure.place.title})"
 
 
@@ -267,7 +273,8 @@ def _list_lost(findings: Findings) -> Iterator[Doubt]:
             lacks = "has" if len(verdict.dropped) == 1 else "have"
             yield Doubt(
                 kind="missing results",
-                text=f"{count} {lacks} a result on one side only and count for neither: {_name_pair(findings, verdict)}: "
+                text=f"{count} {lacks} a result on one side only and count for neither "
+                f"({_name_pair(findings, verdict)}): "
                 f"{_name_some([f'{number} on {place}' for place, number in places.items()], 'track')}",
                 where=verdict.dropped,
                 touches=(verdict,) if verdict in main_verdicts(findings) else (),
@@ -282,8 +289,12 @@ def _name_pair(findings: Findings, verdict: Verdict) -> str:
 def _list_cautions(findings: Findings) -> Iterator[Doubt]:
     """What the statistics say of verdicts, each sentence once."""
     said: dict[str, list[Verdict]] = {}
+    stages = [stage for trial in findings.results.trials for stage in trial.stages]
+    causes = {stage.cause for stage in stages if stage.state != State.DONE and stage.cause}
     for verdict in findings.verdicts:
         for text in verdict.cautions:
+            if any(part in text for part in (*_TOLD, *causes)):
+                continue
             said.setdefault(text.rstrip("."), []).append(verdict)
     main = main_verdicts(findings)
     for text, verdicts in said.items():
