@@ -18,6 +18,7 @@ from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import is_text, list_headings, merge_alike, number_notes, starts_as
 from orchestrator.report.pictures import NARROW, WIDE, Frame, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_curves, draw_forest, draw_overview
+from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
 from orchestrator.report.tables import build_tables
 
 if TYPE_CHECKING:
@@ -35,12 +36,17 @@ def save_page(findings: Findings, *, folder: Path) -> Path:
         overview = draw_overview(findings, WIDE)
         if overview is not None:
             _replace(folder / "overview.png", render_png(overview))
-    page = folder / "report.html"
-    _replace(page, render_page(findings).encode())
+    page, browser = folder / "report.html", build_browser(findings.evidence)
+    for name, content in browser.side_files.items():
+        _replace(folder / name, content.encode())
+    _replace(page, render_page(findings, browser=browser).encode())
+    for old in folder.glob(SIDE_FILES):
+        if old.name not in browser.side_files:
+            old.unlink()
     return page
 
 
-def render_page(findings: Findings) -> str:
+def render_page(findings: Findings, *, browser: Browser) -> str:
     """The page as text."""
     return _load_template().render(
         results=findings.results,
@@ -51,6 +57,7 @@ def render_page(findings: Findings) -> str:
         tables={table.name: number_notes(table) for table in build_tables(findings)},
         folded=_FOLDED,
         signatures=_list_signatures(findings),
+        browser=browser,
     )
 
 
