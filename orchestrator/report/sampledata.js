@@ -1,7 +1,7 @@
 // The packed texts: opened when needed, a few kept, from inside the page or from files next to it.
 // One decision: a chunk's lines are items, so that an item is shown and a word is searched without reading the rest.
 
-const KEPT_CHARACTERS = 120_000_000;
+const KEPT_CHARACTERS = 12_000_000;
 
 async function inflate(base64) {
   const text = atob(base64);

@@ -5,6 +5,9 @@
 
 const ROW_PX = 46;
 const FIRST_OUTPUTS = 12;
+const MANY_ARMS = 12;
+const REDRAW_MS = 250;
+const SVG = "http://www.w3.org/2000/svg";
 const GLYPHS = { passes: "✓", fails: "✗", unjudged: "?", none: "·", absent: "" };
 const WORDS = { passes: "passed", fails: "failed", unjudged: "not judged", none: "written", absent: "nothing" };
 
@@ -188,9 +191,19 @@ class Browser {
   async search(text, picked, turn) {
     const sought = text.toLowerCase();
     const hits = new Set(picked.filter((item) => this.id(item).toLowerCase().includes(sought)));
-    const candidates = new Set(picked);
+    // Whatever says more than what was searched for last is among what was found then.
+    const before = this.searched && sought.includes(this.searched.text) ? this.searched.hits : null;
+    const candidates = new Set(before ? picked.filter((item) => before.has(item)) : picked);
+    let drawn = { at: -Infinity, hits: -1 };
     const draw = (share) => {
-      if (turn === this.searching) this.show(picked.filter((item) => hits.has(item)), share);
+      if (turn !== this.searching) return;
+      const due = share === 1 || drawn.hits < 1 || performance.now() - drawn.at > REDRAW_MS;
+      if (!due || (share < 1 && hits.size === drawn.hits)) {
+        this.sayCount(share);
+        return;
+      }
+      drawn = { at: performance.now(), hits: hits.size };
+      this.show(picked.filter((item) => hits.has(item)), share);
     };
     draw(0);
     try {
@@ -200,17 +213,26 @@ class Browser {
         progress: draw,
         stopped: () => turn !== this.searching,
       });
+      if (turn === this.searching && !this.isFiltered()) this.searched = { text: sought, hits };
     } catch (error) {
       this.fault.textContent = error.message;
       this.fault.hidden = false;
     }
   }
 
-  show(items, searched = 1) {
-    this.shown = items;
+  isFiltered() {
+    return Boolean(this.chosen.track || this.chosen.where || this.chosen.rule);
+  }
+
+  sayCount(searched) {
     const total = this.index.items.length.toLocaleString("en");
     const share = searched < 1 ? `, ${Math.round(100 * searched)} % searched` : "";
-    this.count.textContent = `${items.length.toLocaleString("en")} of ${total}${share}`;
+    this.count.textContent = `${this.shown.length.toLocaleString("en")} of ${total}${share}`;
+  }
+
+  show(items, searched = 1) {
+    this.shown = items;
+    this.sayCount(searched);
     this.reset.hidden = !Object.values(this.chosen).some(Boolean);
     this.at = items.indexOf(this.current);
     this.rows.style.height = `${items.length * ROW_PX}px`;
@@ -232,6 +254,9 @@ class Browser {
   drawRows() {
     const first = Math.max(0, Math.floor(this.list.scrollTop / ROW_PX) - 4);
     const last = Math.min(this.shown.length, first + Math.ceil(this.list.clientHeight / ROW_PX) + 8);
+    const drawn = [first, this.at, ...this.shown.slice(first, last)].join();
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
     const rows = [];
     for (let at = first; at < last; at += 1) rows.push(this.row(at));
     this.rows.replaceChildren(...rows);
@@ -257,30 +282,49 @@ class Browser {
     return at < 0 ? id : id.slice(at + this.place(item).track.length + 1);
   }
 
+  /** How each arm fared: marks, or, of many arms, bars whose heights say it. */
   strip(item) {
-    const strip = make("span", { class: this.arms > 12 ? "strip narrow" : "strip" });
     const asked = this.place(item).arms;
-    for (let arm = 0; arm < this.arms; arm += 1) {
-      if (!asked[arm]) continue;
+    const arms = [...asked.keys()].filter((arm) => asked[arm]);
+    if (arms.length > MANY_ARMS) return this.bars(item, arms);
+    return make("span", { class: "strip" }, ...arms.map((arm) => {
       const byte = this.byte(item, arm);
       const state = this.state(byte);
-      const said = `${this.index.arms[arm].title}: ${this.say(byte)}`;
-      strip.append(make("i", { class: `mark ${state}`, title: said }, this.arms > 12 ? "" : GLYPHS[state]));
-    }
-    return strip;
+      return make("i", { class: `mark ${state}`, title: `${this.index.arms[arm].title}: ${this.say(byte)}` }, GLYPHS[state]);
+    }));
   }
 
-  /** One button for each arm: how many of the items shown it passes; a press asks for passes, then fails, then neither. */
+  /** Three paths, whatever the number of arms. */
+  bars(item, arms) {
+    const paths = { passes: "", fails: "", none: "" };
+    const heights = { passes: 16, fails: 9, none: 4 };
+    arms.forEach((arm, i) => {
+      const state = this.state(this.byte(item, arm));
+      const kind = state in paths ? state : "none";
+      paths[kind] += `M${i * 5} 16v${-heights[kind]}h4v${heights[kind]}z`;
+    });
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", `0 0 ${arms.length * 5} 16`);
+    svg.setAttribute("preserveAspectRatio", "xMinYMid meet");
+    for (const [kind, d] of Object.entries(paths)) {
+      const path = svg.appendChild(document.createElementNS(SVG, "path"));
+      path.setAttribute("class", kind);
+      path.setAttribute("d", d);
+    }
+    const passed = paths.passes.split("M").length - 1;
+    return make("span", { class: "strip", title: `${passed} of ${arms.length} pass` }, svg);
+  }
+
+  /** A button for each arm; a press asks that it passes, the next that it fails, the next neither. */
   drawLegend() {
     const asked = new Map();
     for (const [, arm, state] of this.where.value.matchAll(/"([^"]+)" (passes|fails)/g)) asked.set(arm, state);
-    this.legend.replaceChildren(...this.index.arms.map((arm) => {
+    this.legend.replaceChildren(make("span", {}, "passes or fails:"), ...this.index.arms.map((arm) => {
       const state = asked.get(arm.title);
       return make("button", {
-        type: "button", class: `arm ${state || ""}`, "aria-label": `${arm.title}: ${state || "any"}`,
-        title: "Press for: passes, fails, any",
-        onclick: () => this.ask(asked, arm.title),
-      }, make("i", { class: `mark ${state || "none"}` }, GLYPHS[state] || "·"), addText(make("span"), arm.title));
+        type: "button", class: `arm ${state || ""}`, "aria-label": `${arm.title}: ${state || "passes or fails"}`,
+        title: "Press once for passes, twice for fails", onclick: () => this.ask(asked, arm.title),
+      }, addText(make("span"), arm.title), ...(state ? [make("b", {}, `${GLYPHS[state]} ${state}`)] : []));
     }));
   }
 
@@ -371,18 +415,24 @@ class Browser {
   }
 
   card(item, content, number, arms) {
-    const text = content.o[number];
-    const heads = arms.map((arm) => this.head(item, content, arm));
-    return make("article", { class: "output", tabindex: "-1" }, ...heads, this.body(text, content.r));
+    const alike = new Map();
+    for (const arm of arms) {
+      const found = JSON.stringify([this.byte(item, arm), ...content.c[arm]]);
+      alike.set(found, [...(alike.get(found) || []), arm]);
+    }
+    const heads = [...alike.values()].map((same) => this.head(item, content, same));
+    return make("article", { class: "output", tabindex: "-1" }, ...heads, this.body(content.o[number], content.r));
   }
 
-  head(item, content, arm) {
-    const [, detail, scores, rules] = content.c[arm];
-    const byte = this.byte(item, arm);
+  /** How arms fared of which all is the same. */
+  head(item, content, arms) {
+    const [, detail, scores, rules] = content.c[arms[0]];
+    const byte = this.byte(item, arms[0]);
     const state = this.state(byte);
     const head = make("div", { class: "head" },
       make("i", { class: `mark ${state}`, title: WORDS[state] }, GLYPHS[state]),
-      addText(make("b"), this.index.arms[arm].title), make("span", { class: `said ${state}` }, this.say(byte)));
+      addText(make("b"), arms.map((arm) => this.index.arms[arm].title).join(", ")),
+      make("span", { class: `said ${state}` }, this.say(byte)));
     if (byte !== ABSENT && byte & FLAGS.cut) head.append(make("span", { class: "said fails" }, "cut off at the limit of tokens"));
     if (content.d[detail]) head.append(addText(make("span", { class: "why" }), content.d[detail]));
     const figures = this.place(item).metrics
@@ -457,8 +507,13 @@ class Browser {
     next?.scrollIntoView({ block: "nearest" });
   }
 
-  /** Let the address say what is shown. */
+  /** Let the address say what is shown, once hands are still: browsers take their time for it. */
   remember(filters) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.setAddress(filters), 300);
+  }
+
+  setAddress(filters) {
     const { track, where, rule, text } = this.chosen;
     const item = this.current;
     const sample = item < 0 ? 0 : this.index.items[item][2];
