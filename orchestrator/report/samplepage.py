@@ -18,7 +18,7 @@ from orchestrator.report.evidence import Evidence
 from orchestrator.report.samplechunks import Packed, pack
 from orchestrator.report.samples import gather_samples
 
-_SCRIPTS = ("samplefilter.js", "samplediff.js", "sampledata.js", "samples.js")
+_SCRIPTS = ("samplefilter.js", "samplediff.js", "sampledata.js", "sampleitem.js", "samples.js")
 _INSIDE_CHARACTERS = 28_000_000
 """Packed texts up to this size stand inside the page."""
 _FILE_CHARACTERS = 8_000_000

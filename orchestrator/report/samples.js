@@ -4,66 +4,23 @@
 //     #samples [&track=][&where=][&rule=][&text=]   a choice of items
 
 const ROW_PX = 46;
-const FIRST_OUTPUTS = 12;
-const MANY_ARMS = 12;
 const REDRAW_MS = 250;
-const SVG = "http://www.w3.org/2000/svg";
-const GLYPHS = { passes: "✓", fails: "✗", unjudged: "?", none: "·", absent: "" };
-const WORDS = { passes: "passed", fails: "failed", unjudged: "not judged", none: "written", absent: "nothing" };
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 class Browser {
   constructor(root, index) {
     Object.assign(this, { root, index, chunks: new Chunks(index.starts, index.items.length) });
     this.arms = index.arms.length;
+    this.view = new ItemView(index, () => this.toggle());
     this.chosen = { track: "", where: "", rule: "", text: "" };
     this.shown = [];
     this.at = -1;
     this.current = -1;
-    this.asDifference = true;
     this.searching = 0;
     this.build();
     this.apply();
     this.follow();
     addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.press(event));
-  }
-
-  // What an item is
-
-  place(item) {
-    return this.index.places[this.index.items[item][0]];
-  }
-
-  id(item) {
-    return this.index.items[item][1];
-  }
-
-  byte(item, arm) {
-    return this.index.bytes[item * this.arms + arm];
-  }
-
-  state(byte) {
-    if (byte === ABSENT) return "absent";
-    const verdict = this.index.verdicts[byte & 15];
-    if (verdict === "passed") return "passes";
-    return verdict === "" ? "none" : verdict === "unjudged" ? "unjudged" : "fails";
-  }
-
-  say(byte) {
-    if (byte === ABSENT) return "nothing";
-    const verdict = this.index.verdicts[byte & 15].replaceAll("_", " ");
-    return verdict || (byte & FLAGS.unscored ? "not scored yet" : byte & FLAGS.empty ? "empty" : "written");
   }
 
   // Markup
@@ -190,7 +147,7 @@ class Browser {
   /** Ids at once, texts as they are opened. */
   async search(text, picked, turn) {
     const sought = text.toLowerCase();
-    const hits = new Set(picked.filter((item) => this.id(item).toLowerCase().includes(sought)));
+    const hits = new Set(picked.filter((item) => this.view.id(item).toLowerCase().includes(sought)));
     // Whatever says more than what was searched for last is among what was found then.
     const before = this.searched && sought.includes(this.searched.text) ? this.searched.hits : null;
     const candidates = new Set(before ? picked.filter((item) => before.has(item)) : picked);
@@ -264,55 +221,22 @@ class Browser {
 
   row(at) {
     const item = this.shown[at];
-    const place = this.place(item);
-    const sample = this.index.items[item][2];
+    const place = this.view.place(item);
+    const sample = this.view.sample(item);
     const title = addText(make("span", { class: "id" }), this.shortId(item) + (sample ? ` · sample ${sample}` : ""));
     const head = make("span", { class: "head" }, title, make("span", { class: "track" }, place.title));
     const row = make("div", {
-      class: "row", role: "option", "data-at": at, "aria-selected": String(at === this.at), title: this.id(item),
-    }, head, this.strip(item));
+      class: "row", role: "option", "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
+    }, head, this.view.strip(item));
     row.style.top = `${at * ROW_PX}px`;
     return row;
   }
 
   /** An id without what its track says already. */
   shortId(item) {
-    const id = this.id(item);
-    const at = id.lastIndexOf(`${this.place(item).track}/`);
-    return at < 0 ? id : id.slice(at + this.place(item).track.length + 1);
-  }
-
-  /** How each arm fared: marks, or, of many arms, bars whose heights say it. */
-  strip(item) {
-    const asked = this.place(item).arms;
-    const arms = [...asked.keys()].filter((arm) => asked[arm]);
-    if (arms.length > MANY_ARMS) return this.bars(item, arms);
-    return make("span", { class: "strip" }, ...arms.map((arm) => {
-      const byte = this.byte(item, arm);
-      const state = this.state(byte);
-      return make("i", { class: `mark ${state}`, title: `${this.index.arms[arm].title}: ${this.say(byte)}` }, GLYPHS[state]);
-    }));
-  }
-
-  /** Three paths, whatever the number of arms. */
-  bars(item, arms) {
-    const paths = { passes: "", fails: "", none: "" };
-    const heights = { passes: 16, fails: 9, none: 4 };
-    arms.forEach((arm, i) => {
-      const state = this.state(this.byte(item, arm));
-      const kind = state in paths ? state : "none";
-      paths[kind] += `M${i * 5} 16v${-heights[kind]}h4v${heights[kind]}z`;
-    });
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${arms.length * 5} 16`);
-    svg.setAttribute("preserveAspectRatio", "xMinYMid meet");
-    for (const [kind, d] of Object.entries(paths)) {
-      const path = svg.appendChild(document.createElementNS(SVG, "path"));
-      path.setAttribute("class", kind);
-      path.setAttribute("d", d);
-    }
-    const passed = paths.passes.split("M").length - 1;
-    return make("span", { class: "strip", title: `${passed} of ${arms.length} pass` }, svg);
+    const id = this.view.id(item);
+    const at = id.lastIndexOf(`${this.view.place(item).track}/`);
+    return at < 0 ? id : id.slice(at + this.view.place(item).track.length + 1);
   }
 
   /** A button for each arm; a press asks that it passes, the next that it fails, the next neither. */
@@ -371,100 +295,17 @@ class Browser {
   }
 
   drawItem(item, content) {
-    const place = this.place(item);
-    const sample = this.index.items[item][2];
-    const link = `#${new URLSearchParams({ sample: `${place.track}/${this.id(item)}`, ...(sample ? { n: sample } : {}) })}`;
-    const heading = make("h3", {}, addText(make("a", { href: link, title: "A link to this problem" }), this.id(item)));
     const step = (by, text, label) => make("button", {
       type: "button", "aria-label": label, disabled: this.shown[this.at + by] === undefined,
       onclick: () => this.select(this.at + by, { asked: true }),
     }, text);
-    const toggle = make("button", { type: "button", "aria-pressed": String(this.asDifference), onclick: () => this.toggle() },
-      "differences from the reference");
-    const tools = make("p", { class: "tools" }, step(-1, "‹", "Previous problem"), step(1, "›", "Next problem"),
-      ...(content.r === null ? [] : [toggle]));
-    const about = make("p", { class: "about" }, place.title, sample ? `, sample ${sample}` : "");
-    const asked = content.p === null
-      ? [make("p", { class: "gap" }, "Prompt and reference cannot be read any more; the data that held them is gone or was edited.")]
-      : [make("div", { class: "asked" }, this.pane("Prompt", content.p, place.role), this.pane("Reference", content.r))];
-    this.detail.replaceChildren(make("div", { class: "top" }, heading, tools), about, ...asked, ...this.outputs(item, content));
+    const steps = [step(-1, "‹", "Previous problem"), step(1, "›", "Next problem")];
+    this.detail.replaceChildren(...this.view.draw(item, content, { steps, named: this.named }));
     this.detail.scrollTop = 0;
   }
 
-  pane(title, text, note = "") {
-    return make("div", { class: "pane" }, make("h4", {}, title, make("small", {}, note)), addText(make("pre", { tabindex: "0" }), text));
-  }
-
-  /** The different outputs, those of arms that the filter names first. */
-  outputs(item, content) {
-    const groups = new Map();
-    content.c.forEach((output, arm) => {
-      if (!output) return;
-      if (!groups.has(output[0])) groups.set(output[0], []);
-      groups.get(output[0]).push(arm);
-    });
-    const named = (arms) => arms.some((arm) => this.named.has(arm));
-    const ordered = [...groups].sort((a, b) => Number(named(b[1])) - Number(named(a[1])));
-    const cards = ordered.slice(0, FIRST_OUTPUTS).map(([text, arms]) => this.card(item, content, text, arms));
-    const rest = ordered.slice(FIRST_OUTPUTS);
-    if (!rest.length) return cards;
-    const more = make("button", { type: "button", class: "more", onclick: () => {
-      more.replaceWith(...rest.map(([text, arms]) => this.card(item, content, text, arms)));
-    } }, `show the other ${rest.length} outputs`);
-    return [...cards, more];
-  }
-
-  card(item, content, number, arms) {
-    const alike = new Map();
-    for (const arm of arms) {
-      const found = JSON.stringify([this.byte(item, arm), ...content.c[arm]]);
-      alike.set(found, [...(alike.get(found) || []), arm]);
-    }
-    const heads = [...alike.values()].map((same) => this.head(item, content, same));
-    return make("article", { class: "output", tabindex: "-1" }, ...heads, this.body(content.o[number], content.r));
-  }
-
-  /** How arms fared of which all is the same. */
-  head(item, content, arms) {
-    const [, detail, scores, rules] = content.c[arms[0]];
-    const byte = this.byte(item, arms[0]);
-    const state = this.state(byte);
-    const head = make("div", { class: "head" },
-      make("i", { class: `mark ${state}`, title: WORDS[state] }, GLYPHS[state]),
-      addText(make("b"), arms.map((arm) => this.index.arms[arm].title).join(", ")),
-      make("span", { class: `said ${state}` }, this.say(byte)));
-    if (byte !== ABSENT && byte & FLAGS.cut) head.append(make("span", { class: "said fails" }, "cut off at the limit of tokens"));
-    if (content.d[detail]) head.append(addText(make("span", { class: "why" }), content.d[detail]));
-    const figures = this.place(item).metrics
-      .map((name, i) => [name, scores[i]]).filter(([, value]) => value !== null && value !== undefined)
-      .map(([name, value]) => `${name.replaceAll("_", " ")} ${value.toFixed(1)}`);
-    const messages = [];
-    for (let i = 0; i < rules.length; i += 2) {
-      messages.push(`${this.index.rules[rules[i]]}${rules[i + 1] > 1 ? ` ×${rules[i + 1]}` : ""}`);
-    }
-    if (figures.length) head.append(make("small", {}, figures.join(" · ")));
-    if (messages.length) head.append(addText(make("small", { class: "rules" }), messages.join(", ")));
-    return head;
-  }
-
-  body(text, reference) {
-    const note = (said) => make("p", { class: "nothing" }, said);
-    if (text === null) return note("What it wrote is not recorded here.");
-    if (!text.trim()) return note("Nothing was written.");
-    if (reference !== null && text === reference) return note("The reference, letter by letter.");
-    if (reference === null || !this.asDifference) return addText(make("pre", { tabindex: "0" }), text);
-    const lines = differenceOf(reference, text).map(({ mark, parts }) => {
-      const line = make("span", { class: `line ${{ "-": "old", "+": "new", " ": "same" }[mark]}` },
-        make("span", { class: "sign", "aria-label": { "-": "reference", "+": "output", " ": null }[mark] }, mark));
-      parts.forEach(([part, changed]) => addText(changed ? line.appendChild(make("mark")) : line, part));
-      line.append("\n");
-      return line;
-    });
-    return make("pre", { class: "difference", tabindex: "0" }, ...lines);
-  }
-
   toggle() {
-    this.asDifference = !this.asDifference;
+    this.view.asDifference = !this.view.asDifference;
     this.draw();
   }
 
@@ -516,10 +357,9 @@ class Browser {
   setAddress(filters) {
     const { track, where, rule, text } = this.chosen;
     const item = this.current;
-    const sample = item < 0 ? 0 : this.index.items[item][2];
     const chosen = { track, where, rule: rule === "" ? "" : this.index.rules[rule], text };
     const said = new URLSearchParams(Object.entries(chosen).filter(([, value]) => value));
-    const one = item < 0 ? "" : new URLSearchParams({ sample: `${this.place(item).track}/${this.id(item)}`, ...(sample ? { n: sample } : {}) });
+    const one = item < 0 ? "" : this.view.address(item);
     const address = filters || !one ? (String(said) ? `#samples&${said}` : "#samples") : `#${one}${String(said) ? `&${said}` : ""}`;
     try {
       history.replaceState(null, "", address);
