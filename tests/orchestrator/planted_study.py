@@ -45,6 +45,8 @@ FAILED = ("coder-7b", "full-together", 2)
 NO_MEMORY = "out of memory with one example a pass: needs about 92.1 GiB, the GPU has 79.1 GiB"
 _HOURS: Mapping[str, float] = {"qlora-together": 2.1, "qlora-apart": 2.4, "full-together": 3.3}
 _NOISE = 0.05
+_BY_NATURE = {"pylint.missing-function-docstring": 2.0, "pylint.missing-module-docstring": 1.0}
+"""All the conventions that a snippet breaks here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,7 @@ def _make_row(trial: TrialOutcome, track: str, *, index: int, margin: float, mes
         verdict=verdict,
         scores=scores,
         counts=counts if code and verdict != "compile_error" else {},
-        rules={"pylint.missing-function-docstring": 2.0, "pylint.missing-module-docstring": 1.0} if code else {},
+        rules=_BY_NATURE if code else {},
     )
 
 
@@ -233,5 +235,5 @@ def _sum_up(trial: TrialOutcome, track: str, rows: Sequence[InstanceRow]) -> Cel
         health=health,
         health_warnings=warnings(health),
         reference_counts=lines if code else {},
-        reference_rules={row.problem_id: {"pylint.missing-function-docstring": 2.0} for row in rows} if code else {},
+        reference_rules={row.problem_id: _BY_NATURE for row in rows} if code else {},
     )
