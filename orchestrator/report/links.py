@@ -17,6 +17,11 @@ def link_failures(arm: Arm, place: Place) -> str:
     return _address(f"{_quote(arm.title)} fails", track=place.track)
 
 
+def link_ends(trial: str, place: Place, end: str) -> str:
+    """The outputs of a trial at a place, by its name in the report, that came to an end such as `timeout`."""
+    return _address(f"{_quote(trial)} {'passes' if end == 'passed' else end}", track=place.track)
+
+
 def link_verdict(findings: Findings, verdict: Verdict, *, ahead: bool) -> str:
     """Programs on which the two sides of a verdict differ: the first passes (`ahead`), or the second does."""
     if verdict.metric != PASS:
@@ -36,4 +41,4 @@ def _address(where: str, *, track: str = "") -> str:
     return f"#samples&{urlencode(chosen)}"
 
 
-__all__ = ["link_failures", "link_verdict"]
+__all__ = ["link_ends", "link_failures", "link_verdict"]

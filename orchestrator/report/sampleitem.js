@@ -60,11 +60,11 @@ class ItemView {
   }
 
   /** How each arm fared: marks, or, of many arms, bars whose heights say it. */
-  strip(item) {
+  marks(item) {
     const asked = this.place(item).arms;
     const arms = [...asked.keys()].filter((arm) => asked[arm]);
     if (arms.length > MANY_ARMS) return this.bars(item, arms);
-    return make("span", { class: "strip" }, ...arms.map((arm) => {
+    return make("span", { class: "marks" }, ...arms.map((arm) => {
       const byte = this.byte(item, arm);
       const state = stateOf(byte, this.index);
       return make("i", { class: `mark ${state}`, title: `${this.index.arms[arm].title}: ${sayOf(byte, this.index)}` }, GLYPHS[state]);
@@ -89,7 +89,7 @@ class ItemView {
       path.setAttribute("d", d);
     }
     const passed = paths.passes.split("M").length - 1;
-    return make("span", { class: "strip", title: `${passed} of ${arms.length} pass` }, svg);
+    return make("span", { class: "marks", title: `${passed} of ${arms.length} pass` }, svg);
   }
 
   /** Everything of an item; `steps` are buttons to its neighbours, `named` the arms that a filter names. */

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.samplechunks import Packed, pack
 from orchestrator.report.samples import gather_samples
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _SCRIPTS = ("samplefilter.js", "samplediff.js", "sampledata.js", "sampleitem.js", "samples.js")
 _INSIDE_CHARACTERS = 28_000_000
@@ -43,15 +47,18 @@ def build_browser(evidence: Evidence, *, inside: int = _INSIDE_CHARACTERS) -> Br
         inside: Up to how many characters packed texts stand inside the page.
     """
     samples = gather_samples(evidence)
-    if not samples.texts.written:
+    packed = pack(samples) if samples.texts.written else None
+    if packed is None or not packed.num_items:
         return Browser()
-    packed = pack(samples)
-    if not packed.num_items:
-        return Browser()
+    return lay_out(packed, study=evidence.results.study, inside=inside)
+
+
+def lay_out(packed: Packed, *, study: str, inside: int = _INSIDE_CHARACTERS) -> Browser:
+    """Packed texts as a section of a page."""
     side = [] if packed.size <= inside else list(_side_files(packed.chunks))
     script = _load_script()
     section = _load_template().render(
-        study=evidence.results.study,
+        study=study,
         style=_read("samples.css"),
         script=script,
         packed=packed,
@@ -82,7 +89,7 @@ def _load_script() -> str:
 
 
 @cache
-def _load_template():  # type: ignore[no-untyped-def]
+def _load_template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -93,4 +100,4 @@ def _read(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-__all__ = ["SIDE_FILES", "Browser", "Packed", "build_browser"]
+__all__ = ["SIDE_FILES", "Browser", "build_browser", "lay_out"]

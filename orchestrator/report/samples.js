@@ -63,7 +63,6 @@ class Browser {
       ...index.gaps.map((gap) => addText(make("p", { class: "gap" }), gap)),
     );
     this.root.hidden = false;
-    this.linkTables();
     addEventListener("resize", () => this.drawRows());
   }
 
@@ -82,15 +81,6 @@ class Browser {
     const counts = new Uint32Array(rules.length);
     rulesets.forEach((set, i) => set.forEach((rule) => { counts[rule] += perSet[i]; }));
     return [...counts.entries()].sort((a, b) => b[1] - a[1]);
-  }
-
-  /** Cells of tables that say which items they are about become links to them. */
-  linkTables() {
-    for (const cell of document.querySelectorAll("[data-samples]")) {
-      const link = make("a", { href: `#samples&${cell.dataset.samples}`, class: "to-samples", title: "Show the outputs" });
-      link.append(...cell.childNodes);
-      cell.append(link);
-    }
   }
 
   // Choosing
@@ -227,7 +217,7 @@ class Browser {
     const head = make("span", { class: "head" }, title, make("span", { class: "track" }, place.title));
     const row = make("div", {
       class: "row", role: "option", "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
-    }, head, this.view.strip(item));
+    }, head, this.view.marks(item));
     row.style.top = `${at * ROW_PX}px`;
     return row;
   }

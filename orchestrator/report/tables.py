@@ -28,7 +28,7 @@ from orchestrator.report.layout import (
     labels,
     say_state,
 )
-from orchestrator.report.links import link_failures
+from orchestrator.report.links import link_ends, link_failures
 from orchestrator.report.methodcosts import build_method_costs
 from orchestrator.report.quality import build_quality_detail, build_quality_table
 from orchestrator.report.results import TrialOutcome
@@ -269,7 +269,7 @@ def _show_points(value: float, *, detail: str = "") -> Cell:
 def build_verdict_table(evidence: Evidence) -> Table:
     """How often each verdict was given, by trial and place: what running the outputs showed."""
     counted = {
-        (evidence.names[trial.trial], place.title): Counter(
+        (evidence.names[trial.trial], place): Counter(
             row.verdict for row in evidence.rows_at(trial, place) if row.verdict
         )
         for trial in evidence.results.trials
@@ -281,7 +281,7 @@ def build_verdict_table(evidence: Evidence) -> Table:
         title="Verdicts",
         columns=(*labels("trial", "track"), *(Column(title=name.replace("_", " ")) for name in names)),
         rows=tuple(
-            (label(trial), label(place), *(_show_verdicts(name, counts[name]) for name in names))
+            (label(trial), label(place.title), *(_show_verdicts(trial, place, name, counts[name]) for name in names))
             for (trial, place), counts in counted.items()
             if counts
         ),
@@ -290,8 +290,9 @@ def build_verdict_table(evidence: Evidence) -> Table:
     )
 
 
-def _show_verdicts(name: str, count: int) -> Cell:
-    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0)
+def _show_verdicts(trial: str, place: Place, name: str, count: int) -> Cell:
+    link = link_ends(trial, place, name) if count else ""
+    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0, link=link)
 
 
 def build_trouble_table(evidence: Evidence) -> Table:
