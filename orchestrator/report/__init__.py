@@ -12,7 +12,6 @@ from orchestrator.report.findings import Findings, find
 from orchestrator.report.layout import Cell, Column, Table
 from orchestrator.report.page import save_page
 from orchestrator.report.results import StudyResults
-from orchestrator.report.tablefiles import export_csv, export_latex
 from orchestrator.report.tables import build_tables
 from orchestrator.report.terminal import print_findings, print_table
 
@@ -35,16 +34,6 @@ def write_report(results: StudyResults, *, folder: Path) -> Path:
     return save_page(find(results), folder=folder)
 
 
-def write_csv(results: StudyResults, *, folder: Path) -> tuple[Path, ...]:
-    """Write the per-instance rows, the training curves and every table as CSV; returns the paths."""
-    return export_csv(find(results), folder=folder)
-
-
-def write_latex(results: StudyResults, *, folder: Path) -> tuple[Path, ...]:
-    """Write every table for LaTeX with booktabs; returns the paths."""
-    return export_latex(find(results), folder=folder)
-
-
 __all__ = [
     "Cell",
     "Column",
@@ -55,7 +44,5 @@ __all__ = [
     "find",
     "print_report",
     "print_table",
-    "write_csv",
-    "write_latex",
     "write_report",
 ]
