@@ -48,7 +48,8 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     ]
     return StudyResults(
         study=study.study,
-        question=study.question,
+        question=study.question.text,
+        asked=study.question,
         trials=tuple(outcomes),
         rows=tuple(rows),
         cells=tuple(cells),

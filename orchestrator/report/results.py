@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
+from orchestrator.study.question import Question
 from orchestrator.study.stages import StageName
 from tasks.records import UnjudgedReason, VerdictName
 
@@ -100,8 +101,9 @@ class TrialOutcome:
 class StudyResults:
     """All that a report may speak of.
 
-    `provenance` holds versions, hardware and git state; `isolation` is the class that generated code ran
-    under, with the shares of it that ran apart from its tests and in their process.
+    `question` is its words alone, `asked` all of it. `provenance` holds versions, hardware and git state;
+    `isolation` is the class that generated code ran under, with the shares of it that ran apart from its tests and in
+    their process.
     """
 
     study: str
@@ -111,3 +113,4 @@ class StudyResults:
     cells: tuple[CellScores, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
+    asked: Question = field(default_factory=Question)

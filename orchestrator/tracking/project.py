@@ -140,7 +140,7 @@ class Projector:
             rows += store.write(name, view)
             self._shown[name] = seen
             self._figures |= {point.key for point in view.figures}
-        store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
+        store.describe(self._study.question.text, columns=headlines(tuple(self._study.tasks), self._figures))
         return rows
 
     def _open(self) -> MlflowRuns:

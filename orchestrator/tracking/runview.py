@@ -184,7 +184,7 @@ def study_view(study: Study, ledger: Ledger, trials: Sequence[Glance], *, unbegu
         state=state,
         start_ms=min(trial.start_ms for trial in trials),
         end_ms=max(trial.end_ms for trial in trials),
-        tags={"mlflow.note.content": study.question, "state": state},
+        tags={"mlflow.note.content": study.question.text, "state": state},
         attempts={},
         params={},
         curve_attempt="",

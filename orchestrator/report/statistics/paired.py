@@ -1,36 +1,20 @@
-"""Intervals and paired tests: whether a difference between two columns of results is real.
+"""Paired tests: whether two columns of results differ.
 
-One decision: what is not defined is a value of its own (`NotComparable`, or None for an interval),
-never an invented number. All functions are pure; resampling takes its seed as an argument.
+One decision: what is not defined is a value of its own (`NotComparable`), never an invented number.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from orchestrator.report.statistics.effects import cliffs_delta, delta_interval, name_magnitude
+from orchestrator.report.statistics.intervals import Interval, bootstrap_interval
 
-RESAMPLES = 2000
-"""Bootstrap resamples: the ends of a 95 % percentile interval then rest on 50 resamples each."""
 _EXACT_BELOW = 25
 """Discordant pairs below which McNemar's chi-square approximation is replaced by the binomial."""
-_BATCH = 2_000_000
-"""Numbers held at once while resampling: 16 MB of float64."""
-_MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"))
-"""Bounds of Cliff's delta after Romano et al. 2006, as the founding study uses them."""
-
 
 Test = Literal["mcnemar", "wilcoxon", "wilcoxon-normal"]
-
-
-class Interval(NamedTuple):
-    """A confidence interval; a pair, so that JSON writes it as a list."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,87 +51,6 @@ class Comparison:
     difference_ci: Interval | None
     note: str = ""
     constant: bool = False
-
-
-def wilson_interval(successes: int, *, total: int, level: float = 0.95) -> Interval | None:
-    """Wilson's score interval for a proportion, 0-1; None where nothing was tried.
-
-    Raises:
-        ValueError: if `successes` is not within 0 and `total`.
-    """
-    if not 0 <= successes <= total:
-        raise ValueError(f"successes must be within 0 and total={total}, got {successes}")
-    if not total:
-        return None
-    from scipy.stats import binomtest
-
-    bounds = binomtest(successes, total).proportion_ci(confidence_level=level, method="wilson")
-    return Interval(float(bounds.low), float(bounds.high))
-
-
-def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float = 0.95) -> Interval | None:
-    """Percentile bootstrap interval for the mean.
-
-    None where the values do not vary: resampling would give an interval of no width, which claims a
-    certainty that a few equal values do not have.
-    """
-    if len(set(values)) < 2:
-        return None
-    import numpy as np
-    from scipy.stats import bootstrap
-
-    result = bootstrap(
-        (np.asarray(values, dtype=float),),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=max(1, _BATCH // len(values)),
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
-
-
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's (1979) step-down adjustment of one family of p-values, in the order given."""
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return tuple(adjusted)
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Benjamini and Hochberg's (1995) step-up adjustment of one family of p-values, in the order given."""
-    adjusted = [0.0] * len(p_values)
-    running = 1.0
-    ordered = sorted(range(len(p_values)), key=p_values.__getitem__)
-    for rank, index in reversed(list(enumerate(ordered, 1))):
-        running = min(running, len(p_values) / rank * p_values[index])
-        adjusted[index] = running
-    return tuple(adjusted)
-
-
-def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
-    """P(a > b) - P(a < b) over all pairs of a value of a with one of b (Cliff 1993), -1 to 1.
-
-    Raises:
-        ValueError: if a column is empty; the estimator is undefined there.
-    """
-    if not len(a) or not len(b):
-        raise ValueError("cliffs_delta needs at least one value in each column, got an empty one")
-    import numpy as np
-
-    ordered = np.sort(np.asarray(b, dtype=float))
-    below = np.searchsorted(ordered, a, side="left")
-    above = len(b) - np.searchsorted(ordered, a, side="right")
-    return float((below - above).sum() / (len(a) * len(b)))
-
-
-def name_magnitude(delta: float) -> str:
-    """The usual word for the size of a Cliff's delta."""
-    return next((word for bound, word in _MAGNITUDES if abs(delta) < bound), "large")
 
 
 def compare(
@@ -237,7 +140,7 @@ def _wilcoxon(left: Sequence[float], right: Sequence[float], *, normal: bool, se
         "p_value": p_value,
         "effect": "cliffs_delta",
         "effect_size": delta,
-        "ci": None if unchanged else _delta_interval(left, right, seed=seed),
+        "ci": None if unchanged else delta_interval(left, right, seed=seed),
         "magnitude": name_magnitude(delta),
         "note": f"all {len(left)} differences are zero" if unchanged else "",
     }
@@ -257,51 +160,4 @@ def _signed_rank(changed: Sequence[float], *, exact: bool) -> tuple[float, float
     return float(result.statistic), float(result.pvalue)
 
 
-def _delta_interval(left: Sequence[float], right: Sequence[float], *, seed: int) -> Interval | None:
-    """Percentile interval of Cliff's delta, resampling pairs.
-
-    Sorting once and weighting by how often a pair was drawn is linear in the pairs; ranking each
-    resample afresh is several times slower.
-    """
-    if len(left) < 2:
-        return None
-    import numpy as np
-
-    a, b = np.asarray(left), np.asarray(right)
-    order = np.argsort(b, kind="stable")
-    below = np.searchsorted(b[order], a, side="left")
-    up_to = np.searchsorted(b[order], a, side="right")
-    rng = np.random.default_rng(seed)
-    deltas: list[float] = []
-    step = max(1, _BATCH // len(a))
-    for start in range(0, RESAMPLES, step):
-        drawn = _draw_counts(rng, pairs=len(a), resamples=min(step, RESAMPLES - start))
-        passed = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, order].cumsum(axis=1)], axis=1)
-        deltas.extend((drawn * (passed[:, below] + passed[:, up_to] - len(a))).sum(axis=1) / len(a) ** 2)
-    low, high = np.quantile(deltas, (0.025, 0.975))
-    return Interval(float(low), float(high))
-
-
-def _draw_counts(rng: "np.random.Generator", *, pairs: int, resamples: int) -> "NDArray[np.float64]":
-    """How often each pair is drawn: a row per resample, rows summing to `pairs`."""
-    import numpy as np
-
-    drawn = rng.integers(0, pairs, (resamples, pairs)) + pairs * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * pairs)
-    return counts.reshape(resamples, pairs).astype(np.float64)
-
-
-__all__ = [
-    "RESAMPLES",
-    "Comparison",
-    "Interval",
-    "NotComparable",
-    "Test",
-    "benjamini_hochberg",
-    "bootstrap_interval",
-    "cliffs_delta",
-    "compare",
-    "holm",
-    "name_magnitude",
-    "wilson_interval",
-]
+__all__ = ["Comparison", "NotComparable", "Test", "compare"]
