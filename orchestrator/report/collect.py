@@ -5,6 +5,7 @@ with the stage that is missing and its cause.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from evaluators.health import Health
@@ -12,6 +13,7 @@ from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, compl
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import standing_of
 from orchestrator.report.layout import count_nouns
+from orchestrator.report.reading import read_texts
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.report.tally import how_it_ran
 from orchestrator.study.schema import Study
@@ -55,6 +57,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         cells=tuple(cells),
         provenance=dict(any_record.provenance) if any_record else {},
         isolation=how_it_ran(judged),
+        read_texts=partial(read_texts, study, trials, ledger),
     )
 
 

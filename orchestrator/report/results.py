@@ -4,12 +4,13 @@ One decision: everything downstream reads per-instance rows keyed by problem id.
 computed from rows, so it can always be paired, counted and shown with what was left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
 from orchestrator.study.question import Question
+from orchestrator.report.texts import Texts, no_texts
 from orchestrator.study.stages import StageName
 from tasks.records import UnjudgedReason, VerdictName
 
@@ -103,7 +104,7 @@ class StudyResults:
 
     `question` is its words alone, `asked` all of it. `provenance` holds versions, hardware and git state;
     `isolation` is the class that generated code ran under, with the shares of it that ran apart from its tests and in
-    their process.
+    their process. `read_texts` reads what was asked and written, which takes a while and is done by who shows it.
     """
 
     study: str
@@ -114,3 +115,4 @@ class StudyResults:
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
     asked: Question = field(default_factory=Question)
+    read_texts: Callable[[], Texts] = field(default=no_texts, compare=False, repr=False)
