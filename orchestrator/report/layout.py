@@ -36,6 +36,8 @@ class Column:
 class Cell:
     """One entry. `interval` and `detail` (such as a count) stand below it, smaller; `note` explains.
 
+    `link` is a place in the page that shows what is behind the entry, such as `#sample=...`; only the page uses it.
+
     `value` is None where there is no number; `warning` says that the entry needs the reader's
     attention before it is believed. `digits` are the decimals of the interval. `mark` is the number
     of its note below the table, 0 for none.
@@ -49,6 +51,7 @@ class Cell:
     warning: bool = False
     note: str = ""
     mark: int = 0
+    link: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -64,11 +64,12 @@ class CellScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOutcome:
-    """One stage of one trial: its state and what it took."""
+    """One stage of one trial: its state and what it took; `usd` is None where the study names no price."""
 
     stage: StageName
     state: State
     seconds: float | None = None
+    usd: float | None = None
     cause: str = ""
     log_path: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
