@@ -7,7 +7,7 @@ terminal; words wrap in a column of their own width. Nothing is made smaller unt
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from orchestrator.report.latex import (
+from orchestrator.report.exports.latex import (
     GAP,
     PAGE,
     SIZE,

@@ -11,8 +11,8 @@ from string import ascii_lowercase
 from textwrap import wrap
 
 from orchestrator.report.evidence import Arm
+from orchestrator.report.exports.latex import COLUMN, GAP, PAGE, escape, join_row, needs, raised, stacked, width_of
 from orchestrator.report.findings import Findings
-from orchestrator.report.latex import COLUMN, GAP, PAGE, escape, join_row, needs, raised, stacked, width_of
 from orchestrator.report.layout import ABSENT, format_number
 from orchestrator.report.scores import Measure, Score, Unscored
 from orchestrator.report.tables import show_score

@@ -1,0 +1,45 @@
+"""All findings as one JSON document.
+
+One decision: its lists are the sheets, under the sheets' names and columns, so that one description serves CSV,
+Parquet and JSON. `version` counts changes that a reader of older documents would trip over.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.report.answer import compose_answer
+from orchestrator.report.citing import cite_block
+from orchestrator.report.exports.sheets import Sheet, Value
+from orchestrator.report.findings import Findings
+from orchestrator.report.health import list_warnings
+
+VERSION = 1
+
+
+def make_document(findings: Findings, sheets: Sequence[Sheet]) -> dict[str, Any]:
+    """The document of these sheets, ready for JSON: no value is infinite or not a number."""
+    results = findings.results
+    return {
+        "version": VERSION,
+        "study": results.study,
+        "question": results.asked.model_dump(mode="json") | {"text": results.question},
+        "answer": compose_answer(findings),
+        "warnings": list(list_warnings(findings.evidence)),
+        **{sheet.name: _list_rows(sheet) for sheet in sheets},
+        "cite": {part.title.lower(): [list(entry) for entry in part.entries] for part in cite_block(findings)},
+        "setup": [asdict(trial) for trial in results.setup.trials],
+    }
+
+
+def _list_rows(sheet: Sheet) -> list[dict[str, Value]]:
+    names = [field.name for field in sheet.fields]
+    return [dict(zip(names, map(_finite, row), strict=True)) for row in sheet.read()]
+
+
+def _finite(value: Value) -> Value:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+__all__ = ["VERSION", "make_document"]
