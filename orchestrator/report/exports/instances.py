@@ -4,8 +4,8 @@ One decision: a row stands alone. Prompt and reference are repeated for each tri
 pairs rows without a join; Parquet writes what repeats once.
 """
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 from evaluators.similarity.table import METRICS
 from orchestrator.report.evidence import Evidence
@@ -42,7 +42,7 @@ def instance_sheet(evidence: Evidence) -> Sheet:
             *numbers(**{name: _meaning(name) for name in scores}),
             *numbers(**{name: "a count of quality; empty where it was not measured" for name in counted}),
         ),
-        list_rows=partial(_list_instances, evidence),
+        list_rows=partial(_list_instances, evidence, cache(results.read_texts)),
     )
 
 
@@ -51,10 +51,10 @@ def _meaning(metric: str) -> str:
     return f"{known.about}; empty where it was not computed" if known else "a score"
 
 
-def _list_instances(evidence: Evidence) -> Iterator[Row]:
+def _list_instances(evidence: Evidence, read_texts: Callable[[], Texts]) -> Iterator[Row]:
     results = evidence.results
     trials = {trial.trial: trial for trial in results.trials}
-    read = results.read_texts()
+    read = read_texts()
     for row in results.rows:
         yield _tell(row, trials[row.trial], read)
 
