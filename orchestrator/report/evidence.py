@@ -48,6 +48,11 @@ class Arm:
     trials: tuple[TrialOutcome, ...]
 
     @property
+    def method(self) -> str:
+        """The method's name in the study file."""
+        return self.trials[0].method
+
+    @property
     def is_frozen(self) -> bool:
         """Whether the model is used as it came."""
         return not traits_of(self.kind).is_trained

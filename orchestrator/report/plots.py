@@ -9,7 +9,7 @@ from itertools import zip_longest
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.report.contrasts import FAMILIES, Contrast
+from orchestrator.report.contrasts import Contrast
 from orchestrator.report.evidence import Arm, name_trial
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_number
@@ -117,7 +117,7 @@ def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
     if not tested:
         return None
     models = list(dict.fromkeys(contrast.first.model for contrast in tested))
-    families = [family for family in FAMILIES if any(contrast.family == family for contrast in tested)]
+    families = list(dict.fromkeys(contrast.family for contrast in tested))
     measures = [measure for measure in findings.measures if any(contrast.measure == measure for contrast in tested)]
     figure = Figure(figsize=(frame.width, len(models) * (0.4 * len(measures) + 0.6) + 0.5))
     panels = figure.subplots(len(models), len(families), sharey=True, sharex="col", squeeze=False)

@@ -117,6 +117,19 @@ def score_trial(evidence: Evidence, trial: TrialOutcome, *, measure: Measure) ->
     )
 
 
+def values_of(evidence: Evidence, arm: Arm, *, measure: Measure) -> Mapping[str, float] | Unscored:
+    """What `score_arm` is the mean of, by problem, in points of 0-100; or why there is nothing."""
+    trial = arm.trial_for(measure.place.track)
+    if trial is None:
+        return Unscored()
+    rows = evidence.rows_at(trial, measure.place)
+    values = _average_samples(rows, metric=measure.metric)
+    if not values:
+        why = _explain_unscored(evidence, trial, measure=measure) if rows else _explain_unfinished(trial)
+        return Unscored(reason=why or "no results recorded")
+    return {problem: _percent({problem: value}, metric=measure.metric) for problem, value in values.items()}
+
+
 def mean_of(rows: Sequence[InstanceRow], *, metric: str) -> float | None:
     """The mean over problems that tables show, 0-100; None where no row has a value."""
     values = _average_samples(rows, metric=metric)

@@ -5,7 +5,7 @@ the report made anew, and nothing runs again. Whoever does that after seeing the
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -16,6 +16,11 @@ from trainers.methods.table import traits_of
 
 PASSED = "pass@1"
 GROUPINGS = ("together", "apart")
+# Evtikhiev et al. 2023: people agree with a similarity metric on which model is better from 2 points on (in classes of
+# one structure) or from 5 (in one-liners); Roy et al. 2021 say 2 for summaries. A pass rate over a few hundred problems
+# is known to about 5.
+MARGINS: Mapping[str, float] = {PASSED: 5.0}
+SIMILARITY_MARGIN = 2.0
 Correction = Literal["holm", "bh", "none"]
 
 
@@ -49,8 +54,9 @@ class Question(Settings):
     """The metric that decides: `pass@1` or a similarity metric. Without it, or on a track that does not have it, the
     track's headline metric."""
 
-    margin: float = Field(default=5.0, gt=0, lt=100, examples=[2])
-    """The largest difference, in points of 0-100, with which two still count as equally good."""
+    margin: float | None = Field(default=None, gt=0, lt=100, examples=[3])
+    """The largest difference, in points of 0-100, with which two still count as equally good. Without it, 5 points of
+    pass@1 and 2 of a similarity metric."""
 
     one_sided: bool = Field(default=False, examples=[True])
     """Whether it is enough that the first is not worse than the second by more than the margin."""
@@ -64,6 +70,10 @@ class Question(Settings):
 
     correction: Correction = Field(default="holm", examples=["bh"])
     """How p-values of a family are corrected: `holm` (Holm), `bh` (Benjamini-Hochberg), or `none`."""
+
+    def margin_for(self, metric: str) -> float:
+        """The margin that holds for a metric, in points."""
+        return self.margin if self.margin is not None else MARGINS.get(metric, SIMILARITY_MARGIN)
 
     @field_validator("compare")
     @classmethod
@@ -133,4 +143,15 @@ def _named(name: str, ways: Sequence[Way]) -> list[Way]:
     return [way for way in ways if way.is_trained and way.grouping == name]
 
 
-__all__ = ["GROUPINGS", "PASSED", "Correction", "Question", "Way", "faults_of_pair", "names_of", "pairs_named"]
+__all__ = [
+    "GROUPINGS",
+    "MARGINS",
+    "PASSED",
+    "SIMILARITY_MARGIN",
+    "Correction",
+    "Question",
+    "Way",
+    "faults_of_pair",
+    "names_of",
+    "pairs_named",
+]

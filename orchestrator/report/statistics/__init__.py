@@ -7,13 +7,16 @@ explains most of what scores vary by.
 from orchestrator.report.statistics.corrections import CORRECTIONS, benjamini_hochberg, holm
 from orchestrator.report.statistics.effects import cliffs_delta, name_magnitude, paired_delta
 from orchestrator.report.statistics.intervals import RESAMPLES, Interval, bootstrap_interval, wilson_interval
+from orchestrator.report.statistics.means import FEWEST, MeanDifference, mean_difference
 from orchestrator.report.statistics.paired import Comparison, NotComparable, Test, compare
 
 __all__ = [
     "CORRECTIONS",
+    "FEWEST",
     "RESAMPLES",
     "Comparison",
     "Interval",
+    "MeanDifference",
     "NotComparable",
     "Test",
     "benjamini_hochberg",
@@ -21,6 +24,7 @@ __all__ = [
     "cliffs_delta",
     "compare",
     "holm",
+    "mean_difference",
     "name_magnitude",
     "paired_delta",
     "wilson_interval",
