@@ -98,6 +98,14 @@ def gather(results: StudyResults) -> Evidence:
     )
 
 
+def group_ways(arms: Iterable[Arm]) -> Mapping[tuple[str, str], tuple[Arm, ...]]:
+    """Arms by model and way: those of one group differ in their seeds alone."""
+    ways: dict[tuple[str, str], tuple[Arm, ...]] = {}
+    for arm in arms:
+        ways[arm.model, arm.way] = (*ways.get((arm.model, arm.way), ()), arm)
+    return ways
+
+
 def name_trial(trial: TrialOutcome, *, head: str) -> str:
     """`head`, with the tasks of a trial that shares its arm with others."""
     if trial.grouping != "apart":

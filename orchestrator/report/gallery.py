@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.report.curves import draw_curves, draw_track_curves
 from orchestrator.report.findings import Findings
+from orchestrator.report.interference import draw_interference
 from orchestrator.report.pictures import WIDE, Frame, drawing_style
-from orchestrator.report.plots import draw_curves, draw_forest, draw_overview
+from orchestrator.report.plots import draw_forest, draw_overview
+from orchestrator.report.tradeoffs import draw_correctness, draw_frontier, draw_scaling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,10 +55,46 @@ DRAWINGS: tuple[Drawing, ...] = (
         "filled where the difference holds after Holm's correction. Each panel has its own scale.",
     ),
     Drawing(
+        name="interference",
+        draw=draw_interference,
+        title="What training together does to each task",
+        caption="Points that training all tasks together adds to each of them, paired by problem, with the 95 % "
+        "interval over problems. Blue: the tasks help each other there; orange: they harm. Bold: the interval leaves "
+        "out zero.",
+    ),
+    Drawing(
+        name="frontier",
+        draw=draw_frontier,
+        title="Cost against score",
+        caption="Each dot is a method, all its trainings together; a vertical line is the range of its seeds. The grey "
+        "line joins the methods that no other beats in both time and score; dashed: frozen models, which cost no "
+        "training.",
+    ),
+    Drawing(
+        name="scaling",
+        draw=draw_scaling,
+        title="Model size",
+        caption="Mean over tracks by parameters of the model; a vertical line is the range of the seeds.",
+    ),
+    Drawing(
+        name="correctness",
+        draw=draw_correctness,
+        title="Correct and tidy",
+        caption="Right: more programs pass their tests. Down: fewer lint messages than the reference solutions to the "
+        "same problems have. Messages that every snippet has by nature, such as a missing docstring, are left out; so "
+        "are methods of which too few outputs parse.",
+    ),
+    Drawing(
         name="curves",
         draw=draw_curves,
         title="Training",
         caption="Coloured: training loss. Black or white with dots: validation loss.",
+    ),
+    Drawing(
+        name="curves-by-track",
+        draw=draw_track_curves,
+        title="Training, track by track",
+        caption="Lines: training loss, a running mean. Dots of the same colour: validation loss. A line for each seed.",
     ),
 )
 """All pictures, in the order in which the page shows them."""

@@ -1,12 +1,16 @@
-"""The HTML page: one file, no scripts, nothing fetched, readable ten years on.
+"""The HTML page: one file, nothing fetched, readable ten years on, with and without scripts.
 
 One decision: the template decides the order and the words around the parts; everything that comes from
-a study (names, causes, model output) passes through autoescaping, and only our own SVG does not.
+a study (names, causes, model output) passes through autoescaping, and only our own SVG and scripts do not. The page's
+policy names each of our scripts by its digest, so a browser runs nothing else that stands in the page.
 """
 
+import base64
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,21 +18,34 @@ from typing import TYPE_CHECKING
 
 from orchestrator.report.answer import compose_answer
 from orchestrator.report.findings import Findings
+from orchestrator.report.gallery import DRAWINGS
 from orchestrator.report.health import list_warnings
-from orchestrator.report.layout import is_text, list_headings, merge_alike, number_notes, starts_as
-from orchestrator.report.pictures import NARROW, WIDE, Frame, Picture, drawing_style, render_png, render_svg
-from orchestrator.report.plots import draw_curves, draw_forest, draw_overview
+from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
+from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
+from orchestrator.report.plots import draw_overview
+from orchestrator.report.sections import list_sections
 from orchestrator.report.tables import build_tables
+from orchestrator.report.visible import make_visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
-
-_FOLDED = ("details", "verdicts", "quality-detail")
-"""Tables that a reader opens when needed."""
 
 
-def save_page(findings: Findings, *, folder: Path) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """The part of the page in which a reader looks at what was written: trusted HTML with its style and script.
+
+    `sources` are what its script may load beyond the page, as the policy of a page writes them.
+    """
+
+    title: str
+    html: str
+    style: str = ""
+    script: str = ""
+    sources: tuple[str, ...] = ()
+
+
+def save_page(findings: Findings, *, folder: Path, samples: Browser | None = None) -> Path:
     """Write `report.html` and `overview.png`, each whole or not at all; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     with drawing_style():
@@ -36,72 +53,78 @@ def save_page(findings: Findings, *, folder: Path) -> Path:
         if overview is not None:
             _replace(folder / "overview.png", render_png(overview))
     page = folder / "report.html"
-    _replace(page, render_page(findings).encode())
+    _replace(page, render_page(findings, samples=samples).encode())
     return page
 
 
-def render_page(findings: Findings) -> str:
+def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
     """The page as text."""
+    pictures = _draw_pictures(findings)
+    tables = {table.name: table for table in build_tables(findings)}
+    scripts = [_read("page.js"), *([samples.script] if samples and samples.script else [])]
     return _load_template().render(
         results=findings.results,
-        style=files(__package__).joinpath("page.css").read_text(encoding="utf-8"),
+        styles=[_read("page.css"), *([samples.style] if samples else [])],
+        scripts=scripts,
+        policy=_write_policy(scripts, samples.sources if samples else ()),
         answer=compose_answer(findings),
         warnings=list_warnings(findings.evidence),
-        pictures=_draw_pictures(findings),
-        tables={table.name: number_notes(table) for table in build_tables(findings)},
-        folded=_FOLDED,
+        pictures=pictures,
+        titles={name: table.title for name, table in tables.items()},
+        tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
+        sections=list_sections(pictures=pictures, tables=tables),
+        samples=samples,
         signatures=_list_signatures(findings),
     )
 
 
+def _write_policy(scripts: Sequence[str], sources: Sequence[str]) -> str:
+    """Who may do what in the page: our own scripts by their digests, styles and drawn pictures, and nothing else."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join([*(f"'sha256-{digest}'" for digest in digests), *sources])
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
 @cache
 def _load_template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=_show,
+    )  # fmt: skip
     environment.filters |= {
         "merge_alike": merge_alike,
         "headings": list_headings,
         "is_text": is_text,
         "starts_as": starts_as,
     }
-    return environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    return environment.get_template("page.html.j2")
 
 
-_DRAWINGS: Mapping[str, tuple[Callable[[Findings, Frame], "Figure | None"], str, str]] = {
-    "overview": (
-        draw_overview,
-        "Scores by method",
-        "A dot is a mean over problems, its line the 95 % interval, the hollow dot and dashed line the frozen "
-        "model. Circles: one model for all tasks; diamonds: one for each. Panels of one metric share their scale.",
-    ),
-    "forest": (
-        draw_forest,
-        "Differences, problem by problem",
-        "Right of zero favours the first. Lines are 95 % intervals of each difference by itself; a dot is filled "
-        "where the difference holds after Holm's correction. Each panel has its own scale.",
-    ),
-    "curves": (
-        draw_curves,
-        "Training",
-        "Coloured: training loss. Black or white with dots: validation loss.",
-    ),
-}
-"""What is drawn, by name: the drawing, its title and its caption."""
+def _show(value: object) -> object:
+    """What a study named or a model wrote, with no character that acts or hides; our own markup stays as it is."""
+    return make_visible(value) if type(value) is str else value
 
 
 def _draw_pictures(findings: Findings) -> dict[str, Picture]:
+    """Every picture that the study can fill, for wide and for narrow windows."""
     pictures: dict[str, Picture] = {}
-    for name, (draw, title, caption) in _DRAWINGS.items():
+    for item in DRAWINGS:
         with drawing_style():
-            wide, narrow = draw(findings, WIDE), draw(findings, NARROW)
+            wide, narrow = item.draw(findings, WIDE), item.draw(findings, NARROW)
             if wide is None or narrow is None:
                 continue
-            pictures[name] = Picture(
-                title=title,
-                caption=caption,
-                wide=render_svg(wide, name=name, title=title, description=caption),
-                narrow=render_svg(narrow, name=f"{name}-narrow", title=title, description=caption),
+            words = {"title": item.title, "description": item.caption}
+            pictures[item.name] = Picture(
+                title=item.title,
+                caption=item.caption,
+                wide=render_svg(wide, name=item.name, **words),
+                narrow=render_svg(narrow, name=f"{item.name}-narrow", **words),
             )
     return pictures
 
@@ -122,3 +145,6 @@ def _replace(path: Path, content: bytes) -> None:
         stream.write(content)
     os.chmod(name, 0o644)
     os.replace(name, path)
+
+
+__all__ = ["Browser", "render_page", "save_page"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trainers.methods.table import METHODS, MethodKind
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PALETTE: Mapping[str, str] = {
@@ -22,13 +23,22 @@ PALETTE: Mapping[str, str] = {
     "soft": "#626a76",
     "rule": "#dfe2e7",
     "paper": "#fffffe",
-    MethodKind.FROZEN: "#858d99",
-    MethodKind.QLORA: "#2b6cd4",
-    MethodKind.LORA: "#0f8a7e",
-    MethodKind.FULL: "#c65b12",
-    "other": "#8a4fc0",
+    MethodKind.FROZEN: "#7d8590",
+    MethodKind.QLORA: "#0a5fb0",
+    MethodKind.LORA: "#2fa37c",
+    MethodKind.FULL: "#c9520a",
+    "other": "#6b2d7d",
+    "gain": "#1f78c8",
+    "loss": "#d9680f",
 }
-"""Colours by role; page.css holds the same names for light and for dark. No two may be equal."""
+"""Colours by role; page.css holds the same names for light and for dark. No two may be equal.
+
+Those of methods stay apart for readers who see no red, no green or no blue, which a test computes.
+"""
+MARKERS: Mapping[str, str] = {"together": "o", "apart": "D"}
+"""The marker of a grouping, in every picture; what has a colour of its own has a shape of its own as well."""
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+"""Lines of ways of one kind, which share a colour."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -96,6 +106,15 @@ def drawing_style() -> Iterator[None]:
 def choose_colour(kind: str) -> str:
     """The colour that stands for a kind of method in every picture."""
     return PALETTE.get(kind if kind in METHODS else "other", PALETTE["other"])
+
+
+def draw_dot(
+    panel: "Axes", at: tuple[float, float], *, kind: str, grouping: str, filled: bool, size: float = 5.2
+) -> None:
+    """Put a way's marker somewhere; hollow where it stands for the frozen model or for what is not shown."""
+    colour = choose_colour(kind)
+    panel.plot([at[0]], [at[1]], MARKERS.get(grouping, "o"), markersize=size, color=colour, markeredgewidth=1.4,
+               markerfacecolor=colour if filled else PALETTE["paper"])  # fmt: skip
 
 
 def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> str:

@@ -10,10 +10,11 @@ from typing import get_args
 
 from orchestrator.ledger.progress import State
 from orchestrator.report.contrasts import Contrast
-from orchestrator.report.costs import build_cost_table
+from orchestrator.report.costs import build_cost_tables
 from orchestrator.report.evidence import Arm, Evidence, Place
 from orchestrator.report.findings import Findings
 from orchestrator.report.health import build_health_table
+from orchestrator.report.interference import build_interference_table
 from orchestrator.report.layout import (
     ABSENT,
     Cell,
@@ -26,6 +27,7 @@ from orchestrator.report.layout import (
     labels,
     say_state,
 )
+from orchestrator.report.methodcosts import build_method_costs
 from orchestrator.report.quality import build_quality_detail, build_quality_table
 from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import (
@@ -63,7 +65,9 @@ def build_tables(findings: Findings) -> tuple[Table, ...]:
         build_quality_table(findings.evidence),
         build_quality_detail(findings.evidence),
         build_health_table(findings.evidence),
-        build_cost_table(findings.evidence),
+        build_method_costs(findings),
+        build_interference_table(findings),
+        *build_cost_tables(findings.evidence),
         build_trouble_table(findings.evidence),
     )
     return tuple(table for table in tables if table.rows)

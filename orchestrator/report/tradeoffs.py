@@ -1,0 +1,234 @@
+"""What is paid for a score: pictures of cost against score, of correctness against quality, and of model size.
+
+One decision: a point is a way with one model, over all its seeds and all tracks of one metric. A way that lacks one of
+those tracks has no point, since a mean over fewer tracks is another figure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from orchestrator.report.evidence import Arm, Place, group_ways
+from orchestrator.report.findings import Findings
+from orchestrator.report.layout import format_count
+from orchestrator.report.methodcosts import MethodCost, list_costs
+from orchestrator.report.pictures import DASHES, PALETTE, Frame, choose_colour, draw_dot
+from orchestrator.report.quality import HEADLINES, read_three_ways
+from orchestrator.report.results import InstanceRow
+from orchestrator.report.scores import Measure, Score, estimate_pass, title_metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MESSAGES = "lint messages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A way with one model: its mean score by one metric, with the range of its seeds, beside what it cost."""
+
+    cost: MethodCost
+    score: float
+    low: float
+    high: float
+
+
+def list_points(findings: Findings, metric: str) -> tuple[Point, ...]:
+    """Every way's mean over the tracks of a metric, with the range from its lowest to its highest seed."""
+    measures = [measure for measure in findings.measures if measure.metric == metric]
+    costs = {(cost.model, cost.way): cost for cost in list_costs(findings)}
+    points = []
+    for key, arms in group_ways(findings.evidence.arms).items():
+        means = [mean for arm in arms if (mean := _average(findings, arm, measures)) is not None]
+        if means:
+            points.append(Point(cost=costs[key], score=fmean(means), low=min(means), high=max(means)))
+    return tuple(points)
+
+
+def _average(findings: Findings, arm: Arm, measures: Sequence[Measure]) -> float | None:
+    scores = [findings.score(arm, measure) for measure in measures]
+    known = [score.value for score in scores if isinstance(score, Score)]
+    return fmean(known) if known and len(known) == len(measures) else None
+
+
+def draw_frontier(findings: Findings, frame: Frame) -> "Figure | None":
+    """Training time against score, a panel for each metric; the line joins what nothing beats in both."""
+    panels = {metric: list_points(findings, metric) for metric in dict.fromkeys(m.metric for m in findings.measures)}
+    panels = {metric: points for metric, points in panels.items() if _count_trained(points) > 1}
+    if not panels:
+        return None
+    several = len({point.cost.model for points in panels.values() for point in points}) > 1
+    figure, axes = _lay_out(len(panels), frame, height=3.1)
+    for panel, (metric, points) in zip(axes, panels.items(), strict=False):
+        _draw_frontier(panel, points, several=several)
+        panel.set_title(f"{title_metric(metric)}, mean over tracks", fontweight="bold")
+    return figure
+
+
+def _count_trained(points: Sequence[Point]) -> int:
+    return sum(point.cost.training_s is not None for point in points)
+
+
+def _draw_frontier(panel: "Axes", points: Sequence[Point], *, several: bool) -> None:
+    paid = [(point.cost.training_s, point) for point in points if point.cost.training_s is not None]
+    longest = max(seconds for seconds, _ in paid)
+    unit, name = (3600, "hours") if longest >= 5400 else (60, "minutes")
+    for point in points:
+        if point.cost.training_s is None:
+            panel.axhline(point.score, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)))
+    for seconds, point in paid:
+        at = (seconds / unit, point.score)
+        if point.high > point.low:
+            panel.vlines(at[0], point.low, point.high, color=choose_colour(point.cost.kind), linewidth=1.5, alpha=0.5)
+        draw_dot(panel, at, kind=point.cost.kind, grouping=point.cost.grouping, filled=True, size=6)
+    _label(panel, [(seconds / unit, point) for seconds, point in paid], several=several)
+    best = _find_best(paid)
+    panel.step([seconds / unit for seconds, _ in best], [point.score for _, point in best], where="post",
+               color=PALETTE["soft"], linewidth=1, zorder=0.8)  # fmt: skip
+    if longest > 20 * min(seconds for seconds, _ in paid):
+        panel.set_xscale("log")
+    else:
+        panel.set_xlim(left=0, right=1.3 * longest / unit)
+    panel.set_xlabel(f"{name} of training, for one seed")
+    panel.margins(x=0.18, y=0.14)
+
+
+def _find_best(paid: Sequence[tuple[float, Point]]) -> list[tuple[float, Point]]:
+    """Points that no other beats in both time and score, the quickest first."""
+    best: list[tuple[float, Point]] = []
+    for seconds, point in sorted(paid, key=lambda item: (item[0], -item[1].score)):
+        if not best or point.score > best[-1][1].score:
+            best.append((seconds, point))
+    return best
+
+
+def _label(panel: "Axes", points: Sequence[tuple[float, Point]], *, several: bool) -> None:
+    """Names beside their dots; where two dots stand close, one name goes above and the other below."""
+    ordered = sorted(points, key=lambda item: item[1].score)
+    spread = (ordered[-1][1].score - ordered[0][1].score) or 1.0
+    below = False
+    for index, (x, point) in enumerate(ordered):
+        close = index > 0 and point.score - ordered[index - 1][1].score < 0.07 * spread
+        below = close and not below
+        text = f"{point.cost.model} · {point.cost.way}" if several else point.cost.way
+        panel.annotate(text, (x, point.score), xytext=(7, -9 if below else 3), textcoords="offset points",
+                       fontsize=7.5, color=PALETTE["ink"])  # fmt: skip
+
+
+def draw_scaling(findings: Findings, frame: Frame) -> "Figure | None":
+    """Score over model size, a panel for each metric and a line for each way; nothing where all are of one size."""
+    sizes = _find_sizes(list_costs(findings))
+    if len(set(sizes.values())) < 2:
+        return None
+    metrics = list(dict.fromkeys(measure.metric for measure in findings.measures))
+    figure, axes = _lay_out(len(metrics), frame, height=2.9)
+    for panel, metric in zip(axes, metrics, strict=False):
+        _draw_sizes(panel, list_points(findings, metric), sizes=sizes)
+        panel.set_title(f"{title_metric(metric)}, mean over tracks", fontweight="bold")
+    handles = {str(line.get_label()): line for panel in figure.axes for line in panel.lines if line.get_label()}
+    shown = {name: line for name, line in handles.items() if not name.startswith("_")}
+    figure.legend(handles=list(shown.values()), loc="outside upper left", ncols=6, frameon=False, fontsize=8)
+    return figure
+
+
+def _find_sizes(costs: Sequence[MethodCost]) -> Mapping[str, float]:
+    """Parameters of each model: the least that any training counted, for adapters come on top."""
+    sizes: dict[str, float] = {}
+    for cost in costs:
+        if cost.total_parameters:
+            sizes[cost.model] = min(sizes.get(cost.model, cost.total_parameters), cost.total_parameters)
+    return sizes
+
+
+def _draw_sizes(panel: "Axes", points: Sequence[Point], *, sizes: Mapping[str, float]) -> None:
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    ways = dict.fromkeys((point.cost.kind, point.cost.way) for point in points)
+    for kind, way in ways:
+        mine = sorted(
+            (point for point in points if point.cost.way == way and point.cost.model in sizes),
+            key=lambda point: sizes[point.cost.model],
+        )
+        alike = [other for of, other in ways if of == kind]
+        xs, ys = [sizes[point.cost.model] for point in mine], [point.score for point in mine]
+        panel.plot(xs, ys, color=choose_colour(kind), linestyle=DASHES[alike.index(way) % len(DASHES)], label=way)
+        for x, point in zip(xs, mine, strict=True):
+            panel.vlines(x, point.low, point.high, color=choose_colour(kind), linewidth=1.5, alpha=0.5)
+            draw_dot(panel, (x, point.score), kind=kind, grouping=point.cost.grouping, filled=kind != "frozen")
+    panel.set_xscale("log")
+    marks = sorted(set(sizes.values()))
+    panel.set_xticks(marks, [format_count(size) for size in marks])
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.set_xlabel("parameters")
+    panel.margins(x=0.12)
+
+
+def draw_correctness(findings: Findings, frame: Frame) -> "Figure | None":
+    """pass@1 against lint messages beyond the reference's, a panel for each track that has both."""
+    places = [place for place in findings.evidence.places if place.writes_code]
+    found = {place: _list_correctness(findings, place) for place in places}
+    found = {place: points for place, points in found.items() if points}
+    if not found:
+        return None
+    figure, axes = _lay_out(len(found), frame, height=2.7)
+    for panel, item in zip_longest(axes, found.items()):
+        if item is None:
+            panel.set_visible(False)
+            continue
+        place, points = item
+        panel.axhline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
+        for arms, right, messages in points:
+            first = arms[0]
+            draw_dot(panel, (right, messages), kind=first.kind, grouping=first.grouping, filled=not first.is_frozen)
+            several = len({arm.model for group, _, _ in points for arm in group}) > 1
+            name = f"{first.model} · {first.way}" if several else first.way
+            panel.annotate(name, (right, messages), xytext=(6, 3), textcoords="offset points", fontsize=7.5)
+        panel.set_title(place.title, fontweight="bold")
+        panel.set(xlabel="pass@1 %", ylabel=f"{_MESSAGES} per file,\nless the reference's")
+        panel.margins(x=0.25, y=0.2)
+    return figure
+
+
+def _list_correctness(findings: Findings, place: Place) -> list[tuple[tuple[Arm, ...], float, float]]:
+    """Each way's pass@1 and messages beyond the reference's, means over its seeds."""
+    points = []
+    for arms in group_ways(findings.evidence.arms).values():
+        pairs = [pair for arm in arms if (pair := _read_correctness(findings, arm, place)) is not None]
+        if pairs:
+            points.append((arms, fmean(right for right, _ in pairs), fmean(messages for _, messages in pairs)))
+    return points if len(points) > 1 else []
+
+
+def _read_correctness(findings: Findings, arm: Arm, place: Place) -> tuple[float, float] | None:
+    trial = arm.trial_for(place.track)
+    rows: tuple[InstanceRow, ...] = findings.evidence.rows_at(trial, place) if trial else ()
+    passed = estimate_pass(rows, k=1)
+    if trial is None or not passed:
+        return None
+    ways = read_three_ways(rows, findings.evidence.cell_at(trial, place), HEADLINES[_MESSAGES])
+    # What is left of a cell where hardly anything parses says nothing of the method.
+    if ways.difference is None or ways.marked:
+        return None
+    return 100 * fmean(passed.values()), ways.difference.per_file
+
+
+def _lay_out(count: int, frame: Frame, *, height: float) -> "tuple[Figure, Sequence[Axes]]":
+    from matplotlib.figure import Figure
+
+    most = max(1, frame.across - 1)
+    across = min(most, count)
+    down = -(-count // across)
+    figure = Figure(figsize=(frame.width * min(1.0, (across + 0.6) / (most + 0.6)), height * down + 0.4))
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
+    for panel in panels:
+        panel.grid(visible=True, axis="both")
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels
+
+
+__all__ = ["Point", "draw_correctness", "draw_frontier", "draw_scaling", "list_points"]
