@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.report.answer import compose_answer
+from orchestrator.report.citing import cite_block
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import DRAWINGS
 from orchestrator.report.health import list_warnings
@@ -74,7 +75,7 @@ def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
         tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
         sections=list_sections(pictures=pictures, tables=tables),
         samples=samples,
-        signatures=_list_signatures(findings),
+        cite=cite_block(findings),
     )
 
 
@@ -127,15 +128,6 @@ def _draw_pictures(findings: Findings) -> dict[str, Picture]:
                 narrow=render_svg(narrow, name=f"{item.name}-narrow", **words),
             )
     return pictures
-
-
-def _list_signatures(findings: Findings) -> dict[str, list[str]]:
-    """How each metric was computed; several signatures of one metric are all told."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in findings.results.cells:
-        for metric, signature in cell.signatures.items():
-            found.setdefault(metric, {})[signature] = None
-    return {metric: list(signatures) for metric, signatures in sorted(found.items())}
 
 
 def _replace(path: Path, content: bytes) -> None:

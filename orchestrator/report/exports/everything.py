@@ -3,7 +3,7 @@
 One decision: there is nothing to choose. A folder that holds all is looked through in a moment; options for each form
 would have to be known before they are missed.
 
-    report.html, report.json, methods.txt
+    report.json, methods.txt
     csv/NAME.csv, parquet/NAME.parquet      every sheet
     latex/NAME.tex                          tables for a paper, `scores` the one for its text
     pictures/NAME.svg, pictures/NAME.png    every picture
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.report.exports.document import make_document
-from orchestrator.report.exports.figures import comparison_sheet, score_sheet
+from orchestrator.report.exports.figures import comparison_sheet, score_sheet, verdict_sheet
 from orchestrator.report.exports.instances import instance_sheet
 from orchestrator.report.exports.latexmain import render_main
 from orchestrator.report.exports.longtables import render_long
@@ -30,7 +30,6 @@ from orchestrator.report.exports.sheetfiles import write_csv, write_parquet
 from orchestrator.report.exports.sheets import Sheet
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import list_pictures
-from orchestrator.report.page import save_page
 from orchestrator.report.pictures import drawing_style
 from orchestrator.report.tables import build_tables
 
@@ -45,6 +44,7 @@ def build_short_sheets(findings: Findings) -> tuple[Sheet, ...]:
     """The sheets that answer: those that `report.json` holds."""
     evidence = findings.evidence
     return (
+        verdict_sheet(findings),
         score_sheet(findings),
         comparison_sheet(findings),
         trial_sheet(evidence),
@@ -59,8 +59,12 @@ def build_long_sheets(findings: Findings) -> tuple[Sheet, ...]:
     return (quality_sheet(evidence), curve_sheet(evidence), instance_sheet(evidence))
 
 
-def write_json(findings: Findings, sheets: Sequence[Sheet]) -> str:
+def render_json(findings: Findings) -> str:
     """The findings as one JSON document."""
+    return _as_json(findings, build_short_sheets(findings))
+
+
+def _as_json(findings: Findings, sheets: Sequence[Sheet]) -> str:
     return json.dumps(make_document(findings, sheets), indent=1, default=str, allow_nan=False) + "\n"
 
 
@@ -68,12 +72,10 @@ def export_everything(findings: Findings, *, folder: Path) -> tuple[Path, ...]:
     """Write all files into a folder, over those of the same names; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     short = build_short_sheets(findings)
-    page = save_page(findings, folder=folder)
-    texts = {"report.json": write_json(findings, short), "methods.txt": describe_methods(findings) + "\n"}
+    texts = {"report.json": _as_json(findings, short), "methods.txt": describe_methods(findings) + "\n"}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return (
-        page,
         *(folder / name for name in texts),
         *_write_sheets((*short, *build_long_sheets(findings)), folder),
         *write_latex(findings, folder=folder / "latex"),
@@ -113,4 +115,4 @@ def _draw(findings: Findings, folder: Path) -> Iterator[Path]:
             yield path
 
 
-__all__ = ["build_long_sheets", "build_short_sheets", "export_everything", "write_json", "write_latex"]
+__all__ = ["build_long_sheets", "build_short_sheets", "export_everything", "render_json", "write_latex"]

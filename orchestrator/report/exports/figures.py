@@ -112,6 +112,64 @@ def _list_pass_at_k(evidence: Evidence, trial: TrialOutcome, place: Place) -> It
             yield head | {"score": mean, "mean": mean, "problems": asked, "scored": len(values)}
 
 
+def verdict_sheet(findings: Findings) -> Sheet:
+    """What the study says on each part of its question."""
+    return Sheet(
+        name="verdicts",
+        title="what the study says on each part of its question",
+        fields=(
+            *texts(
+                part="the part of the question",
+                first="the way of training that is spoken of",
+                second="what it is compared with",
+                model="the model of both",
+                scope="the task or the track, where the question asks of each",
+                metric="the metric that decided",
+                verdict="`as good as`, `better`, `worse` or `not decided`, after correction",
+            ),
+            *numbers(
+                points="first less second, in points of 0-100, the mean over tracks",
+                low="lower end of its 95 % interval",
+                high="upper end",
+                first_score="the first's score on the problems that both have",
+                second_score="the second's",
+                p_difference="p-value of no difference, corrected",
+                p_equivalence="p-value of a difference of the margin or more, corrected",
+                margin="points within which two count as equally good",
+                detectable="the smallest difference that this study shows in four of five cases",
+                seed_share="share of the uncertainty that is between seeds, 0-1",
+            ),
+            *counts(problems="pairs behind it", needed="problems with which a study like this would decide"),
+            *texts(
+                seeds="seeds of training behind it",
+                tracks="the tracks behind it",
+                reason="why nothing can be said",
+                remarks="what else to know before relying on it",
+            ),
+        ),
+        list_rows=once(partial(_list_verdicts, findings)),
+    )
+
+
+def _list_verdicts(findings: Findings) -> Iterator[Row]:
+    for found in findings.verdicts:
+        low, high = found.interval or (None, None)
+        first, second = found.scores or (None, None)
+        named = ("part", "first", "second", "model", "scope", "metric", "points", "p_difference", "p_equivalence",
+                 "margin", "detectable", "seed_share", "problems", "needed", "reason")  # fmt: skip
+        yield {
+            **{name: getattr(found, name) for name in named},
+            "verdict": found.wording,
+            "low": low,
+            "high": high,
+            "first_score": first,
+            "second_score": second,
+            "seeds": ", ".join(map(str, found.seeds)),
+            "tracks": ", ".join(found.tracks),
+            "remarks": " ".join(part for part in (found.stepped, *found.cautions) if part),
+        }
+
+
 def comparison_sheet(findings: Findings) -> Sheet:
     """Every paired test that was made."""
     return Sheet(
@@ -199,4 +257,4 @@ def _tell_test(outcome: Comparison) -> dict[str, Value]:
     }
 
 
-__all__ = ["about", "at", "comparison_sheet", "score_sheet"]
+__all__ = ["about", "at", "comparison_sheet", "score_sheet", "verdict_sheet"]
