@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.report.findings import Findings
 from orchestrator.report.results import StudyResults
+from orchestrator.report.scores import title_metric
 from orchestrator.report.statistics import RESAMPLES
 
 _PRIVATE = ("host",)
@@ -69,13 +70,25 @@ def _list_seeds(results: StudyResults) -> Iterator[tuple[str, str]]:
         yield "generation", ", ".join(sorted(sampled)) or "none: greedy, the likeliest token each time"
 
 
+def list_margins(findings: Findings) -> Mapping[str, tuple[str, ...]]:
+    """The metrics that were tested for equivalence, by their margin in words."""
+    found: dict[str, dict[str, None]] = {}
+    for verdict in findings.verdicts:
+        if verdict.p_equivalence is not None:
+            found.setdefault(f"{verdict.margin:g} points", {})[title_metric(verdict.metric).removesuffix(" %")] = None
+    return {margin: tuple(metrics) for margin, metrics in found.items()}
+
+
 def _list_statistics(findings: Findings) -> Iterator[tuple[str, str]]:
-    if not findings.contrasts:
+    if not findings.contrasts and not findings.verdicts:
         return
     asked = findings.results.asked
-    yield "paired by", "problem; bootstrap intervals over problems, " + f"{RESAMPLES:,} resamples, seed 0"
-    yield "equally good within", f"{asked.margin:g} points"
-    yield "correction", f"{asked.correction}, over each {asked.family}"
+    yield "paired by", f"problem; bootstrap intervals over problems, {RESAMPLES:,} resamples, seed 0"
+    for margin, metrics in list_margins(findings).items():
+        yield "equally good", f"within {margin} of {', '.join(metrics)}"
+    correction = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "none"}[asked.correction]
+    family = {"part": "the tests of each pair", "question": "all tests of the study"}[asked.family]
+    yield "correction of p-values", correction if asked.correction == "none" else f"{correction}, over {family}"
 
 
 def _is_software(name: str) -> bool:
@@ -92,4 +105,4 @@ def _list_machine(results: StudyResults) -> Iterator[tuple[str, str]]:
         yield "isolation of generated code", results.isolation
 
 
-__all__ = ["CitePart", "cite_block", "list_signatures"]
+__all__ = ["CitePart", "cite_block", "list_margins", "list_signatures"]

@@ -7,6 +7,7 @@ and nothing is claimed that the study did not do.
 from collections.abc import Iterator, Mapping, Sequence
 
 from evaluators.similarity import title_of
+from orchestrator.report.citing import list_margins
 from orchestrator.report.costs import collect_facts
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import count_nouns
@@ -39,6 +40,7 @@ def describe_methods(findings: Findings) -> str:
         *_say_running(results),
         *_say_metrics(findings),
         *_say_tests(findings),
+        *_say_equivalence(findings),
         *_say_completeness(results),
         *_say_software(results),
     )
@@ -210,7 +212,17 @@ def _say_tests(findings: Findings) -> Iterator[str]:
         yield f"P-values were corrected over {families} by {how} and called significant below 0.05."
     else:
         yield "P-values were not corrected for their number."
-    yield f"Methods within {asked.margin:g} points of each other count as equally good."
+
+
+def _say_equivalence(findings: Findings) -> Iterator[str]:
+    """How methods were called as good as each other, where that was tested."""
+    margins = [f"{margin} of {_join(metrics)}" for margin, metrics in list_margins(findings).items()]
+    if margins:
+        tests = "a one-sided test" if findings.results.asked.one_sided else "two one-sided tests"
+        yield (
+            "Over all tracks together, with tracks weighted alike, the mean paired difference was tested against zero "
+            f"and, by {tests}, against a margin of {_join(margins)}, within which methods count as equally good."
+        )
 
 
 def _say_completeness(results: StudyResults) -> Iterator[str]:
