@@ -30,9 +30,10 @@ def check_request(study: str | None, from_: Path | None, *, json_: bool, methods
 def read_results(study: str | None, changes: list[str] | None, from_: Path | None) -> "StudyResults":
     """The results of a study, or of other people's files."""
     if from_ is not None:
+        from orchestrator.commands.output import warn
         from orchestrator.files.systems import read_systems
 
-        return read_systems(from_)
+        return read_systems(from_, warn=warn)
     from orchestrator.report.collect import collect
 
     assert study is not None
