@@ -6,7 +6,7 @@ numbers is a metric. Nothing is guessed from values; what is not used is said.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
@@ -77,13 +77,13 @@ class SystemRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFile:
-    """A file's rows, what is wrong with it, and what of it was not used or had to be assumed."""
+    """A file's rows, what is wrong with it, and what of it was not used; `assumes_track` says that it names none."""
 
     path: Path
     rows: tuple[SystemRow, ...] = ()
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = field(default=())
+    assumes_track: bool = False
 
 
 def read_system_file(path: Path, *, dataset: str) -> SystemFile:
@@ -121,6 +121,7 @@ class _Table:
             if isinstance(values, Twice)
         ]
         self.notes: list[str] = []
+        self.assumes_track = False
         self.id = id_column(columns)
         if self.id is None:
             holds, usual = ", ".join(columns), ", ".join(ID_NAMES[:4])
@@ -141,7 +142,7 @@ class _Table:
             rows=() if faults else tuple(rows),
             faults=tuple(faults),
             notes=tuple(self.notes),
-            metrics=tuple(self.metrics),
+            assumes_track=self.assumes_track,
         )
 
     def _find_roles(self) -> dict[str, str]:
@@ -249,9 +250,7 @@ class _Table:
         if language and language not in list(Language):
             known = ", ".join(Language)
             self._fault(index, self.roles["language"], f"must be one of {known}, got {language!r}")
-        if not named and not language and not index:
-            remedy = "add a column track, such as translation/java-csharp, if that is wrong"
-            self.notes.append(f"{self.path}: names no track and is taken as generation/python; {remedy}")
+        self.assumes_track = self.assumes_track or not (named or language)
         return f"generation/{language if language in list(Language) else Language.PYTHON}"
 
     def _fault(self, index: int, column: str, message: str) -> None:

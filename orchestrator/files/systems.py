@@ -42,7 +42,7 @@ def read_systems(folder: Path, *, warn: Callable[[str], None] = lambda note: Non
     scales = _find_scales(rows)
     keys = list(dict.fromkeys(_key(row) for row in rows))
     results = _results(folder, rows, keys, scales)
-    for note in (*(note for file in files for note in file.notes), *_list_notes(rows, keys, scales)):
+    for note in (*_list_assumed(files), *_list_notes(rows, keys, scales)):
         warn(note)
     return results
 
@@ -91,10 +91,8 @@ def _results(folder: Path, rows: Sequence[SystemRow], keys: Sequence[Key], scale
     trials = tuple(_trial(key, rows, names) for key in keys)
     systems = list(dict.fromkeys(key[1] for key in keys))
     pairs = combinations(systems, 2) if len(systems) <= _ALL_PAIRS else ((systems[0], other) for other in systems[1:])
-    text = (
-        f"How do {' and '.join(systems)} compare?" if len(systems) == 2 else f"How do {len(systems)} systems compare?"
-    )
-    question = Question(text=text if systems[1:] else "", compare=tuple(pairs))
+    named = " and ".join(systems) if len(systems) == 2 else f"{len(systems)} systems"
+    question = Question(text=f"How do {named} compare?" if systems[1:] else "", compare=tuple(pairs))
     return StudyResults(
         study=folder.resolve().name,
         question=question.text,
@@ -158,6 +156,20 @@ def _texts(rows: Sequence[SystemRow], names: Mapping[Key, str]) -> Texts:
             text = Written(track=row.track, dataset=row.dataset, text=row.texts["output"], finish="stop")
             written.setdefault(names[_key(row)], {})[row.id, row.sample] = text
     return Texts(asked=asked, written=written)
+
+
+def _list_assumed(files: Sequence[SystemFile]) -> list[str]:
+    """What was not used, and what files do not say."""
+    notes = [note for file in files for note in file.notes]
+    silent = [file.path.name for file in files if file.assumes_track]
+    if silent:
+        taken = f"{', '.join(silent)}: no track is named, so generation/python is taken"
+        notes.append(f"{taken}; if that is wrong, add a column track, such as translation/java-csharp")
+    rows = [row for file in files for row in file.rows]
+    names = {name for row in rows for name in row.scores}
+    if not names & METRICS.keys() and not any(row.verdict for row in rows):
+        notes.append(f"{', '.join(sorted(names))}: not known here; taken as scores of 0 to 100, the higher the better")
+    return notes
 
 
 def _list_notes(rows: Sequence[SystemRow], keys: Sequence[Key], scales: Mapping[str, float]) -> list[str]:
