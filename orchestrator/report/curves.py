@@ -24,9 +24,10 @@ _SMOOTHED_OVER = 15
 
 
 def draw_curves(findings: Findings, frame: Frame) -> "Figure | None":
-    """Loss by step, all panels on one scale: a panel for each way and its tracks, a line for each seed."""
+    """Loss by step, a panel for each way and its tracks, a line for each seed; where tracks were not told apart."""
     trained = _group_curves(findings.evidence.arms)
-    if not trained or len(trained) > _MOST_PANELS:
+    by_track = any("loss/" in name for of in trained.values() for point in of[0].curve for name in point)
+    if not trained or by_track or len(trained) > _MOST_PANELS:
         return None
     figure, panels = _lay_out(len(trained), frame, height=1.85)
     for panel, title in zip_longest(panels, trained):

@@ -146,19 +146,23 @@ def draw_interference(findings: Findings, frame: Frame) -> "Figure | None":
         return None
     rows = _by_row(effects)
     measures = list(dict.fromkeys(effect.measure for effect in effects))
-    width = min(frame.width, 2.2 + 1.5 * len(measures))
-    figure = Figure(figsize=(width, 0.62 * len(rows) + 0.75))
-    panel = figure.subplots()
     reach = max(abs(effect.points) for effect in effects) or 1.0
-    for line, found in enumerate(rows.values()):
-        for column, measure in enumerate(measures):
-            _draw_effect(panel, found.get(measure), at=(column, line), reach=reach)
     several = len({model for model, _, _ in rows}) > 1
-    panel.set_yticks(range(len(rows)), [f"{m}\n{one}" if several else f"{one}\nless {two}" for m, one, two in rows])
-    heads = [measure.place.title.replace("/", "/\n", 1) + f"\n{measure.title}" for measure in measures]
-    panel.set_xticks(range(len(measures)), heads, color=PALETTE["ink"])
+    pairs = [f"{model}\n{one}" if several else f"{one}\nless {two}" for model, one, two in rows]
+    places = [measure.place.title.replace("/", "/\n", 1) + f"\n{measure.title}" for measure in measures]
+    cells = [[found.get(measure) for measure in measures] for found in rows.values()]
+    if frame.across == 1:
+        # A telephone is higher than wide: places go down the side.
+        pairs, places, cells = places, pairs, [list(column) for column in zip(*cells, strict=True)]
+    figure = Figure(figsize=(min(frame.width, 2.2 + 1.5 * len(places)), 0.62 * len(pairs) + 0.75))
+    panel = figure.subplots()
+    for line, found in enumerate(cells):
+        for column, effect in enumerate(found):
+            _draw_effect(panel, effect, at=(column, line), reach=reach)
+    panel.set_yticks(range(len(pairs)), pairs)
+    panel.set_xticks(range(len(places)), places, color=PALETTE["ink"])
     panel.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
-    panel.set(xlim=(-0.5, len(measures) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    panel.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(pairs) - 0.5, -0.5))
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
     return figure

@@ -16,16 +16,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.report.answer import compose_answer
+from orchestrator.report.answer import Group, list_groups, list_sentences, sum_up
 from orchestrator.report.citing import cite_block
+from orchestrator.report.doubts import list_doubts, main_verdicts
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import DRAWINGS
-from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
 from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_overview
 from orchestrator.report.sections import list_sections
+from orchestrator.report.strips import draw_axis, draw_strip, find_reach
 from orchestrator.report.tables import build_tables
+from orchestrator.report.verdicts import Verdict
 from orchestrator.report.visible import make_visible
 
 if TYPE_CHECKING:
@@ -68,8 +70,9 @@ def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
         styles=[_read("page.css"), *([samples.style] if samples else [])],
         scripts=scripts,
         policy=_write_policy(scripts, samples.sources if samples else ()),
-        answer=compose_answer(findings),
-        warnings=list_warnings(findings.evidence),
+        panels=_list_panels(findings),
+        sentences=list_sentences(findings),
+        doubts=list_doubts(findings),
         pictures=pictures,
         titles={name: table.title for name, table in tables.items()},
         tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
@@ -77,6 +80,34 @@ def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
         samples=samples,
         cite=cite_block(findings),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Verdicts on one axis: groups of claims, each claim's strip by its place, and the words above them."""
+
+    title: str
+    heading: str
+    groups: tuple[Group, ...]
+    axis: str
+    strips: dict[int, str]
+
+
+def _list_panels(findings: Findings) -> list[Panel]:
+    """The verdicts that answer the question, then, to be opened, those against the frozen model."""
+    main = main_verdicts(findings)
+    rest = [verdict for verdict in findings.verdicts if verdict not in main]
+    panels = [("", main), (f"Against the frozen model: {sum_up(rest)}", rest)]
+    return [_make_panel(findings, title, verdicts) for title, verdicts in panels if verdicts]
+
+
+def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> Panel:
+    reach = find_reach(verdicts)
+    groups = list_groups(findings, verdicts)
+    claims = [claim for group in groups for claim in group.claims]
+    strips = {id(claim): draw_strip(claim.verdict, reach=reach) for claim in claims}
+    heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
+    return Panel(title=title, heading=heading, groups=groups, axis=draw_axis(reach), strips=strips)
 
 
 def _write_policy(scripts: Sequence[str], sources: Sequence[str]) -> str:
@@ -99,6 +130,7 @@ def _load_template() -> "Template":
         finalize=_show,
     )  # fmt: skip
     environment.filters |= {
+        "address": id,
         "merge_alike": merge_alike,
         "headings": list_headings,
         "is_text": is_text,

@@ -5,7 +5,7 @@ CSS variable of that name. One drawing then serves light, dark and print.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -81,7 +81,8 @@ class Frame:
 
 
 WIDE = Frame(width=11.5, across=4)
-NARROW = Frame(width=7.8, across=2)
+NARROW = Frame(width=4.6, across=1)
+"""For telephones, one panel below the other; page.css says below which width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ def draw_dot(
 def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> str:
     """The figure as an `svg` element with unique ids, a title and a description for screen readers."""
     stream = StringIO()
+    _settle(figure)
     figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -134,6 +136,32 @@ def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> 
     said = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
     svg = re.sub(r"<svg([^>]*)>", lambda found: f"{opening}{found[1]}>{said}", svg, count=1)
     return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', _keep_start, svg, count=1)
+
+
+def _settle(figure: "Figure") -> None:
+    """Lay the figure out once; `savefig` would draw all of it a first time to do so."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
+def add_legend(figure: "Figure", ways: Iterable[tuple[str, str, str]], *, hollow: str = "", columns: int = 6) -> None:
+    """Name the dots of ways (name, kind and grouping) above all panels; `hollow` says what hollow dots are."""
+    from matplotlib.lines import Line2D
+
+    looks = [(name, MARKERS.get(grouping, "o"), choose_colour(kind), kind) for name, kind, grouping in ways]
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, label=name, markeredgewidth=1.4,
+               markerfacecolor=PALETTE["paper"] if kind == MethodKind.FROZEN else colour)
+        for name, marker, colour, kind in looks
+    ]  # fmt: skip
+    if hollow:
+        handles.append(
+            Line2D([], [], linestyle="", marker="o", markeredgewidth=1.4, color=PALETTE["soft"],
+                   markerfacecolor=PALETTE["paper"], label=hollow)
+        )  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=8)
 
 
 def _keep_start(found: re.Match[str]) -> str:

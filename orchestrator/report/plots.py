@@ -4,7 +4,7 @@ One decision: every dot has its interval and every axis of one metric the same s
 looks different is different; arms keep their colour and marker in all pictures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from orchestrator.report.contrasts import Contrast
 from orchestrator.report.evidence import Arm, group_ways
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_number
-from orchestrator.report.pictures import MARKERS, PALETTE, Frame, choose_colour, draw_dot
+from orchestrator.report.pictures import PALETTE, Frame, add_legend, choose_colour, draw_dot
 from orchestrator.report.scores import Measure, Score, Unscored
 from trainers.methods.table import MethodKind
 
@@ -107,17 +107,39 @@ def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
     lines = max(
         len({(item.first.title, item.second.title) for item in tested if item.family == family}) for family in families
     ) / len(models)
-    figure = Figure(figsize=(frame.width, len(models) * (max(0.4, 0.1 * lines) * len(measures) + 0.6) + 0.5))
-    panels = figure.subplots(len(models), len(families), sharey=True, sharex="col", squeeze=False)
-    for model, line in zip(models, panels, strict=True):
-        for family, panel in zip(families, line, strict=True):
-            mine = [item for item in tested if (item.family, item.first.model) == (family, model)]
-            _draw_differences(panel, mine, measures=measures)
-            panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
-    for panel in panels[-1]:
+    across = min(frame.across, len(families))
+    shown = [(model, family) for model in models for family in families]
+    down = -(-len(families) // across) * len(models)
+    figure = Figure(figsize=(frame.width, down * (max(0.4, 0.1 * lines) * len(measures) + 0.6) + 0.5))
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    reach = {family: _find_ends([item for item in tested if item.family == family]) for family in families}
+    for panel, (model, family) in zip(panels, _pad(shown, across, len(families)), strict=True):
+        mine = [item for item in tested if (item.family, item.first.model) == (family, model)]
+        panel.set_visible(bool(family))
+        if not family:
+            continue
+        _draw_differences(panel, mine, measures=measures)
+        panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
+        panel.set_xlim(*reach[family])
         panel.set_xlabel("points, first less second")
-    _draw_legend(figure, tested)
+    ways = dict.fromkeys((item.first.way, item.first.kind, item.first.grouping) for item in tested)
+    add_legend(figure, ways, hollow="hollow: no difference shown", columns=6 if frame.across > 1 else 2)
     return figure
+
+
+def _pad(shown: Sequence[tuple[str, str]], across: int, families: int) -> Iterator[tuple[str, str]]:
+    """What each panel shows, with blanks where the families of a model do not fill its last line."""
+    for start in range(0, len(shown), families):
+        yield from shown[start : start + families]
+        yield from [("", "")] * (-families % across)
+
+
+def _find_ends(contrasts: Sequence[Contrast]) -> tuple[float, float]:
+    """Ends of an axis that holds zero and every interval of one family, so that its panels can be compared."""
+    ends = [0.0, *(item.points or 0.0 for item in contrasts)]
+    ends += [end for item in contrasts if item.points_interval for end in item.points_interval]
+    room = 0.06 * (max(ends) - min(ends)) or 1.0
+    return min(ends) - room, max(ends) + room
 
 
 def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures: Sequence[Measure]) -> None:
@@ -125,6 +147,8 @@ def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures:
     panel.axvline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
     panel.set_yticks(range(len(measures)), [f"{measure.place.title}  {measure.title}" for measure in measures])
     panel.set_ylim(len(measures) - 0.5, -0.5)
+    for edge in range(1, len(measures)):
+        panel.axhline(edge - 0.5, color=PALETTE["rule"], linewidth=0.5)
     for item in contrasts:
         index = pairs.index((item.first.title, item.second.title))
         offset = 0.0 if len(pairs) == 1 else 0.56 * (index / (len(pairs) - 1) - 0.5)
@@ -133,16 +157,3 @@ def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures:
             panel.hlines(at, *item.points_interval, color=choose_colour(item.first.kind), linewidth=1.5, alpha=0.55)
         first = item.first
         draw_dot(panel, (item.points or 0.0, at), kind=first.kind, grouping=first.grouping, filled=item.is_shown)
-
-
-def _draw_legend(figure: "Figure", contrasts: Sequence[Contrast]) -> None:
-    from matplotlib.lines import Line2D
-
-    firsts = {item.first.way: item.first for item in contrasts}
-    handles = [
-        Line2D([], [], linestyle="", marker=MARKERS.get(arm.grouping, "o"), color=choose_colour(arm.kind), label=way)
-        for way, arm in firsts.items()
-    ]
-    hollow = Line2D([], [], linestyle="", marker="o", markeredgewidth=1.4, color=PALETTE["soft"],
-                    markerfacecolor=PALETTE["paper"], label="hollow: no difference shown")  # fmt: skip
-    figure.legend(handles=[*handles, hollow], loc="outside upper left", ncols=6, frameon=False, fontsize=8)

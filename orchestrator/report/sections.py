@@ -60,7 +60,7 @@ _PLAN: Mapping[tuple[str, str], tuple[Entry, ...]] = {
         _table("quality", folded=True),
         _table("quality-detail", folded=True),
     ),
-    ("health", "Health of the outputs"): (_table("health"),),
+    ("health", "Health of the outputs"): (_table("health", folded=True),),
     ("curves", "Training"): (_picture("curves-by-track"), _picture("curves", folded=True)),
     ("troubles", "What did not run"): (_table("troubles"),),
 }

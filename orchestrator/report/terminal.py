@@ -13,8 +13,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from orchestrator.report.answer import compose_answer
+from orchestrator.report.doubts import list_doubts
 from orchestrator.report.findings import Findings
-from orchestrator.report.health import list_warnings
 from orchestrator.report.layout import Cell, Column, Table, is_text, number_notes, starts_as
 from orchestrator.report.tables import build_tables
 
@@ -47,8 +47,8 @@ def print_findings(findings: Findings, *, console: Console, brief: bool = False)
     for table in build_tables(findings):
         if table.name in (_BRIEF if brief else _LEFT_OUT):
             print_table(_leave_out(table, _LEFT_OUT[table.name]), console=console)
-    for warning in list_warnings(findings.evidence):
-        console.print(f"[yellow]▲[/yellow] {escape(warning)}", highlight=False)
+    for doubt in list_doubts(findings):
+        console.print(f"[yellow]▲[/yellow] {escape(doubt.text)}", highlight=False)
 
 
 def _leave_out(table: Table, titles: Sequence[str]) -> Table:

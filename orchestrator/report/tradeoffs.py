@@ -14,7 +14,7 @@ from orchestrator.report.evidence import Arm, Place, group_ways
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_count
 from orchestrator.report.methodcosts import MethodCost, list_costs
-from orchestrator.report.pictures import DASHES, PALETTE, Frame, choose_colour, draw_dot
+from orchestrator.report.pictures import DASHES, PALETTE, Frame, add_legend, choose_colour, draw_dot
 from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.report.results import InstanceRow
 from orchestrator.report.scores import Measure, Score, estimate_pass, title_metric
@@ -65,7 +65,13 @@ def draw_frontier(findings: Findings, frame: Frame) -> "Figure | None":
     for panel, (metric, points) in zip(axes, panels.items(), strict=False):
         _draw_frontier(panel, points, several=several)
         panel.set_title(f"{title_metric(metric)}, mean over tracks", fontweight="bold")
+    _name_ways(figure, [point.cost for points in panels.values() for point in points], frame=frame)
     return figure
+
+
+def _name_ways(figure: "Figure", costs: Sequence[MethodCost], *, frame: Frame) -> None:
+    ways = dict.fromkeys((cost.way, cost.kind, cost.grouping) for cost in costs)
+    add_legend(figure, ways, columns=6 if frame.across > 1 else 2)
 
 
 def _count_trained(points: Sequence[Point]) -> int:
@@ -76,24 +82,35 @@ def _draw_frontier(panel: "Axes", points: Sequence[Point], *, several: bool) -> 
     paid = [(point.cost.training_s, point) for point in points if point.cost.training_s is not None]
     longest = max(seconds for seconds, _ in paid)
     unit, name = (3600, "hours") if longest >= 5400 else (60, "minutes")
-    for point in points:
-        if point.cost.training_s is None:
-            panel.axhline(point.score, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)))
+    ends = [end for _, point in paid for end in (point.low, point.high)]
+    room = max(1.0, 0.14 * (max(ends) - min(ends)))
+    frozen = [point for point in points if point.cost.training_s is None]
+    for point in frozen:
+        panel.axhline(point.score, color=PALETTE["frozen"], linewidth=0.9, linestyle=(0, (3, 3)))
+    panel.set_ylim(min(ends) - room, max(ends) + room)
+    below = [point for point in frozen if point.score < min(ends) - room]
+    if below:
+        # Far below, it would press all others together; its figure is told instead.
+        text = ", ".join(
+            f"{point.cost.model} {point.score:.1f}" if several else f"{point.score:.1f}" for point in below
+        )
+        panel.text(0.02, 0.03, f"frozen, below: {text}", transform=panel.transAxes, fontsize=7.5, color=PALETTE["soft"])
     for seconds, point in paid:
         at = (seconds / unit, point.score)
         if point.high > point.low:
             panel.vlines(at[0], point.low, point.high, color=choose_colour(point.cost.kind), linewidth=1.5, alpha=0.5)
         draw_dot(panel, at, kind=point.cost.kind, grouping=point.cost.grouping, filled=True, size=6)
-    _label(panel, [(seconds / unit, point) for seconds, point in paid], several=several)
+    for seconds, point in paid if several else ():
+        panel.annotate(point.cost.model, (seconds / unit, point.score), xytext=(7, 3), textcoords="offset points",
+                       fontsize=7.5)  # fmt: skip
     best = _find_best(paid)
     panel.step([seconds / unit for seconds, _ in best], [point.score for _, point in best], where="post",
                color=PALETTE["soft"], linewidth=1, zorder=0.8)  # fmt: skip
     if longest > 20 * min(seconds for seconds, _ in paid):
         panel.set_xscale("log")
     else:
-        panel.set_xlim(left=0, right=1.3 * longest / unit)
+        panel.set_xlim(left=0, right=(1.3 if several else 1.1) * longest / unit)
     panel.set_xlabel(f"{name} of training, for one seed")
-    panel.margins(x=0.18, y=0.14)
 
 
 def _find_best(paid: Sequence[tuple[float, Point]]) -> list[tuple[float, Point]]:
@@ -103,19 +120,6 @@ def _find_best(paid: Sequence[tuple[float, Point]]) -> list[tuple[float, Point]]
         if not best or point.score > best[-1][1].score:
             best.append((seconds, point))
     return best
-
-
-def _label(panel: "Axes", points: Sequence[tuple[float, Point]], *, several: bool) -> None:
-    """Names beside their dots; where two dots stand close, one name goes above and the other below."""
-    ordered = sorted(points, key=lambda item: item[1].score)
-    spread = (ordered[-1][1].score - ordered[0][1].score) or 1.0
-    below = False
-    for index, (x, point) in enumerate(ordered):
-        close = index > 0 and point.score - ordered[index - 1][1].score < 0.07 * spread
-        below = close and not below
-        text = f"{point.cost.model} · {point.cost.way}" if several else point.cost.way
-        panel.annotate(text, (x, point.score), xytext=(7, -9 if below else 3), textcoords="offset points",
-                       fontsize=7.5, color=PALETTE["ink"])  # fmt: skip
 
 
 def draw_scaling(findings: Findings, frame: Frame) -> "Figure | None":
@@ -181,16 +185,30 @@ def draw_correctness(findings: Findings, frame: Frame) -> "Figure | None":
             continue
         place, points = item
         panel.axhline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
-        for arms, right, messages in points:
-            first = arms[0]
-            draw_dot(panel, (right, messages), kind=first.kind, grouping=first.grouping, filled=not first.is_frozen)
-            several = len({arm.model for group, _, _ in points for arm in group}) > 1
-            name = f"{first.model} · {first.way}" if several else first.way
-            panel.annotate(name, (right, messages), xytext=(6, 3), textcoords="offset points", fontsize=7.5)
+        _draw_correctness(panel, points)
         panel.set_title(place.title, fontweight="bold")
         panel.set(xlabel="pass@1 %", ylabel=f"{_MESSAGES} per file,\nless the reference's")
-        panel.margins(x=0.25, y=0.2)
+    shown = {arms[0].way: arms[0] for points in found.values() for arms, _, _ in points}
+    ways = [(way, arm.kind, arm.grouping) for way, arm in shown.items()]
+    add_legend(figure, ways, columns=6 if frame.across > 1 else 2)
     return figure
+
+
+def _draw_correctness(panel: "Axes", points: Sequence[tuple[tuple[Arm, ...], float, float]]) -> None:
+    several = len({arms[0].model for arms, _, _ in points}) > 1
+    for arms, right, messages in points:
+        first = arms[0]
+        draw_dot(panel, (right, messages), kind=first.kind, grouping=first.grouping, filled=not first.is_frozen)
+        if several:
+            panel.annotate(first.model, (right, messages), xytext=(6, 3), textcoords="offset points", fontsize=7.5)
+    panel.margins(x=0.15, y=0.2)
+    low, high = panel.get_ylim()
+    # Differences of a hundredth of a message would else look large.
+    short = max(0.0, 1.0 - (high - low)) / 2
+    panel.set_ylim(low - short, high + short)
+    left, right_end = panel.get_xlim()
+    short = max(0.0, 10.0 - (right_end - left)) / 2
+    panel.set_xlim(left - short, right_end + short)
 
 
 def _list_correctness(findings: Findings, place: Place) -> list[tuple[tuple[Arm, ...], float, float]]:

@@ -20,6 +20,7 @@ from orchestrator.report.exports.latexmain import render_main
 from orchestrator.report.exports.longtables import render_long
 from orchestrator.report.exports.methods import describe_methods
 from orchestrator.report.exports.running import (
+    cost_sheet,
     curve_sheet,
     health_sheet,
     outcome_sheet,
@@ -36,7 +37,7 @@ from orchestrator.report.tables import build_tables
 _LEFT_TO_SHEETS = ("details", "quality-detail")
 """Tables that fill pages and that nobody prints; CSV and Parquet hold all of them."""
 
-_NAMES = {"main": "scores-with-intervals"}
+_NAMES = {"main": "scores-with-intervals", "methods": "costs", "cost": "times"}
 """Files of tables that are not called like their table."""
 
 
@@ -47,6 +48,7 @@ def build_short_sheets(findings: Findings) -> tuple[Sheet, ...]:
         verdict_sheet(findings),
         score_sheet(findings),
         comparison_sheet(findings),
+        cost_sheet(findings),
         trial_sheet(evidence),
         outcome_sheet(evidence),
         health_sheet(evidence),

@@ -57,14 +57,14 @@ def _say_models(trials: Sequence[TrialSetup]) -> Iterator[str]:
 
 
 def _say_methods(trained: Sequence[TrialSetup]) -> Iterator[str]:
-    """What was trained, with which adapter; below it the methods that differ in how tasks share a model."""
+    """What was trained, with which adapter; within it the methods that differ in how tasks share a model."""
     kinds: dict[str, dict[str, None]] = {}
     for trial in trained:
         kind = f"{trial.title}{f' of {_say_adapter(trial.adapter)}' if trial.adapter else ''}"
         tasks = "all tasks" if trial.grouping == "together" else "each task"
         kinds.setdefault(kind, {})[f'one for {tasks} ("{trial.method}")'] = None
-    for kind, told in kinds.items():
-        yield f"We trained by {kind}: {_join(list(told))}."
+    if kinds:
+        yield f"Ways of training were: {'; '.join(f'{kind}, {_join(list(told))}' for kind, told in kinds.items())}."
 
 
 def _say_adapter(adapter: Settings) -> str:
@@ -219,9 +219,14 @@ def _say_equivalence(findings: Findings) -> Iterator[str]:
     margins = [f"{margin} of {_join(metrics)}" for margin, metrics in list_margins(findings).items()]
     if margins:
         tests = "a one-sided test" if findings.results.asked.one_sided else "two one-sided tests"
+        over = {
+            "all": "all tracks of a metric together",
+            "task": "the tracks of a task together",
+            "track": "each track",
+        }
         yield (
-            "Over all tracks together, with tracks weighted alike, the mean paired difference was tested against zero "
-            f"and, by {tests}, against a margin of {_join(margins)}, within which methods count as equally good."
+            f"Over {over[findings.results.asked.over]}, tracks weighted alike, the mean paired difference was tested "
+            f"against zero and, by {tests}, against a margin of {_join(margins)}, within which methods count as equally good."
         )
 
 

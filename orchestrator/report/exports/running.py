@@ -14,7 +14,9 @@ from orchestrator.ledger.progress import State
 from orchestrator.report.costs import collect_facts, read_number
 from orchestrator.report.evidence import Evidence
 from orchestrator.report.exports.figures import about, at
-from orchestrator.report.exports.sheets import PLACE, TRIAL, Row, Sheet, Value, counts, numbers, once, texts
+from orchestrator.report.exports.sheets import PLACE, TRIAL, Row, Sheet, Value, counts, flags, numbers, once, texts
+from orchestrator.report.findings import Findings
+from orchestrator.report.methodcosts import list_costs
 from orchestrator.report.quality import list_counts, read_three_ways
 from orchestrator.report.results import TrialOutcome
 from orchestrator.study.stages import STAGES
@@ -56,6 +58,45 @@ def trial_sheet(evidence: Evidence) -> Sheet:
         ),
         list_rows=once(partial(_list_trials, evidence)),
     )
+
+
+def cost_sheet(findings: Findings) -> Sheet:
+    """What each method took, for one seed."""
+    return Sheet(
+        name="costs",
+        title="what each method took for one seed, its trials together",
+        fields=(
+            *texts(model="the model", method="the way of training"),
+            *counts(seeds="seeds that it is the mean of", models="models that it leaves to be served"),
+            *numbers(
+                training_seconds="seconds of training",
+                seconds="seconds of all stages",
+                usd="what they cost, where the study names a price",
+                peak_memory_bytes="highest memory of a training",
+                trained_parameters="parameters that training changed",
+                total_parameters="parameters of the model",
+            ),
+            *flags(complete="whether all its trials ran to the end; else it costs more than this"),
+        ),
+        list_rows=once(partial(_list_costs, findings)),
+    )
+
+
+def _list_costs(findings: Findings) -> Iterator[Row]:
+    for cost in list_costs(findings):
+        yield {
+            "model": cost.model,
+            "method": cost.way,
+            "seeds": cost.seeds,
+            "models": cost.models,
+            "training_seconds": cost.training_s,
+            "seconds": cost.total_s,
+            "usd": cost.usd,
+            "peak_memory_bytes": cost.peak_memory_bytes,
+            "trained_parameters": cost.trained_parameters,
+            "total_parameters": cost.total_parameters,
+            "complete": cost.complete,
+        }
 
 
 def _list_trials(evidence: Evidence) -> Iterator[Row]:
@@ -200,4 +241,4 @@ def _list_curves(evidence: Evidence) -> Iterator[Row]:
                 yield {"trial": trial.trial, "step": step, "series": series, "value": float(point[series])}
 
 
-__all__ = ["curve_sheet", "health_sheet", "outcome_sheet", "quality_sheet", "trial_sheet"]
+__all__ = ["cost_sheet", "curve_sheet", "health_sheet", "outcome_sheet", "quality_sheet", "trial_sheet"]
