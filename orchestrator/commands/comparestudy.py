@@ -5,10 +5,19 @@ One decision: the table and the JSON are the report's own comparisons and verdic
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from orchestrator.commands.options import opened_as_run
 from orchestrator.commands.output import print_json
 from orchestrator.errors import InputError
+
+if TYPE_CHECKING:
+    from orchestrator.report.findings import Findings
+    from orchestrator.report.layout import Table
+
+_LEFT_OUT = ("question", "first", "against", "effect")
+"""Columns that a terminal leaves to the title, and to `--json`."""
 
 
 def compare_study(
@@ -34,6 +43,11 @@ def compare_study(
         sheets = (verdict_sheet(found), comparison_sheet(found))
         print_json(head | {sheet.name: list_rows(sheet) for sheet in sheets})
         return
+    _print(found)
+
+
+def _print(found: "Findings") -> None:
+    """A line for each verdict, then a table of its tests for each pair."""
     from rich.console import Console
 
     from orchestrator.report import print_table
@@ -42,11 +56,20 @@ def compare_study(
 
     for group in list_groups(found, found.verdicts):
         for claim in group.claims:
-            told = [
-                claim.name,
-                claim.wording,
-                claim.effect and f"{claim.effect} points ({claim.interval})",
-                claim.basis,
-            ]
-            sys.stdout.write(f"{group.title}: {', '.join(part for part in told if part)}\n")
-    print_table(build_comparison_table(found), console=Console())
+            effect = f"{claim.effect} points ({claim.interval})" if claim.effect else ""
+            told = ", ".join(part for part in (claim.name, claim.wording, effect, claim.basis) if part)
+            sys.stdout.write(f"{group.title}: {told}{f'; {claim.verdict.reason}' if claim.verdict.reason else ''}\n")
+    table = build_comparison_table(found)
+    for pair in dict.fromkeys((row[1].text, row[2].text) for row in table.rows):
+        print_table(_of_pair(table, pair), console=Console(width=None if sys.stdout.isatty() else 100))
+
+
+def _of_pair(table: "Table", pair: tuple[str, str]) -> "Table":
+    """The rows of one pair, which the title names, in columns that fit a terminal."""
+    kept = [index for index, column in enumerate(table.columns) if column.title not in _LEFT_OUT]
+    return replace(
+        table,
+        title=" against ".join(pair),
+        columns=tuple(table.columns[index] for index in kept),
+        rows=tuple(tuple(row[index] for index in kept) for row in table.rows if (row[1].text, row[2].text) == pair),
+    )

@@ -24,6 +24,11 @@ _TESTS = {
     "wilcoxon": "the Wilcoxon signed-rank test",
     "wilcoxon-normal": "the Wilcoxon signed-rank test",
 }
+_OVER = {
+    "all": "all tracks of a metric together, weighted alike",
+    "task": "the tracks of each task together, weighted alike",
+    "track": "each track",
+}
 _OPTIMIZERS = {"adamw": "AdamW", "adamw_8bit": "8-bit AdamW", "paged_adamw_8bit": "paged 8-bit AdamW"}
 
 
@@ -218,15 +223,11 @@ def _say_equivalence(findings: Findings) -> Iterator[str]:
     """How methods were called as good as each other, where that was tested."""
     margins = [f"{margin} of {_join(metrics)}" for margin, metrics in list_margins(findings).items()]
     if margins:
-        tests = "a one-sided test" if findings.results.asked.one_sided else "two one-sided tests"
-        over = {
-            "all": "all tracks of a metric together",
-            "task": "the tracks of a task together",
-            "track": "each track",
-        }
+        asked = findings.results.asked
+        tests = "a one-sided test" if asked.one_sided else "two one-sided tests"
         yield (
-            f"Over {over[findings.results.asked.over]}, tracks weighted alike, the mean paired difference was tested "
-            f"against zero and, by {tests}, against a margin of {_join(margins)}, within which methods count as equally good."
+            f"Over {_OVER[asked.over]}, the mean paired difference was tested against zero and, by {tests}, against "
+            f"a margin of {_join(margins)}, within which methods count as equally good."
         )
 
 
