@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.report.findings import Findings
     from orchestrator.report.layout import Table
 
-_LEFT_OUT = ("question", "first", "against", "effect")
+_LEFT_OUT = ("question", "first", "against", "effect", "p")
 """Columns that a terminal leaves to the title, and to `--json`."""
 
 

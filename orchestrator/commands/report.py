@@ -44,7 +44,7 @@ def report(
         print_instead(read_results(study, set_, from_), json_=json_)
         return
     if from_ is not None:
-        results, page = report_on_files(from_)
+        results, page = report_on_files(from_, to=to)
     else:
         assert study is not None  # or the request was refused
         results, page = make_report(*opened_as_run(study, set_))

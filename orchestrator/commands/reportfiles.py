@@ -48,12 +48,12 @@ def print_instead(results: "StudyResults", *, json_: bool) -> None:
     sys.stdout.write(report_json(results) if json_ else methods_paragraph(results) + "\n")
 
 
-def report_on_files(folder: Path) -> "tuple[StudyResults, Path]":
-    """The results of other people's files, and their page, which is written where the command runs."""
+def report_on_files(folder: Path, *, to: Path | None) -> "tuple[StudyResults, Path]":
+    """The results of other people's files, and their page, in the folder for all files or where the command runs."""
     from orchestrator.report import write_report
 
     results = read_results(None, None, folder)
-    return results, write_report(results, folder=Path(f"{results.study}-report"))
+    return results, write_report(results, folder=to or Path(f"{results.study}-report"))
 
 
 def write_all(results: "StudyResults", folder: Path) -> None:

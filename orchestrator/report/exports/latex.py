@@ -74,7 +74,7 @@ def escape_breakable(text: str) -> str:
 
 def width_of(text: str, *, size: float = SIZE, bold: bool = False) -> float:
     """About how many points a line takes; rather too many than too few."""
-    ems = sum(_WIDTHS.get(sign, 0.74 if sign.isupper() else 0.53) for sign in text)
+    ems = sum(_WIDTHS.get(sign, 0.74 if sign.isupper() else 0.54) for sign in text)
     return ems * size * (1.15 if bold else 1.0)
 
 
@@ -93,9 +93,10 @@ def raised(text: str) -> str:
     return f"\\textsuperscript{{{text}}}" if text else ""
 
 
-def stacked(lines: Sequence[str]) -> str:
-    """Lines above each other in one cell, the last on the row's own line."""
+def stacked(lines: Sequence[str], *, mark: str = "") -> str:
+    """Lines above each other in one cell, the last on the row's own line with what is raised behind it."""
     told = [escape(line) for line in lines]
+    told[-1] += raised(mark)
     return told[0] if len(told) == 1 else rf"\shortstack{{{_ABOVE.join(told)}}}"
 
 

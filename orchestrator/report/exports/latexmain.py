@@ -5,12 +5,13 @@ neither way is cut into panels. Seeds of one method are one entry, their mean; i
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 from statistics import fmean
 from string import ascii_lowercase
 from textwrap import wrap
 
-from orchestrator.report.evidence import Arm
+from orchestrator.report.evidence import Arm, group_ways
 from orchestrator.report.exports.latex import COLUMN, GAP, PAGE, escape, join_row, needs, raised, stacked, width_of
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import ABSENT, format_number
@@ -23,8 +24,12 @@ _HEAD = 11
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One way of adapting one model, with its seeds; `letter` stands for it in the marks."""
+    """One way of adapting one model, with its seeds; `letter` stands for it in the marks.
 
+    `model` is empty where the study has one.
+    """
+
+    model: str
     title: str
     letter: str
     arms: tuple[Arm, ...]
@@ -52,8 +57,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """A table that can be turned: headings in lines, rows under headings of their own, and a cell for each two."""
+    """A table that can be turned: headings in lines, rows under headings of their own, and a cell for each two.
 
+    Neighbouring columns of one of `groups` stand under it.
+    """
+
+    groups: tuple[str, ...]
     heads: tuple[tuple[str, ...], ...]
     letters: tuple[str, ...]
     rows: tuple[tuple[str, str, str], ...]
@@ -97,12 +106,10 @@ def render_main(findings: Findings) -> str:
 
 def list_lines(findings: Findings) -> tuple[Line, ...]:
     """The study's ways of adapting its models, each with a letter."""
-    ways: dict[tuple[str, str], list[Arm]] = {}
-    for arm in findings.evidence.arms:
-        ways.setdefault((arm.model, arm.way), []).append(arm)
+    ways = group_ways(findings.evidence.arms)
     several = len({model for model, _ in ways}) > 1
     return tuple(
-        Line(title=f"{model} · {way}" if several else way, letter=_letter(number), arms=tuple(arms))
+        Line(model=model if several else "", title=way, letter=_letter(number), arms=arms)
         for number, ((model, way), arms) in enumerate(ways.items())
     )
 
@@ -187,6 +194,7 @@ def _grid_by_measure(
     heads = list(dict.fromkeys(_split_place(measure)[0] for measure in measures))
     measures = sorted(measures, key=lambda measure: heads.index(_split_place(measure)[0]))
     return Grid(
+        groups=tuple(line.model for line in lines),
         heads=tuple(_break_head(line.title) for line in lines),
         letters=tuple(line.letter for line in lines),
         rows=tuple((*_split_place(measure), "") for measure in measures),
@@ -198,9 +206,10 @@ def _grid_by_line(
     lines: Sequence[Line], measures: Sequence[Measure], entries: dict[tuple[str, Measure], Entry]
 ) -> Grid:
     return Grid(
+        groups=("",) * len(measures),
         heads=tuple(_break_head(f"{measure.place.title} · {measure.title}") for measure in measures),
         letters=("",) * len(measures),
-        rows=tuple(("", line.title, line.letter) for line in lines),
+        rows=tuple((line.model, line.title, line.letter) for line in lines),
         cells=tuple(tuple(entries[line.letter, measure] for measure in measures) for line in lines),
     )
 
@@ -222,19 +231,34 @@ def _break_head(title: str) -> tuple[str, ...]:
 
 
 def _panels(grid: Grid) -> Iterator[Grid]:
-    """Parts of a grid that each fit a page's width, with all of its rows."""
+    """Parts of a grid that each fit a page's width, with all of its rows; a group is parted where it must be."""
     start, used = 0, grid.label_width
     for index, width in enumerate(grid.widths):
-        if used + width > PAGE and index > start:
+        ahead = width if index and grid.groups[index] == grid.groups[index - 1] else _group_width(grid, index)
+        fits_alone = grid.label_width + ahead <= PAGE
+        if index > start and used + (ahead if fits_alone else width) > PAGE:
             yield _part(grid, start, index)
             start, used = index, grid.label_width
         used += width
     yield _part(grid, start, len(grid.heads))
 
 
+def _group_width(grid: Grid, start: int) -> float:
+    """Points of the columns of one group, from its first on."""
+    found = takewhile(
+        lambda pair: pair[0] == grid.groups[start], zip(grid.groups[start:], grid.widths[start:], strict=True)
+    )
+    return sum(width for _, width in found)
+
+
 def _part(grid: Grid, start: int, end: int) -> Grid:
-    cells = tuple(row[start:end] for row in grid.cells)
-    return Grid(heads=grid.heads[start:end], letters=grid.letters[start:end], rows=grid.rows, cells=cells)
+    return replace(
+        grid,
+        groups=grid.groups[start:end],
+        heads=grid.heads[start:end],
+        letters=grid.letters[start:end],
+        cells=tuple(row[start:end] for row in grid.cells),
+    )
 
 
 def _remarks(findings: Findings, lines: Sequence[Line], notes: Sequence[str]) -> list[str]:
@@ -276,7 +300,9 @@ def _tabular(grid: Grid) -> Iterator[str]:
     # A figure and what is raised behind it are two columns, so that figures end on one line.
     yield f"\\begin{{tabular}}{{@{{}}l{'r@{}l' * len(grid.heads)}@{{}}}}"
     yield r"\toprule"
-    heads = (f"{stacked(lines)}{raised(letter)}" for lines, letter in zip(grid.heads, grid.letters, strict=True))
+    if any(grid.groups):
+        yield from _write_groups(grid)
+    heads = (stacked(lines, mark=letter) for lines, letter in zip(grid.heads, grid.letters, strict=True))
     yield join_row(["", *(f"\\multicolumn{{2}}{{c}}{{{head}}}" for head in heads)])
     yield r"\midrule"
     above = ""
@@ -288,6 +314,18 @@ def _tabular(grid: Grid) -> Iterator[str]:
         yield join_row([f"{indent}{escape(title)}{raised(letter)}", *map(_write_entry, cells)])
     yield r"\bottomrule"
     yield r"\end{tabular}"
+
+
+def _write_groups(grid: Grid) -> Iterator[str]:
+    """Headings over neighbouring columns, each with a rule below it."""
+    fields, rules, position = [""], [], 2
+    for group, members in groupby(grid.groups):
+        span = 2 * len(list(members))
+        fields.append(f"\\multicolumn{{{span}}}{{c}}{{{escape(group)}}}")
+        rules.append(f"\\cmidrule(lr){{{position}-{position + span - 1}}}")
+        position += span
+    yield join_row(fields)
+    yield " ".join(rules)
 
 
 def _write_entry(entry: Entry) -> str:

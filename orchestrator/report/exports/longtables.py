@@ -4,7 +4,8 @@ One decision: columns that do not fit beside each other go into further blocks, 
 terminal; words wrap in a column of their own width. Nothing is made smaller until it cannot be read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from orchestrator.report.exports.latex import (
@@ -23,6 +24,8 @@ from orchestrator.report.layout import Cell, Column, Table, is_text, number_note
 
 _BESIDE_WORDS = 30.0
 """Points that all labels may take together beyond what one column of words may."""
+_LEFT_OUT: Mapping[str, tuple[str, ...]] = {"comparisons": ("first is", "p", "pairs")}
+"""Columns that a printed table can do without, so that it stays in one block."""
 _WORDS = range(130, 40, -10)
 """Points that a column of words may have, tried from the widest."""
 _BESIDE = 2
@@ -34,7 +37,7 @@ _SMALL = 0.95
 
 def render_long(table: Table) -> str:
     """A table with its notes below it, in as many blocks as its width asks for."""
-    table = number_notes(table)
+    table = number_notes(_leave_out(table))
     widths = _widths(table)
     blocks = list(_cut(table, widths))
     return "\n".join(
@@ -52,6 +55,14 @@ def render_long(table: Table) -> str:
             "",
         ]
     )
+
+
+def _leave_out(table: Table) -> Table:
+    """A table without what the rest of it says, and CSV in full."""
+    titles = _LEFT_OUT.get(table.name, ())
+    kept = [index for index, column in enumerate(table.columns) if column.title not in titles]
+    columns = tuple(table.columns[index] for index in kept)
+    return replace(table, columns=columns, rows=tuple(tuple(row[index] for index in kept) for row in table.rows))
 
 
 def _widths(table: Table) -> list[float]:
@@ -125,7 +136,7 @@ def _block(table: Table, block: range, widths: Sequence[float], *, first: bool) 
     yield from (*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot")
     above: tuple[Cell, ...] | None = None
     for row in table.rows:
-        yield from _rows(table, row, above, shown)
+        yield from _rows(table, row, above, widths={index: widths[index] for index in shown})
         above = row
     yield r"\end{longtable}"
 
@@ -172,14 +183,18 @@ def _group_heads(columns: Sequence[Column], widths: Sequence[float]) -> Iterator
     yield " ".join(rules)
 
 
-def _rows(table: Table, row: tuple[Cell, ...], above: tuple[Cell, ...] | None, shown: Sequence[int]) -> Iterator[str]:
+def _rows(
+    table: Table, row: tuple[Cell, ...], above: tuple[Cell, ...] | None, *, widths: Mapping[int, float]
+) -> Iterator[str]:
     """A row, below the heading that it and its neighbours share where a table has many labels."""
     heads = _heading_labels(table)
     if heads and (above is None or not starts_as(row, above, heads)):
-        told = escape(", ".join(cell.text for cell in row[:heads]))
-        yield f"\\multicolumn{{{len(shown)}}}{{@{{}}l}}{{\\emph{{{told}}}}} \\\\*"
+        told = escape_breakable(", ".join(cell.text for cell in row[:heads]))
+        room = sum(widths.values()) + 2 * GAP * (len(widths) - 1)
+        place = f"@{{}}>{{\\raggedright\\arraybackslash}}p{{{room:.1f}pt}}"
+        yield f"\\multicolumn{{{len(widths)}}}{{{place}}}{{\\emph{{{told}}}}} \\\\*"
     fields = []
-    for index in shown:
+    for index in widths:
         again = above is not None and index < table.label_count - 1 and starts_as(row, above, index + 1)
         fields.append("" if again else _entry(row[index], wraps=_wraps(table, index)))
     yield join_row(fields)

@@ -183,6 +183,11 @@ def _say_decoding(generation: Settings) -> str:
 
 
 def _say_running(results: StudyResults) -> Iterator[str]:
+    """How code was judged; where results were read from files, only that they were."""
+    if not results.setup.trials:
+        if results.provenance:
+            yield f"Results were read from {_join(list(results.provenance))}."
+        return
     judged = sum(row.verdict not in (None, "unjudged") for row in results.rows)
     unjudged = sum(row.verdict == "unjudged" for row in results.rows)
     if judged:
