@@ -35,8 +35,10 @@ def report(
     to: ToOption = None,
     json_: JsonOption = False,
     methods: MethodsOption = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all tables before the answer.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Show the answer: tables here, and one self-contained HTML page."""
+    """Show the answer: in one table here, and with everything behind it as one self-contained HTML page."""
     from orchestrator.commands.reportfiles import check_request, print_instead, read_results, report_on_files, write_all
 
     check_request(study, from_, json_=json_, methods=methods)
@@ -48,11 +50,21 @@ def report(
     else:
         assert study is not None  # or the request was refused
         results, page = make_report(*opened_as_run(study, set_))
-    print_tables(results, page)
+    print_tables(results, page, full=full)
     if to is not None:
         write_all(results, to)
     if page is None:
         raise typer.Exit(1)
+    if open_:
+        open_page(page)
+
+
+def open_page(page: Path) -> None:
+    """Open the page in this machine's browser; say so where there is none."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        warn(f"no browser could be started here; open {page} yourself")
 
 
 def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path | None]":
@@ -73,13 +85,13 @@ def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path |
     return results, page
 
 
-def print_tables(results: "StudyResults", page: Path | None, *, brief: bool = False) -> None:
-    """Print a study's tables, and where its page lies."""
+def print_tables(results: "StudyResults", page: Path | None, *, full: bool = False) -> None:
+    """Print a study's answer, after all its tables when `full`, and where its page lies."""
     from rich.console import Console
 
     from orchestrator.report import print_report
 
-    print_report(results, console=Console(), brief=brief)
+    print_report(results, console=Console(), full=full)
     sys.stdout.write(f"\nReport: {page or 'not written'}\n")
-    if brief:
-        sys.stdout.write(f"`polytune report {results.study}` prints comparisons, quality and costs.\n")
+    if not full:
+        sys.stdout.write(f"`polytune report {results.study} --full` prints all tables, `--open` opens the page.\n")

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def answer_paragraph(results: StudyResults) -> str:
-    """One paragraph of plain words, computed: what holds, what does not, what stands in the way."""
+    """Three sentences of plain words, computed: what holds, what it costs, how far it can be relied on."""
     return compose_answer(find(results))
 
 
-def print_report(results: StudyResults, *, console: "Console", brief: bool = False) -> None:
-    """Print the answer and the tables that fit a terminal; the scores alone when `brief`."""
-    print_findings(find(results), console=console, brief=brief)
+def print_report(results: StudyResults, *, console: "Console", full: bool = False) -> None:
+    """Print the answer in one table that fits 80 columns; every table before it when `full`."""
+    print_findings(find(results), console=console, full=full)
 
 
 def write_report(results: StudyResults, *, folder: Path) -> Path:

@@ -72,7 +72,7 @@ def _claim(verdict: Verdict, *, name: str) -> Claim:
     return Claim(
         verdict=verdict,
         name=name,
-        wording=NO_ANSWER if verdict.reason else verdict.wording,
+        wording=_word(verdict),
         effect=format_number(verdict.points or 0.0, signed=True) if known else "",
         interval=format_range(*verdict.interval) if verdict.interval else "",
         basis=_say_basis(verdict),
@@ -99,7 +99,7 @@ def _say_outlook(verdict: Verdict) -> str:
 
 def sum_up(verdicts: Sequence[Verdict]) -> str:
     """How often each wording was given: `better in 5 of 6`."""
-    counts = Counter(NO_ANSWER if verdict.reason else verdict.wording for verdict in verdicts)
+    counts = Counter(map(_word, verdicts))
     if len(counts) == 1 and len(verdicts) > 1:
         return f"{next(iter(counts))} in all {len(verdicts)}"
     return ", ".join(f"{word} in {count} of {len(verdicts)}" for word, count in counts.items())
@@ -122,25 +122,43 @@ def _say_verdicts(findings: Findings) -> str:
         return "There is nothing to compare: the study has one way of training."
     if all(verdict.points is None for verdict in verdicts):
         return "There are no scores to compare yet."
-    pairs: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in verdicts:
-        pairs.setdefault((verdict.first, verdict.second), []).append(verdict)
+    models: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for model in dict.fromkeys(verdict.model for verdict in verdicts):
+        outcome = tuple((v.first, v.second, v.scope, v.metric, _word(v)) for v in verdicts if v.model == model)
+        models.setdefault(outcome, []).append(model)
     several = len({verdict.model for verdict in verdicts}) > 1
-    parts, before = [], ""
+    parts = [_say_models(alike, verdicts, named=several) for alike in models.values()]
+    return " ".join(f"{part}." for part in parts)
+
+
+def _say_models(models: Sequence[str], verdicts: Sequence[Verdict], *, named: bool) -> str:
+    """What holds for models with the same outcome, pair by pair."""
+    mine = [verdict for verdict in verdicts if verdict.model in models]
+    where = f"With {_join(models) if len(models) <= _LONGEST else f'{len(models)} models'}, " if named else ""
+    if named and all(not verdict.is_decided for verdict in mine):
+        return f"{where}nothing is decided"
+    pairs: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in mine:
+        pairs.setdefault((verdict.first, verdict.second), []).append(verdict)
+    said, before = [], ""
     for (first, second), found in pairs.items():
-        name = "it" if first == before else first
-        parts.append(f"{name} {_say_pair(second, found, several=several)}")
+        said.append(f"{'it' if first == before else first} {_say_pair(second, found)}")
         before = first
-    return f"{'; '.join(parts)}{_say_margins(verdicts)}."
+    return where + "; ".join(said)
 
 
-def _say_pair(second: str, verdicts: Sequence[Verdict], *, several: bool) -> str:
-    """What a pair's verdicts say: by wording, each with its metrics, effects and models."""
+def _word(verdict: Verdict) -> str:
+    return NO_ANSWER if verdict.reason else verdict.wording
+
+
+def _say_pair(second: str, verdicts: Sequence[Verdict]) -> str:
+    """What a pair's verdicts say: by wording, each with its metrics and effects."""
     by_word: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        by_word.setdefault(NO_ANSWER if verdict.reason else verdict.wording, []).append(verdict)
+        by_word.setdefault(_word(verdict), []).append(verdict)
     phrases = [
-        f"{_PHRASES[word].format(second)} {_say_where(found, several=several)}" for word, found in by_word.items()
+        f"{_PHRASES[word].format(second)}{_say_margins(word, found)} {_say_effects(found)}"
+        for word, found in by_word.items()
     ]
     return _join(phrases)
 
@@ -154,21 +172,35 @@ _PHRASES: Mapping[str, str] = {
 }
 
 
-def _say_where(verdicts: Sequence[Verdict], *, several: bool) -> str:
-    """By what and with which models, and by how many points."""
-    metrics = list(dict.fromkeys(_measured(verdict) for verdict in verdicts))
-    models = list(dict.fromkeys(verdict.model for verdict in verdicts))
+def _say_margins(word: str, verdicts: Sequence[Verdict]) -> str:
+    """How far apart two may be and still be called equally good."""
+    if word != "as good as":
+        return ""
+    margins = sorted({verdict.margin for verdict in verdicts})
+    return f", within {' or '.join(f'{margin:g}' for margin in margins)} points,"
+
+
+def say_margins(verdicts: Sequence[Verdict]) -> str:
+    """The margins of verdicts, with the metrics that they are for."""
+    by_margin: dict[float, dict[str, None]] = {}
+    for verdict in verdicts:
+        by_margin.setdefault(verdict.margin, {})[title_metric(verdict.metric).removesuffix(" %")] = None
+    if len(by_margin) == 1:
+        return f"{next(iter(by_margin)):g}"
+    return " and ".join(f"{margin:g} by {_join(list(metrics))}" for margin, metrics in by_margin.items())
+
+
+def _say_effects(verdicts: Sequence[Verdict]) -> str:
+    """By what, and by how many points."""
+    said = f"by {_join(list(dict.fromkeys(_measured(verdict) for verdict in verdicts)))}"
     points = [verdict.points for verdict in verdicts if verdict.points is not None]
-    said = [f"by {_join(metrics)}"]
-    if several:
-        said.append(f"with {_join(models)}" if len(models) <= _LONGEST else f"with {len(models)} models")
     if len(verdicts) == 1 and verdicts[0].interval:
         interval = format_range(*verdicts[0].interval)
-        said.append(f"({format_number(points[0], signed=True)} points, 95 % interval {interval})")
-    elif points:
-        ends = [format_number(value, signed=True) for value in (min(points), max(points))]
-        said.append(f"({ends[0]} points)" if ends[0] == ends[1] else f"({ends[0]} to {ends[1]} points)")
-    return " ".join(said)
+        return f"{said} ({format_number(points[0], signed=True)} points, 95 % interval {interval})"
+    if not points:
+        return said
+    ends = [format_number(value, signed=True) for value in (min(points), max(points))]
+    return f"{said} ({ends[0]} points)" if ends[0] == ends[1] else f"{said} ({ends[0]} to {ends[1]} points)"
 
 
 def _measured(verdict: Verdict) -> str:
@@ -178,12 +210,6 @@ def _measured(verdict: Verdict) -> str:
 
 def _join(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def _say_margins(verdicts: Sequence[Verdict]) -> str:
-    margins = sorted({verdict.margin for verdict in verdicts if verdict.wording in ("as good as", "not decided")})
-    said = " or ".join(f"{margin:g}" for margin in margins)
-    return f", where up to {said} points count as equally good" if said else ""
 
 
 def _say_costs(findings: Findings) -> str:
@@ -229,4 +255,14 @@ def _count(values: Iterable[object]) -> int:
     return sum(bool(value) for value in values)
 
 
-__all__ = ["NO_ANSWER", "SIGNS", "Claim", "Group", "compose_answer", "list_groups", "list_sentences", "sum_up"]
+__all__ = [
+    "NO_ANSWER",
+    "SIGNS",
+    "Claim",
+    "Group",
+    "compose_answer",
+    "list_groups",
+    "list_sentences",
+    "say_margins",
+    "sum_up",
+]

@@ -120,7 +120,7 @@ def _list_faults(findings: Findings) -> Iterator[Doubt]:
             shares = [case.share for case in cases if case.share is not None]
             yield Doubt(
                 kind=name.replace("_", " "),
-                text=f"{_write_shares(shares)} {fault.says}: {_say_where(findings, cases, fault.of_test_set)}",
+                text=f"{_write_shares(shares)} {fault.says}{_say_where(findings, cases, fault.of_test_set)}",
                 where=tuple(f"{_name(findings, case)}: {_write_share(case.share or 0.0)} %" for case in cases),
                 touches=_touched(findings, cases) if fault.doubtful else (),
             )
@@ -143,7 +143,7 @@ def _say_where(findings: Findings, cases: Sequence[_Case], of_test_set: bool = F
     several = len({arm.model for arm in findings.evidence.arms}) > 1
     places = _name_some(tracks, "track")
     with_models = f" with {_name_some(models, 'model')}" if several else ""
-    return places if of_test_set else f"{_name_some(ways, 'method')}{with_models} on {places}"
+    return f", on {places}" if of_test_set else f": {_name_some(ways, 'method')}{with_models} on {places}"
 
 
 def _name_some(names: Sequence[str], noun: str) -> str:
@@ -168,7 +168,7 @@ def _list_notes(findings: Findings) -> Iterator[Doubt]:
     for text, cases in said.items():
         where = tuple(dict.fromkeys(_name(findings, case) for case in cases))
         yield Doubt(
-            kind="note", text=f"{text}: {_say_where(findings, cases)}", where=where, touches=_touched(findings, cases)
+            kind="note", text=f"{text}{_say_where(findings, cases)}", where=where, touches=_touched(findings, cases)
         )
 
 

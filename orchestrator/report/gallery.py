@@ -59,8 +59,8 @@ DRAWINGS: tuple[Drawing, ...] = (
         draw=draw_interference,
         title="What training together does to each task",
         caption="Points that training all tasks together adds to each of them, paired by problem, with the 95 % "
-        "interval over problems. Blue: the tasks help each other there; orange: they harm. Bold: the interval leaves "
-        "out zero.",
+        "interval over problems and seeds. Blue: the tasks help each other there; orange: they harm. Bold: the "
+        "interval leaves out zero.",
     ),
     Drawing(
         name="frontier",

@@ -4,10 +4,8 @@ One decision: a task's entry is the paired difference, problem by problem, with 
 would show interference in every study, for no two trainings are equal.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from orchestrator.report.contrasts import Contrast
@@ -16,7 +14,7 @@ from orchestrator.report.findings import Findings
 from orchestrator.report.layout import Cell, Column, Table, count_nouns, format_number, format_range, label, labels
 from orchestrator.report.pictures import PALETTE, Frame
 from orchestrator.report.scores import PASS, Measure, Score
-from orchestrator.report.statistics import Interval, bootstrap_interval
+from orchestrator.report.statistics import FEWEST, Interval, mean_difference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +27,7 @@ _Key = tuple[str, str, str]
 class Effect:
     """What training together changed at one place, in points: above 0, the tasks help each other there.
 
-    `interval` is of the mean over problems, of each problem's mean over `seeds`.
+    `interval` is the 95 % interval over problems and, where there are several, over `seeds`.
     """
 
     model: str
@@ -71,28 +69,31 @@ def _choose_measures(findings: Findings) -> set[Measure]:
 
 
 def _measure(findings: Findings, key: _Key, measure: Measure, contrasts: Sequence[Contrast]) -> Effect | None:
-    differences: dict[str, list[float]] = {}
-    seeds = 0
-    for item in dict.fromkeys((item.first.title, item.second.title) for item in contrasts):
-        one, other = (findings.scores[title, measure] for title in item)
-        if not isinstance(one, Score) or not isinstance(other, Score):
-            continue
-        seeds += 1
-        for problem in one.per_problem.keys() & other.per_problem.keys():
-            differences.setdefault(problem, []).append(one.per_problem[problem] - other.per_problem[problem])
+    """The effect over the problems that every seed has on both sides, as the verdicts estimate theirs."""
+    import numpy as np
+
     scale = 100 if measure.metric == PASS else 1
-    means = [scale * fmean(found) for _, found in sorted(differences.items()) if all(map(math.isfinite, found))]
-    if not means:
+    pairs = [(findings.score(item.first, measure), findings.score(item.second, measure)) for item in contrasts]
+    sides = [
+        (one.per_problem, two.per_problem) for one, two in pairs if isinstance(one, Score) and isinstance(two, Score)
+    ]
+    if not sides:
         return None
+    shared = sorted(set.intersection(*(set(one) & set(two) for one, two in sides)))
+    differences = np.array([[scale * (one[key] - two[key]) for key in shared] for one, two in sides], dtype=float)
+    kept = differences[:, np.isfinite(differences).all(axis=0)]
+    if kept.shape[1] < FEWEST:
+        return None
+    found = mean_difference([kept], coarse=measure.metric == PASS)
     return Effect(
         model=key[0],
         together=key[1],
         alone=key[2],
         measure=measure,
-        points=fmean(means),
-        interval=bootstrap_interval(means),
-        problems=len(means),
-        seeds=seeds,
+        points=found.mean,
+        interval=found.interval(),
+        problems=found.problems,
+        seeds=found.seeds,
     )
 
 
@@ -117,7 +118,7 @@ def build_interference_table(findings: Findings) -> Table:
 
 _CAPTION = (
     "Points that training all tasks together adds to each task (below zero: that it costs), paired by problem, with "
-    "95 % intervals over problems."
+    "95 % intervals over problems and seeds."
 )
 
 

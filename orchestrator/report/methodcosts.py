@@ -4,7 +4,7 @@ One decision: a way is all the trials that together answer for it. So `apart` co
 several seeds cost what one of them does on average. A way of which a trial is missing costs at least what is known.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -19,13 +19,16 @@ from orchestrator.report.layout import (
     count_nouns,
     format_bytes,
     format_count,
+    format_number,
     format_seconds,
     format_usd,
     label,
     labels,
 )
 from orchestrator.report.results import TrialOutcome
+from orchestrator.report.scores import Measure, Score, title_metric
 from orchestrator.study.stages import StageName
+from trainers.methods.table import traits_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +118,21 @@ def build_method_costs(findings: Findings) -> Table:
     costs = list_costs(findings)
     several = len({cost.model for cost in costs}) > 1
     priced = any(cost.usd is not None for cost in costs)
-    titles = ("training time", "time in all", *(("USD",) if priced else ()), "peak memory", "trained parameters")
+    metrics = list(dict.fromkeys(verdict.metric for verdict in findings.verdicts if verdict.metric))
+    scored = {metric: average_scores(findings, metric) for metric in metrics}
+    titles = (
+        *map(title_metric, metrics),
+        *("training time", "time in all", *(("USD",) if priced else ()), "peak memory", "trained parameters"),
+    )
     return Table(
         name="methods",
-        title="Cost by method",
+        title="Scores and costs by method",
         columns=(*labels(*(("model", "method") if several else ("method",))), *(Column(title=t) for t in titles)),
         rows=tuple(
             (
                 *((label(cost.model),) if several else ()),
                 label(cost.way),
+                *(_show_average(scored[metric].get((cost.model, cost.way))) for metric in metrics),
                 *_show_cost(cost, priced=priced),
             )
             for cost in costs
@@ -132,12 +141,35 @@ def build_method_costs(findings: Findings) -> Table:
     )
 
 
+def average_scores(findings: Findings, metric: str) -> Mapping[tuple[str, str], tuple[float, ...]]:
+    """Each way's mean over the tracks of a metric, one figure a seed that has them all, by model and way."""
+    measures = [measure for measure in findings.measures if measure.metric == metric]
+    found: dict[tuple[str, str], tuple[float, ...]] = {}
+    for key, arms in group_ways(findings.evidence.arms).items():
+        means = [mean for arm in arms if (mean := _average(findings, arm, measures)) is not None]
+        if means:
+            found[key] = tuple(means)
+    return found
+
+
+def _average(findings: Findings, arm: Arm, measures: Sequence[Measure]) -> float | None:
+    scores = [findings.score(arm, measure) for measure in measures]
+    known = [score.value for score in scores if isinstance(score, Score)]
+    return fmean(known) if known and len(known) == len(measures) else None
+
+
+def _show_average(means: Sequence[float] | None) -> Cell:
+    return Cell(text=format_number(fmean(means)), value=fmean(means)) if means else Cell(text=ABSENT)
+
+
 def _say_caption(costs: Sequence[MethodCost], *, priced: bool) -> str:
-    sentences = ["All trainings of a method together; memory is that of the largest of them."]
+    sentences = [
+        "Scores are means over tracks. Costs are of all trainings of a method together; memory is of the largest."
+    ]
     if any(cost.seeds > 1 for cost in costs):
-        sentences.append("Of several seeds, the cost of one, on average.")
+        sentences.append("Of several seeds, the mean of one.")
     if not priced:
-        sentences.append("USD are shown where the study names `resources.price_per_hour`.")
+        sentences.append("No USD: the study names no price (resources.price_per_hour).")
     return " ".join(sentences)
 
 
@@ -162,14 +194,9 @@ def _show_parameters(cost: MethodCost) -> Cell:
     """The trained parameters of all that the way leaves, with how many models those are."""
     if cost.trained_parameters is None:
         return Cell(text=ABSENT)
-    details = (
-        [f"in {count_nouns(cost.models, 'adapter' if cost.kind != 'full' else 'model')}"] if cost.models > 1 else []
-    )
-    if cost.total_parameters:
-        details.append(
-            f"{100 * cost.trained_parameters / cost.total_parameters:.3g} % of {format_count(cost.total_parameters)}"
-        )
-    return Cell(text=format_count(cost.trained_parameters), value=cost.trained_parameters, detail=", ".join(details))
+    noun = "adapter" if traits_of(cost.kind).has_adapter else "model"
+    detail = f"in {count_nouns(cost.models, noun)}" if cost.models > 1 else ""
+    return Cell(text=format_count(cost.trained_parameters), value=cost.trained_parameters, detail=detail)
 
 
-__all__ = ["MethodCost", "build_method_costs", "list_costs"]
+__all__ = ["MethodCost", "average_scores", "build_method_costs", "list_costs"]

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.report.answer import Group, list_groups, list_sentences, sum_up
+from orchestrator.report.answer import Group, list_groups, list_sentences, say_margins, sum_up
 from orchestrator.report.citing import cite_block
 from orchestrator.report.doubts import list_doubts, main_verdicts
 from orchestrator.report.findings import Findings
@@ -88,6 +88,7 @@ class Panel:
 
     title: str
     heading: str
+    caption: str
     groups: tuple[Group, ...]
     axis: str
     strips: dict[int, str]
@@ -107,7 +108,11 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
     claims = [claim for group in groups for claim in group.claims]
     strips = {id(claim): draw_strip(claim.verdict, reach=reach) for claim in claims}
     heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
-    return Panel(title=title, heading=heading, groups=groups, axis=draw_axis(reach), strips=strips)
+    caption = (
+        "Points of 0 to 100, the first less the second. Where the interval lies in the grey band "
+        f"(±{say_margins(verdicts)}), the two count as equally good. Ticks: single tracks."
+    )
+    return Panel(title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips)
 
 
 def _write_policy(scripts: Sequence[str], sources: Sequence[str]) -> str:

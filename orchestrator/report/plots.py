@@ -58,9 +58,9 @@ def _find_reach(findings: Findings) -> Mapping[str, float]:
 
 
 def _draw_panel(panel: "Axes", findings: Findings, *, lines: Mapping[Line, tuple[Arm, ...]], measure: Measure) -> None:
-    metric = "BLEU per problem" if measure.metric == "bleu" else measure.title
     panel.set_title(f"{measure.place.title}\n", fontweight="bold")
-    panel.text(0, 1.04, metric, transform=panel.transAxes, color=PALETTE["soft"], fontsize=8)
+    panel.annotate(measure.title, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+                   color=PALETTE["soft"], fontsize=8)  # fmt: skip
     several = len({model for model, _ in lines}) > 1
     panel.set_yticks(range(len(lines)), [f"{model} · {way}" if several else way for model, way in lines])
     panel.set_ylim(len(lines) - 0.5, -0.5)

@@ -5,7 +5,7 @@ placed stands at the end rather than nowhere.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 FIRST_SCREEN = ("methods",)
@@ -41,8 +41,8 @@ def _table(name: str, *, folded: bool = False) -> Entry:
 _PLAN: Mapping[tuple[str, str], tuple[Entry, ...]] = {
     ("scores", "Scores"): (
         _picture("overview"),
-        _table("main"),
         _table("seeds"),
+        _table("main"),
         _table("details", folded=True),
         _table("verdicts", folded=True),
     ),
@@ -66,6 +66,12 @@ _PLAN: Mapping[tuple[str, str], tuple[Entry, ...]] = {
 }
 
 
+def _fold(section: Section, name: str) -> Section:
+    """The section with one of its tables folded."""
+    entries = tuple(replace(entry, folded=entry.folded or entry.name == name) for entry in section.entries)
+    return replace(section, entries=entries)
+
+
 def list_sections(*, pictures: Iterable[str], tables: Iterable[str]) -> tuple[Section, ...]:
     """The sections that have something to show, each with that alone."""
     there = {("picture", name) for name in pictures} | {("table", name) for name in tables}
@@ -73,6 +79,9 @@ def list_sections(*, pictures: Iterable[str], tables: Iterable[str]) -> tuple[Se
         Section(name=name, title=title, entries=tuple(entry for entry in entries if (entry.kind, entry.name) in there))
         for (name, title), entries in _PLAN.items()
     ]
+    if ("table", "seeds") in there:
+        # Single seeds are for whoever doubts the means over them.
+        sections[0] = _fold(sections[0], "main")
     placed = {(entry.kind, entry.name) for entries in _PLAN.values() for entry in entries}
     rest = sorted(there - placed - {("table", name) for name in FIRST_SCREEN})
     others = tuple(_picture(name) if kind == "picture" else _table(name, folded=True) for kind, name in rest)

@@ -13,7 +13,7 @@ from orchestrator.report.verdicts import Verdict
 _WIDTH, _HEIGHT = 220, 20
 _MIDDLE = _HEIGHT / 2
 _COLOURS = {"better": "gain", "worse": "loss", "as good as": "gain"}
-_MOST_MARGINS = 12
+_MOST_MARGINS = 6
 """An axis never reaches further than this many margins, or what is near zero could not be told apart."""
 
 
@@ -22,6 +22,8 @@ def find_reach(verdicts: Sequence[Verdict]) -> float:
     known = [verdict for verdict in verdicts if verdict.points is not None]
     widest = max((abs(end) for verdict in known if verdict.interval for end in verdict.interval), default=0.0)
     largest = max((abs(verdict.points or 0.0) for verdict in known), default=0.0)
+    tracks = max((abs(effect.points) for verdict in known for effect in verdict.by_track), default=0.0)
+    widest = max(widest, tracks)
     margin = max((verdict.margin for verdict in known), default=1.0)
     return max(1.15 * largest, min(1.05 * widest, _MOST_MARGINS * margin), 1.5 * margin)
 

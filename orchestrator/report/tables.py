@@ -80,12 +80,12 @@ def build_main_table(findings: Findings) -> Table:
         title="Scores",
         columns=(*labels("method"), *_measure_columns(findings.measures)),
         rows=tuple(
-            (label(arm.title), *(show_score(findings.score(arm, measure), measure) for measure in findings.measures))
+            (label(arm.title), *(show_score(findings.score(arm, measure)) for measure in findings.measures))
             for arm in findings.evidence.arms
         ),
         caption=(
             "Scale 0-100, higher is better; the range below a figure is its 95 % interval (Wilson for pass@1, "
-            "bootstrap over problems otherwise). BLEU is of the whole corpus, all else a mean over problems."
+            "bootstrap otherwise). Every figure is a mean over problems; those of a whole corpus are among all metrics."
         ),
     )
 
@@ -94,19 +94,16 @@ def _measure_columns(measures: tuple[Measure, ...]) -> tuple[Column, ...]:
     return tuple(Column(title=measure.title, group=measure.place.title) for measure in measures)
 
 
-def show_score(score: Score | Unscored, measure: Measure) -> Cell:
+def show_score(score: Score | Unscored) -> Cell:
     """A score as a cell, or the reason why there is none."""
     if isinstance(score, Unscored):
         return Cell(text=score.reason or ABSENT, warning=bool(score.reason))
-    # BLEU is a corpus metric: its mean over sentences serves the paired tests alone, and so its interval.
-    corpus = score.corpus if measure.metric == "bleu" else None
-    shown = score.value if corpus is None else corpus
     missing = score.problems - len(score.per_problem)
     counted = f"{len(score.per_problem)} of {score.problems}" + (" judged" if score.unjudged else "")
     return Cell(
-        text=format_number(shown),
-        value=shown,
-        interval=score.interval if corpus is None else None,
+        text=format_number(score.value),
+        value=score.value,
+        interval=score.interval,
         detail=counted if missing else "",
         warning=bool(missing or score.unjudged),
     )
@@ -225,13 +222,18 @@ def _list_details(evidence: Evidence, trial: TrialOutcome, *, place: Place) -> l
     for metric in list_metrics(evidence, place):
         score = score_trial(evidence, trial, measure=Measure(place=place, metric=metric))
         if isinstance(score, Unscored):
-            found.append((title_metric(metric), Cell(text=score.reason, warning=True), Cell(text=ABSENT)))
+            found.append((_name_metric(metric), Cell(text=score.reason, warning=True), Cell(text=ABSENT)))
             continue
         corpus = Cell(text=ABSENT) if score.corpus is None else _show_points(score.corpus)
         detail = f"n = {len(score.per_problem)}"
         mean = Cell(text=format_number(score.value), value=score.value, interval=score.interval, detail=detail)
-        found.append((title_metric(metric), mean, corpus))
+        found.append((_name_metric(metric), mean, corpus))
     return [*found, *_list_pass_at_k(evidence, trial, place=place)]
+
+
+def _name_metric(metric: str) -> str:
+    """A metric beside whose mean the corpus figure stands under a heading of its own."""
+    return title_metric(metric).removesuffix(" (mean)")
 
 
 def _list_pass_at_k(evidence: Evidence, trial: TrialOutcome, *, place: Place) -> list[tuple[str, Cell, Cell]]:

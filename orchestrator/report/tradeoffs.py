@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from orchestrator.report.evidence import Arm, Place, group_ways
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_count
-from orchestrator.report.methodcosts import MethodCost, list_costs
+from orchestrator.report.methodcosts import MethodCost, average_scores, list_costs
 from orchestrator.report.pictures import DASHES, PALETTE, Frame, add_legend, choose_colour, draw_dot
 from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.report.results import InstanceRow
-from orchestrator.report.scores import Measure, Score, estimate_pass, title_metric
+from orchestrator.report.scores import estimate_pass, title_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,20 +38,11 @@ class Point:
 
 def list_points(findings: Findings, metric: str) -> tuple[Point, ...]:
     """Every way's mean over the tracks of a metric, with the range from its lowest to its highest seed."""
-    measures = [measure for measure in findings.measures if measure.metric == metric]
     costs = {(cost.model, cost.way): cost for cost in list_costs(findings)}
-    points = []
-    for key, arms in group_ways(findings.evidence.arms).items():
-        means = [mean for arm in arms if (mean := _average(findings, arm, measures)) is not None]
-        if means:
-            points.append(Point(cost=costs[key], score=fmean(means), low=min(means), high=max(means)))
-    return tuple(points)
-
-
-def _average(findings: Findings, arm: Arm, measures: Sequence[Measure]) -> float | None:
-    scores = [findings.score(arm, measure) for measure in measures]
-    known = [score.value for score in scores if isinstance(score, Score)]
-    return fmean(known) if known and len(known) == len(measures) else None
+    return tuple(
+        Point(cost=costs[key], score=fmean(means), low=min(means), high=max(means))
+        for key, means in average_scores(findings, metric).items()
+    )
 
 
 def draw_frontier(findings: Findings, frame: Frame) -> "Figure | None":
@@ -100,17 +91,37 @@ def _draw_frontier(panel: "Axes", points: Sequence[Point], *, several: bool) -> 
         if point.high > point.low:
             panel.vlines(at[0], point.low, point.high, color=choose_colour(point.cost.kind), linewidth=1.5, alpha=0.5)
         draw_dot(panel, at, kind=point.cost.kind, grouping=point.cost.grouping, filled=True, size=6)
-    for seconds, point in paid if several else ():
-        panel.annotate(point.cost.model, (seconds / unit, point.score), xytext=(7, 3), textcoords="offset points",
-                       fontsize=7.5)  # fmt: skip
+    for seconds, point in _find_highest(paid) if several else ():
+        panel.annotate(point.cost.model, (seconds / unit, point.score), xytext=(0, 8), textcoords="offset points",
+                       fontsize=7.5, ha="center")  # fmt: skip
     best = _find_best(paid)
     panel.step([seconds / unit for seconds, _ in best], [point.score for _, point in best], where="post",
                color=PALETTE["soft"], linewidth=1, zorder=0.8)  # fmt: skip
     if longest > 20 * min(seconds for seconds, _ in paid):
-        panel.set_xscale("log")
+        _make_logarithmic(panel, low=min(seconds for seconds, _ in paid) / unit, high=longest / unit)
     else:
         panel.set_xlim(left=0, right=(1.3 if several else 1.1) * longest / unit)
     panel.set_xlabel(f"{name} of training, for one seed")
+
+
+def _make_logarithmic(panel: "Axes", *, low: float, high: float) -> None:
+    """A log scale whose marks are plain numbers."""
+    from matplotlib.ticker import NullLocator
+
+    panel.set_xscale("log")
+    panel.set_xlim(low / 1.5, high * 1.5)
+    decades = [10.0**power * step for power in range(-4, 7) for step in (1, 3)]
+    marks = [mark for mark in decades if low / 1.5 <= mark <= high * 1.5]
+    panel.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    panel.xaxis.set_minor_locator(NullLocator())
+
+
+def _find_highest(paid: Sequence[tuple[float, Point]]) -> list[tuple[float, Point]]:
+    """The best point of each model, where its name stands; beside each dot the names would cover each other."""
+    highest: dict[str, tuple[float, Point]] = {}
+    for item in sorted(paid, key=lambda item: item[1].score):
+        highest[item[1].cost.model] = item
+    return list(highest.values())
 
 
 def _find_best(paid: Sequence[tuple[float, Point]]) -> list[tuple[float, Point]]:
@@ -148,7 +159,7 @@ def _find_sizes(costs: Sequence[MethodCost]) -> Mapping[str, float]:
 
 
 def _draw_sizes(panel: "Axes", points: Sequence[Point], *, sizes: Mapping[str, float]) -> None:
-    from matplotlib.ticker import NullFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     ways = dict.fromkeys((point.cost.kind, point.cost.way) for point in points)
     for kind, way in ways:
@@ -166,7 +177,6 @@ def _draw_sizes(panel: "Axes", points: Sequence[Point], *, sizes: Mapping[str, f
     marks = sorted(set(sizes.values()))
     panel.set_xticks(marks, [format_count(size) for size in marks])
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel("parameters")
     panel.margins(x=0.12)
 
