@@ -1,7 +1,7 @@
 """Sheets of what was found: scores with their intervals, and comparisons.
 
-One decision: every metric of every trial is there, under the name that study files use, and the figure that the page
-shows is the column `score`, whether that is a mean over problems or of the whole corpus.
+One decision: every metric of every trial is there, under the name that study files use; `score` is the figure that the
+page, the terminal and MLflow show, and that the tests are about.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,6 @@ from orchestrator.report.findings import Findings
 from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import Measure, Score, Unscored, estimate_pass, list_metrics, score_trial
 from orchestrator.report.statistics import Comparison, NotComparable
-from orchestrator.report.tables import show_score
 
 SAMPLE_COUNTS = (5, 10, 100)
 """The k of pass@k that is told beside pass@1 where there are enough samples."""
@@ -48,10 +47,9 @@ def score_sheet(findings: Findings) -> Sheet:
             *texts(metric="the metric, as study files name it; `pass@1` is right or wrong by running"),
             *flags(headline="whether the page's first table shows it"),
             *numbers(
-                score="the figure that the page shows, 0-100, higher is better",
+                score="the mean over problems, 0-100, higher is better; what the page shows and the tests are about",
                 low="lower end of its 95 % interval",
                 high="upper end of its 95 % interval",
-                mean="mean over problems, which the paired tests are about; equal to `score` unless that is `corpus`",
                 corpus="the figure of all outputs together, where the metric has one",
             ),
             *counts(
@@ -75,7 +73,7 @@ def _list_scores(findings: Findings) -> Iterator[Row]:
                 measure = Measure(place=place, metric=metric)
                 score = _score_of(findings, trial, measure, known=measure in headline)
                 head = about(trial) | at(place) | {"metric": metric, "headline": measure in headline}
-                yield head | _tell_score(score, measure)
+                yield head | _tell_score(score)
             yield from _list_pass_at_k(evidence, trial, place)
 
 
@@ -85,15 +83,13 @@ def _score_of(findings: Findings, trial: TrialOutcome, measure: Measure, *, know
     return findings.score(arm, measure) if arm else score_trial(findings.evidence, trial, measure=measure)
 
 
-def _tell_score(score: Score | Unscored, measure: Measure) -> Row:
+def _tell_score(score: Score | Unscored) -> Row:
     if isinstance(score, Unscored):
         return {"reason": score.reason or "not asked for"}
-    shown = show_score(score, measure)
     return {
-        "score": shown.value,
-        "low": shown.interval.low if shown.interval else None,
-        "high": shown.interval.high if shown.interval else None,
-        "mean": score.value,
+        "score": score.value,
+        "low": score.interval.low if score.interval else None,
+        "high": score.interval.high if score.interval else None,
         "corpus": score.corpus,
         "problems": score.problems,
         "scored": len(score.per_problem),
@@ -109,7 +105,7 @@ def _list_pass_at_k(evidence: Evidence, trial: TrialOutcome, place: Place) -> It
         if values:
             mean = 100 * fmean(values)
             head = about(trial) | at(place) | {"metric": f"pass@{k}", "headline": False}
-            yield head | {"score": mean, "mean": mean, "problems": asked, "scored": len(values)}
+            yield head | {"score": mean, "problems": asked, "scored": len(values)}
 
 
 def verdict_sheet(findings: Findings) -> Sheet:
@@ -195,6 +191,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
                 effect_size="the size of the effect",
                 effect_low="lower end of its 95 % interval",
                 effect_high="upper end",
+                paired_effect="share of problems on which the first is higher, less that on which the second is",
             ),
             *texts(
                 test="the test",
@@ -246,14 +243,15 @@ def _tell_outcome(contrast: Contrast) -> dict[str, Value]:
 def _tell_test(outcome: Comparison) -> dict[str, Value]:
     return {
         "statistic": outcome.statistic,
-        "p": outcome.p_value,
+        "p": None if outcome.untested else outcome.p_value,
         "test": outcome.test,
         "effect": outcome.effect,
         "effect_size": outcome.effect_size,
         "magnitude": outcome.magnitude,
         "pairs": outcome.n,
         "dropped": outcome.dropped,
-        "reason": outcome.note,
+        "paired_effect": outcome.paired_effect,
+        "reason": outcome.untested or outcome.note,
     }
 
 

@@ -42,7 +42,25 @@ _SPECIAL = {
 _ESCAPE = re.compile("|".join(map(re.escape, _SPECIAL)))
 _LATIN = 0x180
 """Where the letters end that every LaTeX sets without further packages."""
-_WIDTHS = dict.fromkeys("ijl.,:;'|![]", 0.29) | dict.fromkeys("()ftrs-/ I", 0.4) | dict.fromkeys("mwMWOQ@%+<>≤≥±", 0.84)
+_WIDTHS = {
+    sign: ems
+    for ems, signs in {
+        0.3: "!',.:;<[]_`il\"",
+        0.35: "fj- ",
+        0.42: "I()rts",
+        0.47: "cez",
+        0.53: "$*/0123456789?>^ago{}~",
+        0.59: "JkqvxySbdhnpu",
+        0.69: "ZLF",
+        0.77: "EPBCTw",
+        0.83: "RAHNUVXYDGKOQ&+=@",
+        0.89: "#%m",
+        1.09: "MW|",
+    }.items()
+    for sign in signs
+}
+"""Widths of signs in ems of cmr8, the font of `\\footnotesize`, as TeX measures them, alike ones together."""
+_UNKNOWN = 0.83
 _ABOVE = r" \\ "
 _BREAKS = re.compile(r"(?<=[/._\-,=])(?=\w)")
 
@@ -74,8 +92,8 @@ def escape_breakable(text: str) -> str:
 
 def width_of(text: str, *, size: float = SIZE, bold: bool = False) -> float:
     """About how many points a line takes; rather too many than too few."""
-    ems = sum(_WIDTHS.get(sign, 0.74 if sign.isupper() else 0.54) for sign in text)
-    return ems * size * (1.15 if bold else 1.0)
+    ems = sum(_WIDTHS.get(sign, _UNKNOWN) for sign in text)
+    return 1.03 * ems * size * (1.15 if bold else 1.0)
 
 
 def longest_part(text: str) -> float:

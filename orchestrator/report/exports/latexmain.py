@@ -148,7 +148,7 @@ def _entries(
 def _mean(findings: Findings, line: Line, measure: Measure) -> float | Unscored:
     """The mean over a line's seeds, of the figure that every table shows."""
     scores = [findings.score(arm, measure) for arm in line.arms]
-    shown = [cell.value for score in scores if (cell := show_score(score, measure)).value is not None]
+    shown = [cell.value for score in scores if (cell := show_score(score)).value is not None]
     return fmean(shown) if shown else next(score for score in scores if isinstance(score, Unscored))
 
 

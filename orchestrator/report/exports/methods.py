@@ -205,11 +205,12 @@ def _say_metrics(findings: Findings) -> Iterator[str]:
 
 
 def _say_tests(findings: Findings) -> Iterator[str]:
-    made = [item for item in findings.contrasts if isinstance(item.outcome, Comparison)]
+    outcomes = [item.outcome for item in findings.contrasts]
+    made = [found for found in outcomes if isinstance(found, Comparison) and not found.untested]
     if not made:
         return
-    tests = dict.fromkeys(_TESTS[item.outcome.test] for item in made if isinstance(item.outcome, Comparison))
-    pairs = sorted({item.outcome.n for item in made if isinstance(item.outcome, Comparison)})
+    tests = dict.fromkeys(_TESTS[found.test] for found in made)
+    pairs = sorted({found.n for found in made})
     asked = findings.results.asked
     count = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
     yield (

@@ -114,8 +114,8 @@ def _list_trials(evidence: Evidence) -> Iterator[Row]:
 def _tell_end(trial: TrialOutcome) -> dict[str, Value]:
     stage = next((stage for stage in trial.stages if stage.state != State.DONE), None)
     if stage is None:
-        return {"state": State.DONE.value}
-    return {"state": stage.state.value, "stands_at": str(stage.stage), "cause": stage.cause, "log": stage.log_path}
+        return {"state": str(State.DONE)}
+    return {"state": str(stage.state), "stands_at": str(stage.stage), "cause": stage.cause, "log": stage.log_path}
 
 
 def _tell_costs(trial: TrialOutcome) -> dict[str, Value]:
