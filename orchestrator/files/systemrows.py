@@ -124,18 +124,18 @@ class _Table:
         self.assumes_track = False
         self.id = id_column(columns)
         if self.id is None:
-            holds, usual = ", ".join(columns), ", ".join(ID_NAMES[:4])
-            self.faults.append(f"{path}: has no id column; call one of {holds} {usual.replace(', ', ' or ')}")
+            holds, usual = ", ".join(columns), " or ".join(ID_NAMES[:4])
+            self.faults.append(f"{path}: has no id column; call one of its columns ({holds}) {usual}")
         self.roles = self._find_roles()
         self.metrics = self._find_metrics()
+        self.groupings = self._find_groupings()
         if not self.faults and not self.metrics and not {"verdict", "passed"} & self.roles.keys():
-            self.faults.append(
-                f"{path}: holds no metric and no column passed or verdict; add one of numbers, or passed"
-            )
+            self.faults.append(f"{path}: holds no metric, and no column passed or verdict; add one")
 
     def read(self) -> SystemFile:
         """The rows, or every fault of the file."""
-        rows = [] if self.faults else list(self._rows())
+        is_readable = self.id is not None and not any(isinstance(cells, Twice) for cells in self.columns.values())
+        rows = list(self._rows()) if is_readable else []
         faults = [*self.faults, *_repeated(rows)]
         return SystemFile(
             path=self.path,
@@ -155,6 +155,14 @@ class _Table:
                 found[role] = name
         return found
 
+    def _find_groupings(self) -> Mapping[str, set[str]]:
+        """The groupings of each method of a table of ours, which part one method's trainings."""
+        found: dict[str, set[str]] = {}
+        methods, groupings = (self.columns.get(name, []) for name in ("method", "grouping"))
+        for method, grouping in zip(methods, groupings, strict=False):
+            found.setdefault(_text(method), set()).add(_text(grouping))
+        return found
+
     def _find_metrics(self) -> dict[str, list[float | None]]:
         """The columns of numbers that have no role, and what is wrong with their cells."""
         metrics: dict[str, list[float | None]] = {}
@@ -170,7 +178,7 @@ class _Table:
                 unused.append(name)
                 continue
             self.faults += shorten(
-                [f"{self.path}: row {n}: {name} must be a number, got {cell!r}" for n, cell in wrong]
+                [f"{self.path}: row {n}: {name} must be a finite number, got {cell!r}" for n, cell in wrong]
             )
             if all(value is None or math.isnan(value) for value in values):
                 self.notes.append(f"{self.path}: {name} holds no value and was left out")
@@ -192,6 +200,8 @@ class _Table:
         verdict, detail = self._verdict(found, index)
         measured = {name: value for name, values in self.metrics.items() if _is_finite(value := values[index])}
         system = _text(found.get("system")) or _stem(self.path)
+        if len(self.groupings.get(system, ())) > 1:
+            system = f"{system} {_text(self.columns['grouping'][index])}"
         return SystemRow(
             place=f"{self.path}: row {index + 1}",
             system=system,
@@ -222,11 +232,11 @@ class _Table:
             if "passed" not in found:
                 known = ", ".join(get_args(VerdictName))
                 self._fault(index, self.roles["verdict"], f"must be a verdict ({known}), got {said!r}")
-        if "passed" not in self.roles:
-            return ("unjudged", "its file says nothing") if "verdict" in self.roles and not said else (None, "")
-        value = number_of(found["passed"])
+        value = number_of(found.get("passed"))
         if value is not None and math.isnan(value):
-            return "unjudged", "its file says nothing"
+            # Where there is a verdict beside it, an empty one says that nothing was to be judged.
+            silent = "passed" in self.roles and "verdict" not in self.roles
+            return ("unjudged", "its file says nothing") if silent else (None, "")
         if value not in (0.0, 1.0, 100.0):
             self._fault(index, self.roles["passed"], f"must be true or false, 1 or 0, got {found['passed']!r}")
         return ("passed", "") if value else ("wrong_answer", "its file says that it did not pass")
@@ -246,7 +256,7 @@ class _Table:
             try:
                 return str(Track.parse(named))
             except ValueError as error:
-                self._fault(index, self.roles["track"], str(error))
+                self.faults.append(f"{self.path}: row {index + 1}: {error}")
         if language and language not in list(Language):
             known = ", ".join(Language)
             self._fault(index, self.roles["language"], f"must be one of {known}, got {language!r}")
