@@ -65,11 +65,25 @@ def _group(item: "Item") -> dict[str | None, list[str]]:
     return groups
 
 
+def _alike(item: "Item", titles: Sequence[str]) -> list[tuple["Output", list[str]]]:
+    """Arms of which all is the same, said once."""
+    groups: list[tuple[Output, list[str]]] = []
+    for title in titles:
+        output = item.outputs[title]
+        for found, same in groups:
+            if found == output:
+                same.append(title)
+                break
+        else:
+            groups.append((output, [title]))
+    return groups
+
+
 def _draw_output(item: "Item", text: str | None, titles: Sequence[str], *, reference: str | None) -> Iterator["Text"]:
     from rich.text import Text
 
-    for title in titles:
-        yield _head(title, item.outputs[title])
+    for output, same in _alike(item, titles):
+        yield _head(", ".join(same), output)
     if text is None:
         yield _block("(what it wrote is not recorded)", style="dim")
     elif not text.strip():

@@ -88,7 +88,7 @@
   };
 
   const openTarget = () => {
-    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
     if (!target) return;
     for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
     target.scrollIntoView();
@@ -98,16 +98,4 @@
   for (const table of document.querySelectorAll("table[data-filter]")) makeFilterable(table);
   addEventListener("hashchange", openTarget);
   openTarget();
-
-  // On paper nothing can be opened any more.
-  const opened = [];
-  addEventListener("beforeprint", () => {
-    for (const box of document.querySelectorAll("main details:not([open])")) {
-      box.open = true;
-      opened.push(box);
-    }
-  });
-  addEventListener("afterprint", () => {
-    for (const box of opened.splice(0)) box.open = false;
-  });
 })();

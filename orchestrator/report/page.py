@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING
 from orchestrator.report.answer import Group, list_groups, list_sentences, say_margins, sum_up
 from orchestrator.report.citing import cite_block
 from orchestrator.report.doubts import list_doubts, main_verdicts
+from orchestrator.report.exports.methods import describe_methods
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import DRAWINGS
 from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
+from orchestrator.report.links import link_verdict
 from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_overview
+from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
 from orchestrator.report.sections import list_sections
 from orchestrator.report.strips import draw_axis, draw_strip, find_reach
 from orchestrator.report.tables import build_tables
@@ -34,42 +37,33 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Browser:
-    """The part of the page in which a reader looks at what was written: trusted HTML with its style and script.
-
-    `sources` are what its script may load beyond the page, as the policy of a page writes them.
-    """
-
-    title: str
-    html: str
-    style: str = ""
-    script: str = ""
-    sources: tuple[str, ...] = ()
-
-
-def save_page(findings: Findings, *, folder: Path, samples: Browser | None = None) -> Path:
+def save_page(findings: Findings, *, folder: Path) -> Path:
     """Write `report.html` and `overview.png`, each whole or not at all; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     with drawing_style():
         overview = draw_overview(findings, WIDE)
         if overview is not None:
             _replace(folder / "overview.png", render_png(overview))
-    page = folder / "report.html"
-    _replace(page, render_page(findings, samples=samples).encode())
+    page, browser = folder / "report.html", build_browser(findings.evidence)
+    for name, content in browser.side_files.items():
+        _replace(folder / name, content.encode())
+    _replace(page, render_page(findings, browser=browser).encode())
+    for old in folder.glob(SIDE_FILES):
+        if old.name not in browser.side_files:
+            old.unlink()
     return page
 
 
-def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
+def render_page(findings: Findings, *, browser: Browser) -> str:
     """The page as text."""
     pictures = _draw_pictures(findings)
     tables = {table.name: table for table in build_tables(findings)}
-    scripts = [_read("page.js"), *([samples.script] if samples and samples.script else [])]
+    script = _read("page.js")
     return _load_template().render(
         results=findings.results,
-        styles=[_read("page.css"), *([samples.style] if samples else [])],
-        scripts=scripts,
-        policy=_write_policy(scripts, samples.sources if samples else ()),
+        style=_read("page.css"),
+        script=script,
+        policy=_write_policy(script, browser),
         panels=_list_panels(findings),
         sentences=list_sentences(findings),
         doubts=list_doubts(findings),
@@ -77,8 +71,9 @@ def render_page(findings: Findings, *, samples: Browser | None = None) -> str:
         titles={name: table.title for name, table in tables.items()},
         tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
         sections=list_sections(pictures=pictures, tables=tables),
-        samples=samples,
+        browser=browser,
         cite=cite_block(findings),
+        methods=describe_methods(findings),
     )
 
 
@@ -92,6 +87,7 @@ class Panel:
     groups: tuple[Group, ...]
     axis: str
     strips: dict[int, str]
+    looks: dict[str, list[tuple[str, str]]]
 
 
 def _list_panels(findings: Findings) -> list[Panel]:
@@ -107,19 +103,32 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
     groups = list_groups(findings, verdicts)
     claims = [claim for group in groups for claim in group.claims]
     strips = {id(claim): draw_strip(claim.verdict, reach=reach) for claim in claims}
+    looks = {group.title: _list_looks(findings, group) for group in groups}
     heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
     caption = (
         "Points of 0 to 100, the first less the second. Where the interval lies in the grey band "
         f"(±{say_margins(verdicts)}), the two count as equally good. Ticks: single tracks."
     )
-    return Panel(title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips)
+    return Panel(
+        title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks
+    )
 
 
-def _write_policy(scripts: Sequence[str], sources: Sequence[str]) -> str:
+def _list_looks(findings: Findings, group: Group) -> list[tuple[str, str]]:
+    """Ways to the programs on which a pair differs; of several models there would be too many."""
+    judged = [claim.verdict for claim in group.claims if link_verdict(findings, claim.verdict, ahead=True)]
+    if len(judged) != 1:
+        return []
+    verdict = judged[0]
+    sides = ((f"only {verdict.first} passes", True), (f"only {verdict.second} passes", False))
+    return [(words, link_verdict(findings, verdict, ahead=ahead)) for words, ahead in sides]
+
+
+def _write_policy(script: str, browser: Browser) -> str:
     """Who may do what in the page: our own scripts by their digests, styles and drawn pictures, and nothing else."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join([*(f"'sha256-{digest}'" for digest in digests), *sources])
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    sources = f"'sha256-{digest}' {browser.policy.removeprefix('script-src')}".strip()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {sources}"
 
 
 def _read(name: str) -> str:
@@ -176,4 +185,4 @@ def _replace(path: Path, content: bytes) -> None:
     os.replace(name, path)
 
 
-__all__ = ["Browser", "render_page", "save_page"]
+__all__ = ["render_page", "save_page"]

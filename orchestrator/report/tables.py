@@ -5,6 +5,7 @@ is left out rather than shown empty.
 """
 
 from collections import Counter
+from dataclasses import replace
 from statistics import fmean
 from typing import get_args
 
@@ -27,10 +28,12 @@ from orchestrator.report.layout import (
     labels,
     say_state,
 )
+from orchestrator.report.links import link_ends, link_failures
 from orchestrator.report.methodcosts import build_method_costs
 from orchestrator.report.quality import build_quality_detail, build_quality_table
 from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import (
+    PASS,
     Measure,
     Score,
     Unscored,
@@ -80,7 +83,7 @@ def build_main_table(findings: Findings) -> Table:
         title="Scores",
         columns=(*labels("method"), *_measure_columns(findings.measures)),
         rows=tuple(
-            (label(arm.title), *(show_score(findings.score(arm, measure)) for measure in findings.measures))
+            (label(arm.title), *(_show_measure(findings, arm, measure) for measure in findings.measures))
             for arm in findings.evidence.arms
         ),
         caption=(
@@ -92,6 +95,13 @@ def build_main_table(findings: Findings) -> Table:
 
 def _measure_columns(measures: tuple[Measure, ...]) -> tuple[Column, ...]:
     return tuple(Column(title=measure.title, group=measure.place.title) for measure in measures)
+
+
+def _show_measure(findings: Findings, arm: Arm, measure: Measure) -> Cell:
+    """A score; where programs are judged, with the way to those that fail."""
+    cell = show_score(findings.score(arm, measure))
+    judged = measure.metric == PASS and cell.value is not None
+    return replace(cell, link=link_failures(arm, measure.place)) if judged else cell
 
 
 def show_score(score: Score | Unscored) -> Cell:
@@ -259,7 +269,7 @@ def _show_points(value: float, *, detail: str = "") -> Cell:
 def build_verdict_table(evidence: Evidence) -> Table:
     """How often each verdict was given, by trial and place: what running the outputs showed."""
     counted = {
-        (evidence.names[trial.trial], place.title): Counter(
+        (evidence.names[trial.trial], place): Counter(
             row.verdict for row in evidence.rows_at(trial, place) if row.verdict
         )
         for trial in evidence.results.trials
@@ -271,7 +281,7 @@ def build_verdict_table(evidence: Evidence) -> Table:
         title="Verdicts",
         columns=(*labels("trial", "track"), *(Column(title=name.replace("_", " ")) for name in names)),
         rows=tuple(
-            (label(trial), label(place), *(_show_verdicts(name, counts[name]) for name in names))
+            (label(trial), label(place.title), *(_show_verdicts(trial, place, name, counts[name]) for name in names))
             for (trial, place), counts in counted.items()
             if counts
         ),
@@ -280,8 +290,9 @@ def build_verdict_table(evidence: Evidence) -> Table:
     )
 
 
-def _show_verdicts(name: str, count: int) -> Cell:
-    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0)
+def _show_verdicts(trial: str, place: Place, name: str, count: int) -> Cell:
+    link = link_ends(trial, place, name) if count else ""
+    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0, link=link)
 
 
 def build_trouble_table(evidence: Evidence) -> Table:

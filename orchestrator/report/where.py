@@ -10,6 +10,7 @@ language (samplefilter.js), so that a filter is carried from one to the other by
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import get_args
 
 from orchestrator.errors import InputError
@@ -21,12 +22,18 @@ Condition = Callable[[Item], bool]
 Words = tuple[str, ...]
 
 _TOKEN = re.compile(r"""\s*(?:([()])|"([^"]*)"|'([^']*)'|([^\s()"']+))""")
+
+
+def _has(verdict: VerdictName, output: Output) -> bool:
+    return output.verdict == verdict
+
+
 _STATES: Mapping[str, Callable[[Output], bool]] = {
     "passes": lambda output: output.verdict == "passed",
     "fails": lambda output: output.verdict not in (None, "passed", "unjudged"),
     "empty": lambda output: output.empty,
     "cut": lambda output: output.finish == "length",
-    **{name: (lambda output, name=name: output.verdict == name) for name in get_args(VerdictName) if name != "passed"},
+    **{name: partial(_has, name) for name in get_args(VerdictName) if name != "passed"},
 }
 """What can be said of an output, by the word that says it."""
 _SAME = {"pass": "passes", "passed": "passes", "fail": "fails", "failed": "fails"}
