@@ -56,7 +56,8 @@ def _print(found: "Findings") -> None:
 
     for group in list_groups(found, found.verdicts):
         for claim in group.claims:
-            effect = f"{claim.effect} points ({claim.interval})" if claim.effect else ""
+            within = f" ({claim.interval})" if claim.interval else ""
+            effect = f"{claim.effect} points{within}" if claim.effect else ""
             told = ", ".join(part for part in (claim.name, claim.wording, effect, claim.basis) if part)
             sys.stdout.write(f"{group.title}: {told}{f'; {claim.verdict.reason}' if claim.verdict.reason else ''}\n")
     table = build_comparison_table(found)

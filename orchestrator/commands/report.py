@@ -45,11 +45,11 @@ def report(
     if json_ or methods:
         print_instead(read_results(study, set_, from_), json_=json_)
         return
-    if from_ is not None:
-        results, page = report_on_files(from_, to=to)
-    else:
-        assert study is not None  # or the request was refused
+    if study is not None:
         results, page = make_report(*opened_as_run(study, set_))
+    else:
+        assert from_ is not None  # or the request was refused
+        results, page = report_on_files(from_, to=to)
     print_tables(results, page, full=full)
     if to is not None:
         write_all(results, to)

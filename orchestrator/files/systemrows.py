@@ -198,7 +198,8 @@ class _Table:
         if not id_:
             self.faults.append(f"{self.path}: row {index + 1}: has no {self.id}")
         verdict, detail = self._verdict(found, index)
-        measured = {name: value for name, values in self.metrics.items() if _is_finite(value := values[index])}
+        cells = {plain_name(name): values[index] for name, values in self.metrics.items()}
+        measured = {name: value for name, value in cells.items() if value is not None and math.isfinite(value)}
         system = _text(found.get("system")) or _stem(self.path)
         if len(self.groupings.get(system, ())) > 1:
             system = f"{system} {_text(self.columns['grouping'][index])}"
@@ -215,8 +216,8 @@ class _Table:
             detail=_text(found.get("detail")) or detail,
             parses=_truth(found.get("parses")),
             empty=_truth(found.get("empty")) or False,
-            scores={plain_name(n): v for n, v in measured.items() if kind_of(n) is not Kind.COUNT},
-            counts={plain_name(n): v for n, v in measured.items() if kind_of(n) is Kind.COUNT},
+            scores={n: v for n, v in measured.items() if kind_of(n) is not Kind.COUNT},
+            counts={n: v for n, v in measured.items() if kind_of(n) is Kind.COUNT},
             texts={role: text for role in ("prompt", "reference", "output") if (text := _text(found.get(role)))},
         )
 
@@ -296,10 +297,6 @@ def _text(cell: object) -> str:
 def _truth(cell: object) -> bool | None:
     value = number_of(cell)
     return None if value is None or math.isnan(value) else bool(value)
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 __all__ = ["ROLES", "SystemFile", "SystemRow", "read_system_file"]

@@ -83,7 +83,7 @@ def _score_of(findings: Findings, trial: TrialOutcome, measure: Measure, *, know
     return findings.score(arm, measure) if arm else score_trial(findings.evidence, trial, measure=measure)
 
 
-def _tell_score(score: Score | Unscored) -> Row:
+def _tell_score(score: Score | Unscored) -> dict[str, Value]:
     if isinstance(score, Unscored):
         return {"reason": score.reason or "not asked for"}
     return {

@@ -99,8 +99,8 @@ def _say_training(trained: Sequence[TrialSetup]) -> Iterator[str]:
     for clause, of in clauses.items():
         if len(of) < len(methods):
             differing.setdefault(tuple(of), []).append(clause)
-    for of, told in differing.items():
-        yield f"{_join(list(of))} used {_join(told)}."
+    for names, told in differing.items():
+        yield f"{_join(names)} used {_join(told)}."
     seeds = list(dict.fromkeys(trial.seed for trial in trained))
     if seeds:
         yield f"Each training ran with {count_nouns(len(seeds), 'seed')} ({', '.join(map(str, seeds))})."
