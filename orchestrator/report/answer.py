@@ -110,7 +110,7 @@ def sum_up(verdicts: Sequence[Verdict]) -> str:
 
 def _round_up(count: int) -> int:
     """Two figures; an estimate of more would claim what nobody knows."""
-    step = 10 ** max(0, len(str(count)) - 2)
+    step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
 
 
