@@ -93,7 +93,7 @@ def _say_outlook(verdict: Verdict) -> str:
     if verdict.is_decided:
         return ""
     if verdict.needed is not None:
-        return f"{count_nouns(verdict.needed, 'problem')} would be needed"
+        return f"about {_round_up(verdict.needed):,} problems would be needed"
     return "more seeds would be needed"
 
 
@@ -103,6 +103,12 @@ def sum_up(verdicts: Sequence[Verdict]) -> str:
     if len(counts) == 1 and len(verdicts) > 1:
         return f"{next(iter(counts))} in all {len(verdicts)}"
     return ", ".join(f"{word} in {count} of {len(verdicts)}" for word, count in counts.items())
+
+
+def _round_up(count: int) -> int:
+    """Two figures; an estimate of more would claim what nobody knows."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // step) * step
 
 
 def compose_answer(findings: Findings) -> str:

@@ -7,6 +7,7 @@ power.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from orchestrator.report.evidence import Arm
 from orchestrator.report.scores import PASS, Measure, Score, Unscored
@@ -53,6 +54,8 @@ class Contrast:
         """What the test says of the first, in plain words."""
         if isinstance(self.outcome, NotComparable):
             return "not comparable"
+        if self.outcome.untested:
+            return "not tested"
         if not self.is_shown:
             return "no difference shown"
         if self.outcome.difference:
@@ -148,8 +151,11 @@ def _test(first: Arm, second: Arm, *, one: Score | Unscored, other: Score | Unsc
 
 
 def _correct(contrasts: Sequence[Contrast], correction: Correction) -> Iterator[Contrast]:
-    p_values = [item.outcome.p_value for item in contrasts if isinstance(item.outcome, Comparison)]
+    p_values = [item.outcome.p_value for item in contrasts if _is_tested(item.outcome)]
     adjusted = iter(CORRECTIONS[correction](p_values))
     for item in contrasts:
-        tested = isinstance(item.outcome, Comparison)
-        yield replace(item, p_adjusted=next(adjusted)) if tested else item
+        yield replace(item, p_adjusted=next(adjusted)) if _is_tested(item.outcome) else item
+
+
+def _is_tested(outcome: Comparison | NotComparable) -> TypeGuard[Comparison]:
+    return isinstance(outcome, Comparison) and not outcome.untested

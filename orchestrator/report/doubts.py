@@ -299,7 +299,8 @@ def _list_cautions(findings: Findings) -> Iterator[Doubt]:
     main = main_verdicts(findings)
     for text, verdicts in said.items():
         touched = tuple(verdict for verdict in verdicts if verdict in main)
-        of = "" if len(touched) == len(main) else f" ({_name_some(_list_pairs(findings, verdicts), 'comparison')})"
+        tested = [verdict for verdict in main if not verdict.reason]
+        of = "" if len(touched) == len(tested) else f" ({_name_some(_list_pairs(findings, verdicts), 'comparison')})"
         yield Doubt(kind="statistics", text=text + of, touches=touched)
 
 

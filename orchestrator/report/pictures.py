@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PALETTE: Mapping[str, str] = {
     "ink": "#1d2129",
-    "soft": "#626a76",
+    "soft": "#5b636f",
     "rule": "#dfe2e7",
     "paper": "#fffffe",
     MethodKind.FROZEN: "#7d8590",

@@ -180,7 +180,7 @@ def _show_contrast(contrast: Contrast) -> tuple[Cell, ...]:
         Cell(text=contrast.wording),
         _show_difference(contrast),
         _show_effect(outcome),
-        Cell(text=format_p(outcome.p_value), value=outcome.p_value, detail=_TESTS[outcome.test], note=outcome.note),
+        _show_p(outcome),
         _show_adjusted(contrast),
         _show_pairs(outcome),
     )
@@ -200,6 +200,12 @@ def _show_effect(outcome: Comparison) -> Cell:
     name = "odds ratio" if outcome.effect == "odds_ratio" else f"delta, {outcome.magnitude}"
     size = outcome.effect_size
     return Cell(text=format_number(size, digits=2), value=size, interval=outcome.ci, digits=2, detail=name)
+
+
+def _show_p(outcome: Comparison) -> Cell:
+    if outcome.untested:
+        return Cell(text=ABSENT, note=outcome.untested)
+    return Cell(text=format_p(outcome.p_value), value=outcome.p_value, detail=_TESTS[outcome.test], note=outcome.note)
 
 
 def _show_adjusted(contrast: Contrast) -> Cell:

@@ -8,10 +8,12 @@ where nothing else does, so a report that misses it can be told which.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import fmean
 
 from evaluators.health import Health, warnings
 from orchestrator.ledger.progress import State
+from orchestrator.report.findings import Findings, find
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from tasks.records import Task, Track, VerdictName
 
@@ -43,6 +45,8 @@ FAILED = ("coder-7b", "full-together", 2)
 NO_MEMORY = "out of memory with one example a pass: needs about 92.1 GiB, the GPU has 79.1 GiB"
 _HOURS: Mapping[str, float] = {"qlora-together": 2.1, "qlora-apart": 2.4, "full-together": 3.3}
 _NOISE = 0.05
+_BY_NATURE = {"pylint.missing-function-docstring": 2.0, "pylint.missing-module-docstring": 1.0}
+"""All the conventions that a snippet breaks here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,12 @@ def plant_study(
         provenance={"python": "3.11.9", "torch": "2.13.0", "gpus": "1 x H100", "git": "3f2a9c1"},
         isolation="strict (92.3 % apart, 7.7 % in-process)",
     )
+
+
+@cache
+def find_planted() -> Findings:
+    """What a report finds in a study of 60 problems a track; made once for all tests, which takes seconds."""
+    return find(plant_study(problems=60))
 
 
 def _list_trials(models: Sequence[str], seeds: Sequence[int]) -> Iterator[TrialOutcome]:
@@ -192,7 +202,7 @@ def _make_row(trial: TrialOutcome, track: str, *, index: int, margin: float, mes
         verdict=verdict,
         scores=scores,
         counts=counts if code and verdict != "compile_error" else {},
-        rules={"pylint.missing-function-docstring": 2.0, "pylint.missing-module-docstring": 1.0} if code else {},
+        rules=_BY_NATURE if code else {},
     )
 
 
@@ -225,5 +235,5 @@ def _sum_up(trial: TrialOutcome, track: str, rows: Sequence[InstanceRow]) -> Cel
         health=health,
         health_warnings=warnings(health),
         reference_counts=lines if code else {},
-        reference_rules={row.problem_id: {"pylint.missing-function-docstring": 2.0} for row in rows} if code else {},
+        reference_rules={row.problem_id: _BY_NATURE for row in rows} if code else {},
     )

@@ -7,7 +7,7 @@ explains most of what scores vary by.
 from orchestrator.report.statistics.corrections import CORRECTIONS, benjamini_hochberg, holm
 from orchestrator.report.statistics.effects import cliffs_delta, name_magnitude, paired_delta
 from orchestrator.report.statistics.intervals import RESAMPLES, Interval, bootstrap_interval, wilson_interval
-from orchestrator.report.statistics.means import FEWEST, MeanDifference, mean_difference
+from orchestrator.report.statistics.means import FEWEST, Equivalence, MeanDifference, mean_difference
 from orchestrator.report.statistics.paired import Comparison, NotComparable, Test, compare
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FEWEST",
     "RESAMPLES",
     "Comparison",
+    "Equivalence",
     "Interval",
     "MeanDifference",
     "NotComparable",

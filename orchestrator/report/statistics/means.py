@@ -23,6 +23,22 @@ RANGE = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
+    """How a mean difference stands to a margin, both in the same unit.
+
+    `p_equivalence` is that of a difference of the margin or more, `p_not_worse` that of the first being lower by so
+    much. `needed` are pairs with which a study would decide, `detectable` is the smallest difference that this one
+    shows in four of five cases.
+    """
+
+    margin: float
+    p_equivalence: float
+    p_not_worse: float
+    needed: int | None
+    detectable: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeanDifference:
     """The mean over strata of their mean differences, first less second, in points of 0-100.
 
@@ -65,6 +81,16 @@ class MeanDifference:
     def p_equivalence(self, margin: float) -> float:
         """The p-value of a difference of `margin` points or more, either way: two one-sided tests (Schuirmann 1987)."""
         return self._tail(margin - abs(self.mean), self._between_problems_at(margin))
+
+    def against(self, margin: float) -> Equivalence:
+        """All there is to say of a margin."""
+        return Equivalence(
+            margin=margin,
+            p_equivalence=self.p_equivalence(margin),
+            p_not_worse=self.p_not_worse(margin),
+            needed=self.problems_needed(margin),
+            detectable=self.detectable(),
+        )
 
     def interval(self, level: float = 0.95) -> Interval:
         """The differences that a two-sided test at 1 - `level` would not refuse."""
@@ -156,7 +182,7 @@ class MeanDifference:
         of_problems, of_seeds = self._reaches(tail, self.between_problems)
         measured = mean + math.hypot(of_problems, of_seeds)
         if not self.coarse:
-            return min(RANGE, measured)
+            return measured
         # (x - mean)^2 = t^2 coarse (100 x - x^2) + of_seeds^2, for the larger x.
         grown = self._quantile(tail, self.freedom) ** 2 * self.coarse
         half = mean + RANGE * grown / 2
@@ -210,4 +236,4 @@ def _between_seeds(strata: Sequence["NDArray[np.float64]"]) -> float:
     return max(0.0, float(np.var(by_seed, ddof=1)) - single / len(strata) ** 2) / seeds
 
 
-__all__ = ["FEWEST", "RANGE", "MeanDifference", "mean_difference"]
+__all__ = ["FEWEST", "RANGE", "Equivalence", "MeanDifference", "mean_difference"]

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.report.statistics.effects import cliffs_delta, delta_interval, name_magnitude
+from orchestrator.report.statistics.effects import cliffs_delta, delta_interval, name_magnitude, paired_delta
 from orchestrator.report.statistics.intervals import Interval, bootstrap_interval
+from orchestrator.report.statistics.means import FEWEST, RANGE, Equivalence, mean_difference
 
 _EXACT_BELOW = 25
 """Discordant pairs below which McNemar's chi-square approximation is replaced by the binomial."""
@@ -33,8 +34,11 @@ class Comparison:
     `odds_ratio` (above 1: a is higher) or `cliffs_delta` (above 0: a is higher). `magnitude` is the
     usual word for the size of Cliff's delta, empty for odds ratios. `form` says where the p-value comes from: the
     exact distribution, the normal approximation (corrected for ties, not for continuity) or chi-square.
-    `difference` is mean(a) - mean(b) in the columns' own unit. `n` counts pairs; `dropped` ids without a finite value
-    in both. `constant` says that both columns hold one and the same value, so that no test could find a difference.
+    `paired_effect` is Cliff's delta within the pairs: the share of pairs in which a is higher less that in which b is.
+    `difference` is mean(a) - mean(b) in the columns' own unit. `n` counts pairs, `zeros` those with equal values, which
+    the signed-rank test leaves out (as Wilcoxon did; Pratt's way ranks them); `dropped` counts ids without a finite
+    value in both. `untested` says why the p-value means nothing, and is empty where it means something.
+    `equivalence` is there where a margin was asked for.
     """
 
     n: int
@@ -49,12 +53,20 @@ class Comparison:
     magnitude: str
     difference: float
     difference_ci: Interval | None
+    paired_effect: float
+    zeros: int
     note: str = ""
-    constant: bool = False
+    untested: str = ""
+    equivalence: Equivalence | None = None
 
 
 def compare(
-    a: Mapping[str, float], b: Mapping[str, float], *, test: Test | None = None, seed: int = 0
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    *,
+    test: Test | None = None,
+    margin: float | None = None,
+    seed: int = 0,
 ) -> Comparison | NotComparable:
     """Test whether two columns of results differ, paired by id.
 
@@ -62,7 +74,8 @@ def compare(
     with the odds ratio (b + .5) / (c + .5), where b counts ids with only a right and c those with only b right.
     `wilcoxon` is the signed-rank test, exact where that can be computed, and `wilcoxon-normal` its normal
     approximation always; both come with Cliff's delta. Without a `test` columns of only 0 and 1 get the first and
-    all others the second. Ids without a finite value on both sides are dropped and counted.
+    all others the second. Ids without a finite value on both sides are dropped and counted. A `margin` asks besides
+    whether the means are equal within it: in points of 100 for McNemar's test, else in the columns' unit.
     """
     shared = sorted(key for key in a.keys() & b.keys() if math.isfinite(a[key]) and math.isfinite(b[key]))
     dropped = len(a.keys() | b.keys()) - len(shared)
@@ -82,9 +95,31 @@ def compare(
         dropped=dropped,
         difference=math.fsum(differences) / len(shared),
         difference_ci=bootstrap_interval(differences, seed=seed),
-        constant=len({*left, *right}) == 1,
+        paired_effect=paired_delta(left, right),
+        zeros=sum(not round(value, 9) for value in differences),
+        untested=_why_untested(left, right),
+        equivalence=None if margin is None else _equivalence(differences, margin, coarse=test == "mcnemar"),
         **parts,
     )
+
+
+def _why_untested(left: Sequence[float], right: Sequence[float]) -> str:
+    if len(left) < FEWEST:
+        return (
+            f"{len(left)} {'pair' if len(left) == 1 else 'pairs'}, and with fewer than {FEWEST} no test shows anything"
+        )
+    if len({*left, *right}) == 1:
+        return f"constant: every value is {left[0]:g}"
+    return ""
+
+
+def _equivalence(differences: Sequence[float], margin: float, *, coarse: bool) -> Equivalence | None:
+    if len(differences) < FEWEST:
+        return None
+    import numpy as np
+
+    points = np.asarray([differences], dtype=float) * (RANGE if coarse else 1.0)
+    return mean_difference([points.round(9)], coarse=coarse).against(margin)
 
 
 def _mcnemar(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
