@@ -207,6 +207,7 @@ class Browser {
     const rows = [];
     for (let at = first; at < last; at += 1) rows.push(this.row(at));
     this.rows.replaceChildren(...rows);
+    this.list.setAttribute("aria-activedescendant", this.at < 0 ? "" : `samples-row-${this.at}`);
   }
 
   row(at) {
@@ -216,7 +217,7 @@ class Browser {
     const title = addText(make("span", { class: "id" }), this.shortId(item) + (sample ? ` · sample ${sample}` : ""));
     const head = make("span", { class: "head" }, title, make("span", { class: "track" }, place.title));
     const row = make("div", {
-      class: "row", role: "option", "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
+      class: "row", role: "option", id: `samples-row-${at}`, "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
     }, head, this.view.marks(item));
     row.style.top = `${at * ROW_PX}px`;
     return row;
