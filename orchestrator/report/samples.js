@@ -6,6 +6,8 @@
 const ROW_PX = 46;
 const REDRAW_MS = 250;
 
+const quoted = (name) => (name.includes('"') ? `'${name}'` : `"${name}"`);
+
 class Browser {
   constructor(root, index) {
     Object.assign(this, { root, index, chunks: new Chunks(index.starts, index.items.length) });
@@ -69,7 +71,7 @@ class Browser {
   proposals() {
     const titles = this.index.arms.map((arm) => arm.title);
     const pairs = titles.length > 1 && titles.length < 9
-      ? titles.flatMap((a) => titles.filter((b) => b !== a).map((b) => `${a} passes and ${b} fails`)) : [];
+      ? titles.flatMap((a) => titles.filter((b) => b !== a).map((b) => `${quoted(a)} passes and ${quoted(b)} fails`)) : [];
     return ["any passes and any fails", "all fail", "all pass", "any is empty", "any is cut", "any is unjudged", ...pairs];
   }
 
@@ -232,8 +234,7 @@ class Browser {
 
   /** A button for each arm; a press asks that it passes, the next that it fails, the next neither. */
   drawLegend() {
-    const asked = new Map();
-    for (const [, arm, state] of this.where.value.matchAll(/"([^"]+)" (passes|fails)/g)) asked.set(arm, state);
+    const asked = this.askedByButtons();
     this.legend.replaceChildren(make("span", {}, "passes or fails:"), ...this.index.arms.map((arm) => {
       const state = asked.get(arm.title);
       return make("button", {
@@ -243,11 +244,22 @@ class Browser {
     }));
   }
 
+  /** What the buttons ask for, by title: nothing where the condition says something else. */
+  askedByButtons() {
+    const asked = new Map();
+    for (const part of this.where.value ? this.where.value.split(" and ") : []) {
+      const [, , title, state] = /^(["'])(.+)\1 (passes|fails)$/.exec(part) || [];
+      if (!title) return new Map();
+      asked.set(title, state);
+    }
+    return asked;
+  }
+
   ask(asked, title) {
     const next = { undefined: "passes", passes: "fails", fails: undefined }[asked.get(title)];
     if (next) asked.set(title, next);
     else asked.delete(title);
-    this.where.value = [...asked].map(([arm, state]) => `"${arm}" ${state}`).join(" and ");
+    this.where.value = [...asked].map(([arm, state]) => `${quoted(arm)} ${state}`).join(" and ");
     this.take();
   }
 
