@@ -6,8 +6,6 @@
 const ROW_PX = 46;
 const REDRAW_MS = 250;
 
-const quoted = (name) => (name.includes('"') ? `'${name}'` : `"${name}"`);
-
 class Browser {
   constructor(root, index) {
     Object.assign(this, { root, index, chunks: new Chunks(index.starts, index.items.length) });
