@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.commands.options import SetOption, StudyArg, opened_as_run
+from orchestrator.commands.options import STUDY_HELP, JsonOption, SetOption, opened_as_run
 from orchestrator.commands.output import warn
 
 if TYPE_CHECKING:
@@ -14,27 +14,45 @@ if TYPE_CHECKING:
     from orchestrator.report.results import StudyResults
     from orchestrator.study.cells import Cells
 
-EPILOG = "Example: polytune report quickstart --csv tables/"
+EPILOG = "Example: polytune report quickstart --to paper/"
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="DIR", help="In place of STUDY: anybody's results, a CSV or Parquet file a system."),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Also write LaTeX, CSV, Parquet, JSON and pictures there."),
+]
+MethodsOption = Annotated[
+    bool, typer.Option("--methods", help="Print a paragraph for a paper's methods and nothing else.")
+]
 
 
 def report(
-    study: StudyArg,
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help=STUDY_HELP)] = None,
     set_: SetOption = None,
-    latex: Annotated[Path | None, typer.Option("--latex", metavar="DIR", help="Also write LaTeX tables.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Also write CSV tables and rows.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    json_: JsonOption = False,
+    methods: MethodsOption = False,
     full: Annotated[bool, typer.Option("--full", help="Print all tables before the answer.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Show the answer: in one table here, and with everything behind it as one self-contained HTML page."""
-    from orchestrator.report import write_csv, write_latex
+    from orchestrator.commands.reportfiles import check_request, print_instead, read_results, report_on_files, write_all
 
-    results, page = make_report(*opened_as_run(study, set_))
+    check_request(study, from_, json_=json_, methods=methods)
+    if json_ or methods:
+        print_instead(read_results(study, set_, from_), json_=json_)
+        return
+    if study is not None:
+        results, page = make_report(*opened_as_run(study, set_))
+    else:
+        assert from_ is not None  # or the request was refused
+        results, page = report_on_files(from_, to=to)
     print_tables(results, page, full=full)
-    for folder, write in ((csv, write_csv), (latex, write_latex)):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write(results, folder=folder)
-            sys.stdout.write(f"Written: {folder}\n")
+    if to is not None:
+        write_all(results, to)
     if page is None:
         raise typer.Exit(1)
     if open_:

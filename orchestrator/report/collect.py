@@ -16,6 +16,7 @@ from orchestrator.ledger.progress import standing_of
 from orchestrator.report.layout import count_nouns
 from orchestrator.report.reading import read_texts
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
+from orchestrator.report.setup import describe_setup
 from orchestrator.report.tally import how_it_ran
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
@@ -59,6 +60,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
         cells=tuple(cells),
         provenance=dict(any_record.provenance) if any_record else {},
         isolation=how_it_ran(judged),
+        setup=describe_setup(trials),
         read_texts=partial(read_texts, study, trials, ledger),
     )
 

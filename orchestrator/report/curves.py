@@ -50,7 +50,7 @@ def draw_track_curves(findings: Findings, frame: Frame) -> "Figure | None":
     if not places or len(places) > _MOST_PANELS:
         return None
     several = len({model for model, _ in places}) > 1
-    figure, panels = _lay_out(len(places), frame, height=1.95)
+    figure, panels = _lay_out(len(places), frame, height=1.95, alike=False)
     for panel, place in zip_longest(panels, places):
         if place is None:
             panel.set_visible(False)
@@ -69,14 +69,14 @@ def _knows(trial: TrialOutcome, track: str) -> bool:
     return any(f"loss/{track}" in point or f"validation/loss/{track}" in point for point in trial.curve)
 
 
-def _lay_out(count: int, frame: Frame, *, height: float) -> "tuple[Figure, Sequence[Axes]]":
-    """A figure with as many panels as asked for, and those that fill its last line."""
+def _lay_out(count: int, frame: Frame, *, height: float, alike: bool = True) -> "tuple[Figure, Sequence[Axes]]":
+    """A figure with as many panels as asked for, and those that fill its last line; of one scale if `alike`."""
     from matplotlib.figure import Figure
 
     across = min(frame.across, count)
     down = -(-count // across)
     figure = Figure(figsize=(frame.width * (across / frame.across) ** 0.5, height * down + 0.45))
-    panels = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
+    panels = list(figure.subplots(down, across, sharey=alike, squeeze=False).flat)
     for index, panel in enumerate(panels[:count]):
         panel.grid(visible=True, axis="y")
         panel.grid(visible=False, axis="x")

@@ -98,16 +98,4 @@
   for (const table of document.querySelectorAll("table[data-filter]")) makeFilterable(table);
   addEventListener("hashchange", openTarget);
   openTarget();
-
-  // On paper nothing can be opened any more.
-  const opened = [];
-  addEventListener("beforeprint", () => {
-    for (const box of document.querySelectorAll("main details:not([open])")) {
-      box.open = true;
-      opened.push(box);
-    }
-  });
-  addEventListener("afterprint", () => {
-    for (const box of opened.splice(0)) box.open = false;
-  });
 })();

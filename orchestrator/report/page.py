@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.report.answer import Group, list_groups, list_sentences, say_margins, sum_up
+from orchestrator.report.citing import cite_block
 from orchestrator.report.doubts import list_doubts, main_verdicts
+from orchestrator.report.exports.methods import describe_methods
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import DRAWINGS
 from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
@@ -70,7 +72,8 @@ def render_page(findings: Findings, *, browser: Browser) -> str:
         tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
         sections=list_sections(pictures=pictures, tables=tables),
         browser=browser,
-        signatures=_list_signatures(findings),
+        cite=cite_block(findings),
+        methods=describe_methods(findings),
     )
 
 
@@ -171,15 +174,6 @@ def _draw_pictures(findings: Findings) -> dict[str, Picture]:
                 narrow=render_svg(narrow, name=f"{item.name}-narrow", **words),
             )
     return pictures
-
-
-def _list_signatures(findings: Findings) -> dict[str, list[str]]:
-    """How each metric was computed; several signatures of one metric are all told."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in findings.results.cells:
-        for metric, signature in cell.signatures.items():
-            found.setdefault(metric, {})[signature] = None
-    return {metric: list(signatures) for metric, signatures in sorted(found.items())}
 
 
 def _replace(path: Path, content: bytes) -> None:

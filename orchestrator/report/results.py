@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
+from orchestrator.report.setup import Setup
 from orchestrator.report.texts import Texts, no_texts
 from orchestrator.study.question import Question
 from orchestrator.study.stages import StageName
@@ -105,7 +106,8 @@ class StudyResults:
 
     `question` is its words alone, `asked` all of it. `provenance` holds versions, hardware and git state;
     `isolation` is the class that generated code ran under, with the shares of it that ran apart from its tests and in
-    their process. `read_texts` reads what was asked and written, which takes a while and is done by who shows it.
+    their process. `setup` is what the trials were given. `read_texts` reads what was asked and written, which takes a
+    while and is done by who shows it.
     """
 
     study: str
@@ -116,4 +118,5 @@ class StudyResults:
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
     asked: Question = field(default_factory=Question)
+    setup: Setup = field(default_factory=Setup)
     read_texts: Callable[[], Texts] = field(default=no_texts, compare=False, repr=False)

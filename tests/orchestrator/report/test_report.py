@@ -1,6 +1,5 @@
 """The report as a whole: the answer, the page, the exports and the terminal."""
 
-import csv
 import json
 import re
 import subprocess
@@ -12,10 +11,9 @@ from pathlib import Path
 import pytest
 from report_samples import make_study
 
-from orchestrator.report import write_csv, write_latex, write_report
+from orchestrator.report import write_report
 from orchestrator.report.pictures import PALETTE, choose_colour
 from orchestrator.report.results import StudyResults
-from orchestrator.report.tablefiles import escape_latex
 from trainers.methods.table import MethodKind
 
 HOSTILE = '<script>alert("$x^2$")</script>'
@@ -142,38 +140,6 @@ def test_study_that_has_not_run_still_has_a_page(study: StudyResults, tmp_path: 
     waiting = replace(study, rows=(), cells=())
     page = write_report(waiting, folder=tmp_path).read_text(encoding="utf-8")
     assert "no results recorded" in page and "There are no scores to compare yet." in page
-
-
-def test_csv_holds_every_row_and_full_numbers(study: StudyResults, tmp_path: Path) -> None:
-    paths = {path.stem: path for path in write_csv(study, folder=tmp_path)}
-    with paths["instances"].open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == len(study.rows)
-    mine = [r for r in rows if (r["trial"], r["track"]) == ("frozen", "generation/java")]
-    assert sum(row["passed"] == "" for row in mine) == sum(row["verdict"] == "unjudged" for row in mine) == 2
-    assert float(mine[0]["codebleu"]) == next(r for r in study.rows if r.track == "generation/java").scores["codebleu"]
-    with paths["main"].open(newline="", encoding="utf-8") as stream:
-        main = list(csv.DictReader(stream))
-    assert float(main[0]["generation/python: pass@1 % (low)"]) < float(main[0]["generation/python: pass@1 %"])
-    assert paths["curves"].read_text().startswith("trial,step,loss,validation/loss\n")
-    assert {"comparisons", "quality", "health", "cost", "troubles"} <= set(paths)
-
-
-def test_latex_is_escaped_and_complete(study: StudyResults, tmp_path: Path) -> None:
-    paths = {path.stem: path.read_text(encoding="utf-8") for path in write_latex(study, folder=tmp_path)}
-    main = paths["main"]
-    assert main.count(r"\begin{tabular}") == main.count(r"\end{tabular}") == 1
-    assert r"not judged: no C\# compiler" in main and r"\multicolumn{2}{c}{\emph{train failed" in main
-    for text in paths.values():
-        body = text.split("\n", 1)[1]
-        assert not re.search(r"(?<!\\)[%#_]", body)
-        assert body.isascii()
-
-
-def test_latex_escapes_every_special_sign() -> None:
-    assert escape_latex("a_b & 50% {x} \\n $1 #2 ~^") == (
-        r"a\_b \& 50\% \{x\} \textbackslash{}n \$1 \#2 \textasciitilde{}\textasciicircum{}"
-    )
 
 
 def test_every_kind_of_method_has_a_colour_of_its_own() -> None:

@@ -67,7 +67,7 @@ def test_track_without_any_verdict_reads_its_note(tables: dict[str, Table]) -> N
 def test_failed_trial_reads_its_cause(tables: dict[str, Table]) -> None:
     cell = look_up(tables["main"], "qlora apart", column="summarization/java: BLEU (mean)")
     assert (cell.text, cell.value) == (f"train failed: {NO_MEMORY}", None)
-    trouble = look_up(tables["troubles"], "qlora apart · summarization", column="cause")
+    trouble = look_up(tables["troubles"], "qlora-apart-summarization", column="cause")
     assert trouble.text == NO_MEMORY
 
 
@@ -149,15 +149,15 @@ def test_empty_output_that_parses_is_not_clean_code() -> None:
 def test_quality_counts_say_how_many_files_are_behind_them(study: StudyResults, tables: dict[str, Table]) -> None:
     mine = [row for row in study.rows if (row.trial, row.track) == ("full-together", "generation/python")]
     parsing, passing = [row for row in mine if row.parses], [row for row in mine if row.verdict == "passed"]
-    cell = look_up(tables["quality"], "full together", "generation/python", column="lint messages: parses")
+    cell = look_up(tables["quality"], "full-together", "generation/python", column="lint messages: parses")
     total = sum(sum(v for k, v in row.counts.items() if k.startswith("pylint.")) for row in parsing)
     lines = sum(row.counts["lizard.nloc"] for row in parsing)
     assert cell.value == pytest.approx(total / len(parsing))
     assert cell.detail == f"n = {len(parsing)}, {100 * total / lines:.1f} /100"
-    passed = look_up(tables["quality"], "full together", "generation/python", column="lines of code: passes")
+    passed = look_up(tables["quality"], "full-together", "generation/python", column="lines of code: passes")
     assert passed.detail == f"n = {len(passing)}"
     assert look_up(tables["quality"], "frozen", "generation/java", column="lint messages: parses").text == ABSENT
-    difference = look_up(tables["quality"], "full together", "generation/python", column="lines of code: vs reference")
+    difference = look_up(tables["quality"], "full-together", "generation/python", column="lines of code: vs reference")
     assert difference.value == pytest.approx(lines / len(parsing) - 8)
     names = [row[2].text for row in tables["quality-detail"].rows if row[0].text == "frozen"][:4]
     assert names == ["lizard.ccn", "lizard.nloc", "lizard.tokens", "pylint.error"]
@@ -182,15 +182,15 @@ def test_means_of_a_cell_that_is_mostly_broken_are_not_shown() -> None:
 def test_health_marks_only_what_is_above_its_limit(tables: dict[str, Table]) -> None:
     health = tables["health"]
     assert look_up(health, "frozen", "generation/python", column="unparseable (≤ 10%)").warning
-    assert not look_up(health, "qlora together", "generation/python", column="unparseable (≤ 10%)").warning
+    assert not look_up(health, "qlora-together", "generation/python", column="unparseable (≤ 10%)").warning
     assert look_up(health, "frozen", "summarization/java", column="unparseable (≤ 10%)").text == ABSENT
 
 
 def test_cost_shows_absent_facts_as_absent(tables: dict[str, Table]) -> None:
     cost = tables["cost"]
     assert look_up(cost, "frozen", column="train").text == ABSENT
-    assert look_up(cost, "qlora together", column="total").value == pytest.approx(913.0 + 241.5 + 64.2 + 9.1)
-    trainable = look_up(tables["training"], "qlora together", column="trainable parameters")
+    assert look_up(cost, "qlora-together", column="total").value == pytest.approx(913.0 + 241.5 + 64.2 + 9.1)
+    trainable = look_up(tables["training"], "qlora-together", column="trainable parameters")
     assert (trainable.text, trainable.detail) == ("184 k", "3.85 % of 4.78 M")
 
 
@@ -204,7 +204,7 @@ def test_cost_tells_whether_a_row_held_several_examples(study: StudyResults) -> 
     table = build_table(replace(study, trials=trials), "training")
     shown = {row[0].text: look_up(table, row[0].text, column="examples a row").text for row in table.rows}
     # Nobody said it of the others: the frozen one is not trained, and older records do not hold it.
-    assert shown == {"qlora together": "several", "full together": "one"}
+    assert shown == {"qlora-together": "several", "full-together": "one"}
 
 
 def test_cost_has_no_column_of_what_no_trial_recorded(tables: dict[str, Table]) -> None:
@@ -216,9 +216,9 @@ def test_training_that_changes_no_output_is_flagged(study: StudyResults) -> None
     idle = tuple(replace(trial, stages=tuple(replace(s, facts=facts) for s in trial.stages)) for trial in study.trials)
     findings = find(replace(study, trials=idle))
     doubt = next(doubt for doubt in list_doubts(findings) if doubt.kind == "nothing learned")
-    assert doubt.touches and "qlora together in 5 steps" in doubt.where
+    assert doubt.touches and "qlora-together in 5 steps" in doubt.where
     cost = next(table for table in build_tables(findings) if table.name == "generation")
-    cell = look_up(cost, "qlora together", column="outputs changed %")
+    cell = look_up(cost, "qlora-together", column="outputs changed %")
     assert (cell.text, cell.warning) == ("0.0", True)
 
 
@@ -228,7 +228,7 @@ def test_cost_says_what_a_training_stood_on(study: StudyResults) -> None:
     told = tuple(replace(t, stages=tuple(replace(s, facts=facts) for s in t.stages)) for t in study.trials)
     cost = build_table(replace(study, trials=told), "training")
     found = {
-        column: look_up(cost, "qlora together", column=column)
+        column: look_up(cost, "qlora-together", column=column)
         for column in ("tokens a pass", "kernels", "computed by peft")
     }
     assert [cell.text for cell in found.values()] == ["16.3 k", "rope, swiglu", "q_proj"]
@@ -236,7 +236,7 @@ def test_cost_says_what_a_training_stood_on(study: StudyResults) -> None:
     lacking = {"footing": {"kernels": [], "no_kernels": "liger-kernel is not installed"}}
     told = tuple(replace(t, stages=tuple(replace(s, facts=lacking) for s in t.stages)) for t in study.trials)
     cost = build_table(replace(study, trials=told), "training")
-    cell = look_up(cost, "qlora together", column="kernels")
+    cell = look_up(cost, "qlora-together", column="kernels")
     assert (cell.text, cell.note) == ("none", "liger-kernel is not installed")
 
 

@@ -51,7 +51,7 @@ def test_terminal_tells_what_touches_the_verdicts_and_counts_the_rest() -> None:
     stream = StringIO()
     print_findings(find_planted(), console=Console(file=stream, width=80))
     joined = " ".join(stream.getvalue().split())
-    assert f"seed 2: train failed: {NO_MEMORY}" in joined
+    assert f"coder-7b/full-together/seed2: train failed: {NO_MEMORY}" in joined
     assert "62 % of test references overlap with training" in joined
     assert "5 more kinds of warning touch no verdict." in joined
     assert "outputs do not parse" not in joined
