@@ -108,10 +108,29 @@ def judge(evidence: Evidence, question: Question) -> tuple[Verdict, ...]:
     """A verdict for each part of the question, each pair of ways that it names, each model, and each metric."""
     parts = [
         [draft for pairs in _by_way(found).values() for draft in _draft(evidence, question, part, pairs)]
+        or list(_say_nothing_paired(evidence, question, part))
         for part, found in pair_arms(evidence.arms, question).items()
     ]
     families = parts if question.family == "part" else [[draft for part in parts for draft in part]]
     return tuple(verdict for family in families for verdict in _decide(family, question))
+
+
+def _say_nothing_paired(evidence: Evidence, question: Question, part: str) -> Iterator[_Draft]:
+    """A verdict without an answer on a pair that the study names and no two trials make up."""
+    named = next((pair for pair in question.compare if " against ".join(pair) == part), None)
+    if named is not None:
+        first, second = named
+        yield _Draft(
+            verdict=Verdict(
+                part=part,
+                first=first,
+                second=second,
+                model=", ".join(dict.fromkeys(arm.model for arm in evidence.arms)),
+                margin=question.margin_for(question.metric or PASS),
+                one_sided=question.one_sided,
+                reason=f"no trial of {first} and one of {second} have a model and a seed in common",
+            )
+        )
 
 
 def _by_way(pairs: Sequence[tuple[Arm, Arm]]) -> Mapping[tuple[str, str, str], list[tuple[Arm, Arm]]]:

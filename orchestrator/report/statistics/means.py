@@ -6,11 +6,12 @@ anew with each training, and a seed moves all problems at once. So many problems
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.report.statistics.intervals import Interval
+from orchestrator.report.statistics.proportions import Changes, changes_in, variance_if
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +45,7 @@ class MeanDifference:
 
     `between_problems` and `between_seeds` are the parts of the variance of `mean`; the second is 0 for one seed, where
     it cannot be known. `freedom` are the degrees of freedom of the first. `problems` and `changed` count all problems,
-    and those on which the two differ. `coarse` is what a variance of right-or-wrong values is never below, per point
-    of difference: the sum over strata of weight^2 / problems, or 0 for graded values.
+    and those on which the two differ. `changes` are there of right-or-wrong values, a stratum each.
     """
 
     mean: float
@@ -55,7 +55,7 @@ class MeanDifference:
     problems: int
     changed: int
     seeds: int
-    coarse: float
+    changes: tuple[Changes, ...] = ()
 
     @property
     def seed_share(self) -> float | None:
@@ -72,15 +72,15 @@ class MeanDifference:
         if not self.mean:
             return 1.0
         least = 2.0 ** (1 - self.changed)
-        return min(1.0, max(least, 2 * self._tail(abs(self.mean), self.between_problems)))
+        return min(1.0, max(least, 2 * self._tail(abs(self.mean), self._between_problems_at(0.0))))
 
     def p_not_worse(self, margin: float) -> float:
         """The p-value of the first being worse than the second by `margin` points or more (non-inferiority)."""
-        return self._tail(self.mean + margin, self._between_problems_at(margin))
+        return self._tail(self.mean + margin, self._between_problems_at(-margin))
 
     def p_equivalence(self, margin: float) -> float:
         """The p-value of a difference of `margin` points or more, either way: two one-sided tests (Schuirmann 1987)."""
-        return self._tail(margin - abs(self.mean), self._between_problems_at(margin))
+        return max(self.p_not_worse(margin), self._tail(margin - self.mean, self._between_problems_at(margin)))
 
     def against(self, margin: float) -> Equivalence:
         """All there is to say of a margin."""
@@ -95,14 +95,19 @@ class MeanDifference:
     def interval(self, level: float = 0.95) -> Interval:
         """The differences that a two-sided test at 1 - `level` would not refuse."""
         tail = (1 - level) / 2
-        return Interval(-self._reach(-self.mean, tail), self._reach(self.mean, tail))
+        return Interval(self._reach(tail, side=-1), self._reach(tail, side=1))
 
     def detectable(self, *, alpha: float = 0.05, power: float = 0.8) -> float:
         """The smallest true difference that a study like this one shows with this power, in points."""
-        of_problems = self._quantile(alpha / 2, self.freedom) + self._quantile(1 - power, self.freedom)
-        return min(
-            RANGE, math.hypot(of_problems * math.sqrt(self.between_problems), self._seed_reach(alpha / 2, power))
-        )
+        steps = self._quantile(alpha / 2, self.freedom) + self._quantile(1 - power, self.freedom)
+        of_seeds = self._seed_reach(alpha / 2, power)
+
+        def is_shown(true: float) -> bool:
+            return math.hypot(steps * math.sqrt(self._between_problems_at(true)), of_seeds) <= true
+
+        if not self.changes:
+            return math.hypot(steps * math.sqrt(self.between_problems), of_seeds)
+        return _first(is_shown, 0.0, RANGE)
 
     def problems_needed(self, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
         """Problems with which a study would decide with this power, were the difference as it seems.
@@ -117,7 +122,7 @@ class MeanDifference:
         both = self._quantile(alpha, math.inf) + (z if size > margin / 4 else self._quantile((1 - power) / 2, math.inf))
         found = (
             self._problems_for(size, differ, self.between_problems, seeds=self._seed_reach(alpha / 2, power)),
-            self._problems_for(left, both, self._between_problems_at(margin), seeds=self._seed_reach(alpha, power)),
+            self._problems_for(left, both, self._at_margin(margin), seeds=self._seed_reach(alpha, power)),
         )
         return min((max(self.problems + 1, count) for count in found if count is not None), default=None)
 
@@ -132,13 +137,14 @@ class MeanDifference:
         steps = self._quantile(tail, self.seeds - 1) + self._quantile(1 - power, self.seeds - 1)
         return steps * math.sqrt(self.between_seeds)
 
-    def _between_problems_at(self, true: float) -> float:
-        """The variance between problems if the true difference is `true` points.
+    def _at_margin(self, margin: float) -> float:
+        return max(self._between_problems_at(margin), self._between_problems_at(-margin))
 
-        Of right-or-wrong values a mean of `true` cannot come from fewer changes than it takes (as in the score tests of
-        Nam 1997 and Tango 1998). Without this, methods that agree on the few problems at hand would be called equal.
-        """
-        return max(self.between_problems, self.coarse * (RANGE * abs(true) - true**2))
+    def _between_problems_at(self, true: float) -> float:
+        """The variance between problems if the true difference is `true` points."""
+        if not self.changes:
+            return self.between_problems
+        return max(self.between_problems, RANGE**2 * variance_if(true / RANGE, self.changes))
 
     def _tail(self, distance: float, variance: float) -> float:
         """The probability of a mean this far from the truth or further, on one side.
@@ -177,18 +183,24 @@ class MeanDifference:
 
         return -float(ndtri(tail) if math.isinf(freedom) else stdtrit(freedom, tail))
 
-    def _reach(self, mean: float, tail: float) -> float:
-        """The upper end of the interval around `mean`: the further one by the measured and by the least variance."""
-        of_problems, of_seeds = self._reaches(tail, self.between_problems)
-        measured = mean + math.hypot(of_problems, of_seeds)
-        if not self.coarse:
-            return measured
-        # (x - mean)^2 = t^2 coarse (100 x - x^2) + of_seeds^2, for the larger x.
-        grown = self._quantile(tail, self.freedom) ** 2 * self.coarse
-        half = mean + RANGE * grown / 2
-        root = math.sqrt(max(0.0, half**2 - (1 + grown) * (mean**2 - of_seeds**2)))
-        least = (half + root) / (1 + grown)
-        return min(RANGE, max(measured, least))
+    def _reach(self, tail: float, *, side: Literal[-1, 1]) -> float:
+        """The end of the interval on a side: the first difference that a test at this level refuses."""
+        if not self.changes:
+            return self.mean + side * math.hypot(*self._reaches(tail, self.between_problems))
+
+        def is_refused(distance: float) -> bool:
+            variance = self._between_problems_at(self.mean + side * distance)
+            return math.hypot(*self._reaches(tail, variance)) <= distance
+
+        return self.mean + side * _first(is_refused, 0.0, RANGE - side * self.mean)
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where something begins to hold between two values, or the upper one."""
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 def mean_difference(strata: Sequence["NDArray[np.float64]"], *, coarse: bool) -> MeanDifference:
@@ -215,7 +227,7 @@ def mean_difference(strata: Sequence["NDArray[np.float64]"], *, coarse: bool) ->
         changed=sum(int(np.count_nonzero(np.abs(one) > 1e-9)) for one in means),
         seeds=len(strata[0]),
         # Values that never differ say as little of others as right or wrong ones do.
-        coarse=float((1 / sizes).sum()) / len(strata) ** 2 if coarse or not between else 0.0,
+        changes=tuple(changes_in(one / RANGE) for one in means) if coarse or not between else (),
     )
 
 
@@ -223,7 +235,9 @@ def _between_seeds(strata: Sequence["NDArray[np.float64]"]) -> float:
     """What seeds add to the variance of the mean.
 
     Seeds and problems are crossed. The means of seeds vary by the seeds and by what a seed does to single problems;
-    the second is in the variance between problems already, so it is taken off.
+    the second is in the variance between problems already, so it is taken off. Not all of it: few seeds often vary less
+    by chance than they do, and intervals that believe them hold the truth too rarely. How much is left was chosen by
+    simulation (`benchmarks/verdicts.py`).
     """
     import numpy as np
 
@@ -233,7 +247,8 @@ def _between_seeds(strata: Sequence["NDArray[np.float64]"]) -> float:
     for one in strata:
         rest = one - one.mean(axis=0) - one.mean(axis=1, keepdims=True) + one.mean()
         single += float((rest**2).sum()) / ((seeds - 1) * (one.shape[1] - 1)) / one.shape[1]
-    return max(0.0, float(np.var(by_seed, ddof=1)) - single / len(strata) ** 2) / seeds
+    taken = max(0.5, 1 - 1.5 / seeds) * single / len(strata) ** 2
+    return max(0.0, float(np.var(by_seed, ddof=1)) - taken) / seeds
 
 
 __all__ = ["FEWEST", "RANGE", "Equivalence", "MeanDifference", "mean_difference"]

@@ -6,6 +6,7 @@ One decision: what is not defined is a value of its own (`NotComparable`), never
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 from orchestrator.report.statistics.effects import cliffs_delta, delta_interval, name_magnitude, paired_delta
@@ -14,6 +15,8 @@ from orchestrator.report.statistics.means import FEWEST, RANGE, Equivalence, mea
 
 _EXACT_BELOW = 25
 """Discordant pairs below which McNemar's chi-square approximation is replaced by the binomial."""
+
+_Z = NormalDist().inv_cdf(0.975)
 
 Test = Literal["mcnemar", "wilcoxon", "wilcoxon-normal"]
 
@@ -127,7 +130,7 @@ def _mcnemar(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
     only_b = sum(x < y for x, y in zip(left, right, strict=True))
     ratio = (only_a + 0.5) / (only_b + 0.5)
     # Wald's interval on the log scale, with the same halves as the ratio itself.
-    spread = math.exp(1.959964 * math.sqrt(1 / (only_a + 0.5) + 1 / (only_b + 0.5)))
+    spread = math.exp(_Z * math.sqrt(1 / (only_a + 0.5) + 1 / (only_b + 0.5)))
     exact = only_a + only_b < _EXACT_BELOW
     statistic, p_value = (_binomial if exact else _chi_square)(only_a, only_b)
     return {
