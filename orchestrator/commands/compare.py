@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.errors import InputError
+
 if TYPE_CHECKING:
     from orchestrator.files.comparing import Outcome
     from orchestrator.report.statistics import Comparison, Equivalence
@@ -27,12 +29,13 @@ def compare(
         typer.Argument(
             metavar="A B ...",
             help="Tables with an id and the metric a row: CSV, TSV, Parquet, JSON lines or execute's verdicts, "
-            "gzipped or not. Of several each is compared with each.",
+            "gzipped or not. Of several each is compared with each. With --study two of its methods or trials.",
         ),
     ],
     metrics: Annotated[
-        list[str], typer.Option("--metric", metavar="COLUMN", help="The column to compare; may be given repeatedly.")
-    ],
+        list[str] | None,
+        typer.Option("--metric", metavar="COLUMN", help="The column to compare; may be given repeatedly."),
+    ] = None,
     id_: Annotated[
         str | None,
         typer.Option("--id", metavar="COLUMN", help="The column to pair by. Default: id, task_id, Task ID, ..."),
@@ -48,6 +51,10 @@ def compare(
     adjust: Annotated[
         str, typer.Option("--adjust", help="Over several comparisons: holm, bh (Benjamini-Hochberg) or none.")
     ] = "holm",
+    study: Annotated[
+        str | None,
+        typer.Option("--study", metavar="STUDY", help="Compare two methods or trials of a study that was run."),
+    ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -61,6 +68,13 @@ def compare(
     """Test whether tables differ, paired by id: McNemar for right and wrong, Wilcoxon for scores and counts."""
     from orchestrator.files.comparing import compare_tables
 
+    if study is not None:
+        from orchestrator.commands.comparestudy import compare_study
+
+        compare_study(study, [str(name) for name in files], metrics or [], margin=margin, json_=json_)
+        return
+    if not metrics:
+        raise InputError("compare needs --metric COLUMN, the column to compare")
     outcomes = compare_tables(files, metrics, by=id_, test=test, adjust=adjust, margin=margin)
     if len(outcomes) == 1:
         _write_one(outcomes[0], json_=json_)
