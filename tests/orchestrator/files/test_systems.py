@@ -153,7 +153,9 @@ def test_unknown_metric_alone_is_compared_and_that_is_said(tmp_path: Path) -> No
     for name in "ab":
         write_csv(tmp_path / f"{name}.csv", [{"id": n, "language": "Java", "taste": n % 7} for n in range(50)])
     results, notes = read(tmp_path)
-    assert [measure.metric for measure in find(results).measures] == ["taste"]
+    findings = find(results)
+    assert [measure.metric for measure in findings.measures] == ["taste"]
+    assert [(verdict.metric, verdict.wording) for verdict in findings.verdicts] == [("taste", "as good as")]
     assert {row.track for row in results.rows} == {"generation/java"}
     assert notes == ["taste: not known here; taken as scores of 0 to 100, the higher the better"]
 
