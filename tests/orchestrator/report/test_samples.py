@@ -105,6 +105,12 @@ def test_parts_of_codebleu_are_left_to_the_tables() -> None:
     assert found[0]["c"][0][2] == [40]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_score_that_is_no_number_is_left_out(value: float) -> None:
+    results = make_results({"together": [("a", "passed")]}, scores={"bleu": value, "chrf": 20.0})
+    assert opened(pack(gather_samples(gather(results))))[2][0]["c"][0][2] == [None, 20]
+
+
 def test_chunks_hold_whole_items_in_their_order() -> None:
     many = [(f"{number} " + "text " * 5000, "passed") for number in range(40)]
     packed = pack(gather_samples(gather(make_results({"together": many}))))  # type: ignore[dict-item]
