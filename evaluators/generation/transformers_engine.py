@@ -17,13 +17,13 @@ import torch
 
 from evaluators.generation.answers import (
     Question,
+    Stopper,
     completed,
     context_tokens,
     end_tokens,
     fits,
     questions,
     skipped,
-    stopper,
 )
 from evaluators.generation.batches import write_in_batches
 from evaluators.generation.proof import Proof, no_effect, prove_adapter, prove_base, slotted
@@ -158,7 +158,7 @@ class _Writing:
         self._slots, self._slotted = slots or _SLOTS[model.device.type], slotted(model)
         self._counted = slots is None
         self._ends = end_tokens(model, tokenizer)
-        self._stopper, self._context = stopper(tokenizer, settings), context_tokens(model)
+        self._stopper, self._context = Stopper(tokenizer, settings), context_tokens(model)
 
     @property
     def off(self) -> float | None:
@@ -236,7 +236,7 @@ class _Writing:
             limit=question.limit,
             adapter=adapter,
             draws=question.draws(self._settings),
-            ends=self._stopper,
+            ends=self._stopper.of(question),
         )
 
 
