@@ -125,12 +125,13 @@ class TransformersGenerator:
         else:
             yield from writing.answers([(0, group)])
 
-    def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError | None:
+    def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError:
         """Measure what shows that a group's answers are its own; an error where its adapter has no effect."""
         asked = writing.probes(group.prompts, count=self._probes, adapter=adapter)
         if not asked:
-            return None
-        if group.folder is None:
+            # No prompt fits, so nothing will be written.
+            proof = Proof(probes=0, engine_off=writing.off)
+        elif group.folder is None:
             proof = prove_base(writing.write, asked, off=writing.off)
         else:
             proof = prove_adapter(writing.write, asked, model=writing.model, adapters=writing.adapters, off=writing.off)
