@@ -50,9 +50,9 @@ def _differing(
                 if version := versions.get(name):
                     trials = made.setdefault(name, {}).setdefault(version, [])
                     trials += [p.trial.label] if p.trial.label not in trials else []
-    for name, versions in made.items() if finished else ():
-        if len(versions) > 1:
-            said = ", ".join(f"{name} {version} for {_some(trials)}" for version, trials in versions.items())
+    for name, found in made.items() if finished else ():
+        if len(found) > 1:
+            said = ", ".join(f"{name} {version} for {_some(trials)}" for version, trials in found.items())
             yield (
                 f"compared trials were {_DOING[stage]} by different software: {said}; a difference between them may be "
                 "one of that. They are kept as they are; another storage makes all anew"
