@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from evaluators.generation.choosing import choose
 from evaluators.generation.settings import GenerationSettings
@@ -34,6 +34,20 @@ class _Choosing(LogitsProcessor):
             seen_SV = torch.zeros_like(scores, dtype=torch.bool).scatter(1, input_ids, True)
         chosen_S = choose(scores, self._settings, draw_S=draw_S, seen_SV=seen_SV)
         return torch.full_like(scores, -torch.inf).scatter(1, chosen_S[:, None], 0.0)
+
+
+class _Ending(StoppingCriteria):
+    """Ends the answers that are over by their text."""
+
+    def __init__(self, batch: Sequence[Asked]) -> None:
+        self._batch = batch
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **ignored: Any) -> Tensor:
+        """Which rows are over, (B,); `generate` remembers those that were."""
+        over = []
+        for asked, row in zip(self._batch, input_ids.tolist(), strict=True):
+            over.append(asked.ends is not None and asked.ends(row[len(asked.ids) :]))
+        return torch.tensor(over, dtype=torch.bool, device=input_ids.device)
 
 
 @torch.inference_mode()
@@ -71,6 +85,7 @@ def _batch(
             max_new_tokens=batch[0].limit, eos_token_id=sorted(ends), pad_token_id=min(ends), do_sample=False
         ),
         logits_processor=LogitsProcessorList([_Choosing(batch, settings)]),
+        stopping_criteria=StoppingCriteriaList([_Ending(batch)] if any(asked.ends for asked in batch) else []),
     )
     for asked, row in zip(batch, out_BT[:, ids_BT.shape[1] :].tolist(), strict=True):
         yield _written(asked, row, ends)

@@ -48,6 +48,10 @@ class GenerationSettings(Settings):
     stop: tuple[str, ...] = Field(default=(), examples=[["\nif __name__"]], json_schema_extra={"since": 2})
     """An answer ends before the first of these strings in it, beside the tokens by which the model ends it."""
 
+    stop_at_answer: bool = Field(default=False, examples=[True], json_schema_extra={"since": 2})
+    """Whether an answer ends where it is whole and the model goes on with something else: behind a complete function
+    that stands alone, and at a mark of a chat. What is judged stays the same; explanations are written to their end."""
+
     seed: Seed = Field(default=0, examples=[1])
     """Seed of sampling. Greedy completions do not depend on it."""
 

@@ -84,21 +84,24 @@ class Wanted(Record):
 class Known:
     """What a ledger has of an owner's completions, and the names of chunks that are not what was written.
 
-    `made_with` says of each item with which software.
+    `made_with` says of each item with which software. `proof` is what was measured when some of them were written, None
+    where nothing was.
     """
 
     said: Mapping[Item, Said] = field(default_factory=dict)
     made_with: Mapping[Item, str] = field(default_factory=dict)
+    proof: JsonValue = None
     damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A chunk that is whole."""
+    """A chunk that is whole; `proof` is what its process had measured of what it wrote, None where another did."""
 
     owner: Owner
     made_with: str
     said: Mapping[Item, Said]
+    proof: JsonValue = None
 
 
 def software() -> str:
@@ -208,14 +211,15 @@ def known_of(store: Store, owner: Owner, *, part: str = "") -> Known:
     names = [entry.name for entry in store.entries(f"{FOLDER}{owner.digest}/{part and f'{part}/'}")]
     said: dict[Item, Said] = {}
     made_with: dict[Item, str] = {}
-    damaged = []
+    damaged, proof = [], None
     for name, chunk in read_chunks(store, names):
         if chunk is None:
             damaged.append(name)
         else:
             said |= {item: text for item, text in chunk.said.items() if item not in said}
             made_with |= {item: chunk.made_with for item in chunk.said if item not in made_with}
-    return Known(said=said, made_with=made_with, damaged=tuple(damaged))
+            proof = proof or chunk.proof
+    return Known(said=said, made_with=made_with, proof=proof, damaged=tuple(damaged))
 
 
 def read_chunks(store: Store, names: Sequence[str]) -> Iterator[tuple[str, Chunk | None]]:
@@ -235,20 +239,22 @@ def _parsed(name: str, data: bytes) -> Chunk | None:
         if head["format"] != _FORMAT or whose.digest != owner:
             return None
         said = {(line.pop("item"), line["sample"]): line for line in lines}
-        return Chunk(owner=whose, made_with=head["made_with"], said=said)
+        return Chunk(owner=whose, made_with=head["made_with"], said=said, proof=head.get("proof"))
     except (ValueError, KeyError, TypeError, ValidationError):
         # Another version's, which says more or less than this one knows.
         return None
 
 
-def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said]) -> None:
-    """Keep completions in a chunk of their own.
+def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said], *, proof: JsonValue = None) -> None:
+    """Keep completions in a chunk of their own, with what was measured of their process, if anything was.
 
     Raises:
         LedgerError: if the store cannot be written.
     """
     rows = ({"item": key, **text} for (key, _), text in said.items())
-    head = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
+    head: dict[str, JsonValue] = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
+    if proof is not None:
+        head["proof"] = proof
     data = "".join(json.dumps(row, sort_keys=True) + "\n" for row in (head, *rows)).encode("ascii")
     name = f"{FOLDER}{owner.digest}/{part}/{hashlib.sha256(data).hexdigest()}.jsonl"
     # Where a damaged chunk has the name, it gets the content that it is named after.

@@ -14,6 +14,7 @@ from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
 from orchestrator.plan.guesses import Guesser
+from orchestrator.plan.likeness import unlike_software
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_notes
 from orchestrator.provenance import provenance
@@ -74,6 +75,7 @@ def plan_study(
     return planned, (
         *upgrade_note(planned, before),
         *version_notes(planned, ledger, provenance()),
+        *unlike_software(planned, ledger, provenance()),
         *fair,
         *searches,
         *refused,

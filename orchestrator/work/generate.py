@@ -82,6 +82,8 @@ def _written(
     for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
         for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
             if isinstance(done, Completion):
+                proof = generator.proofs.get(prompt.adapter)
+                recorders[key].proof = proof.model_dump(mode="json") if proof else recorders[key].proof
                 recorders[key].add(done, of=prompt.problem)
                 tokens[key] += done.new_tokens + 1
             else:
@@ -92,9 +94,9 @@ def _written(
         "slot_steps": generator.work.slot_steps,
         "slot_steps_used": generator.work.used,
     }
-    for part, _, adapter in placed:
-        proof = generator.proofs.get(adapter)
-        facts = {"proof": proof.model_dump()} if proof is not None and part.proven else {}
+    for part, _, _ in placed:
+        proven = recorders[part.key].proof
+        facts = {"proof": proven} if proven is not None and part.proven else {}
         error = errors.get(part.key)
         if error:
             yield failed(part.key, error)

@@ -24,6 +24,8 @@ from trainers.methods.table import traits_of
 _SLOTS, _SLOTS_ON_GPU = 64, 256
 # A piece has about so many times the prompts that are answered at once, so that slots are mostly full.
 _FILLS = 4
+# Completions of before there were proofs in chunks are told to be their owner's by so many.
+_ASKED_FOR_PROOF = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,8 @@ class GenerationJob:
 
     `owner` is whose completions they are, `known` what the ledger has of that owner's, `missing` what of the `wanted`
     is to be generated; `counts` says how many completions each is. Of two problems that are one item, one is asked.
-    `made_with` is the software that made what is there. `found` and `work` are filled while it is generated, with
-    what is to be recorded beside the completions and what its parts took.
+    `made_with` is the software that made what is there, `proof` what was measured then. `found` and `work` are filled
+    while it is generated, with what is to be recorded beside the completions and what its parts took.
     """
 
     key: str
@@ -45,6 +47,7 @@ class GenerationJob:
     missing: tuple[Wanted, ...]
     counts: Mapping[str, int]
     made_with: tuple[str, ...]
+    proof: JsonValue = None
     found: dict[str, JsonValue] = field(default_factory=dict)
     work: Counter[str] = field(default_factory=Counter)
 
@@ -61,7 +64,8 @@ class GenerationJob:
         """What to record of where the completions came from."""
         there: dict[str, JsonValue] = {"made_with": list(self.made_with)} if self.made_with else {}
         writing = {"writing": dict[str, JsonValue](self.work)} if self.work else {}
-        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **self.found, **writing}
+        proof = {} if self.proof is None else {"proof": self.proof}
+        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **proof, **self.found, **writing}
 
     def whole(self, made: Sequence[Completion]) -> tuple[Completion, ...] | StageFailed:
         """All that is wanted, in its order, of what is known and what was made; a failure if that is not all."""
@@ -76,18 +80,25 @@ class GenerationJob:
 def generation_job(
     key: str, problems: Sequence[Problem], *, weights: Weights, owner: Owner, settings: GenerationSettings, known: Known
 ) -> GenerationJob:
-    """The job of a stage that asks every sample of every problem."""
+    """The job of a stage that asks every sample of every problem.
+
+    Where all is there and nothing shows whose it is, the shortest problems are asked again, for a proof.
+    """
     samples = tuple(range(settings.samples))
     wanted = tuple(Wanted(problem=problem, samples=samples) for problem in problems)
-    left = missing(wanted, known.said, settings)
-    there = [item for one in wanted for item in items_of(one, settings) if item in known.said]
+    said = dict(known.said)
+    if known.proof is None and not missing(wanted, said, settings):
+        for one in sorted(wanted, key=lambda one: (len(one.problem.input), one.problem.id))[:_ASKED_FOR_PROOF]:
+            said.pop(items_of(one, settings)[0], None)
+    left = missing(wanted, said, settings)
+    there = [item for one in wanted for item in items_of(one, settings) if item in said]
     return GenerationJob(
         key=key,
         weights=weights,
         owner=owner,
         settings=settings,
         wanted=wanted,
-        known=known.said,
+        known=said,
         missing=left,
         counts={
             "wanted": len(samples) * len(wanted),
@@ -95,6 +106,7 @@ def generation_job(
             "asked": sum(len(one.samples) for one in left),
         },
         made_with=tuple(sorted({known.made_with[item] for item in there})),
+        proof=known.proof,
     )
 
 
