@@ -11,23 +11,24 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
-from orchestrator.tracking.runview import Point, RunView, Upload
+from orchestrator.tracking.figures import Point
+from orchestrator.tracking.runview import RunView
+from orchestrator.tracking.uploads import Upload
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY_RUN = "study"
-VIEW = "scores"
-_COLUMNS = ("model", "method", "task", "seed")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -136,22 +137,9 @@ class MlflowRuns:
         """The MLflow id of a run that was written."""
         return self._ids[name]
 
-    def describe(self, question: str, *, columns: Sequence[str]) -> None:
-        """Let the experiment say what it asks, and offer its runs as a table of what matters.
-
-        A view is what MLflow's pages keep of one that a person saved there. A filter, and an order other than
-        by date, let them show the trials as rows of their own, not folded below the study's run.
-        """
-        params, metrics = [f"params.`{name}`" for name in _COLUMNS], [f"metrics.`{name}`" for name in columns]
-        state = {
-            "searchFilter": "tags.`polytune.current` = 'true' AND params.`method` != ''",
-            "orderByKey": (metrics or params)[0],
-            "orderByAsc": not metrics,
-            "selectedColumns": [*params, *metrics],
-        }
-        view = {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
-        wanted = {"mlflow.note.content": without_secrets(question), f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
-        for name, value in wanted.items():
+    def describe(self, question: str, *, views: Mapping[str, str]) -> None:
+        """Let the experiment say what it asks, and offer views of its runs, as `savedviews.saved_views` makes them."""
+        for name, value in ({"mlflow.note.content": without_secrets(question)} | dict(views)).items():
             if self._tags.get(name) != value:
                 self._client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
@@ -246,6 +234,11 @@ class MlflowRuns:
                 continue
             if isinstance(upload.source, str):
                 self._client.log_text(run.info.run_id, without_secrets(upload.source), upload.name)
+            elif not isinstance(upload.source, Path):
+                with TemporaryDirectory(prefix="polytune-") as folder:
+                    made = Path(folder) / upload.name
+                    upload.source(made)
+                    self._client.log_artifact(run.info.run_id, str(made))
             elif upload.source.is_dir():
                 self._client.log_artifacts(run.info.run_id, str(upload.source), upload.name)
             else:

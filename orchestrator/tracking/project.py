@@ -5,16 +5,17 @@ call may be repeated, cut off, or made against an empty server, and always ends 
 study runs, a thread of its driver makes such a call every few seconds, and training waits for none.
 
     experiment STUDY
-      run STUDY                          study.json, report.html
-        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, `TASK/LANGUAGE/METRIC`, adapter/, trial.json
+      run STUDY                          study.json, report.html, samples.jsonl.gz
+        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, scores, adapter/, trial.json, tracks.json
 """
 
 import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,8 +24,11 @@ from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, VIEW, MlflowRuns, TrackingUnavailable, one_message
-from orchestrator.tracking.runview import Glance, RunView, glance, headlines, study_view, trial_digest, trial_view
+from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, MlflowRuns, TrackingUnavailable, one_message
+from orchestrator.tracking.runview import Glance, RunView, glance, study_view, trial_digest, trial_view
+from orchestrator.tracking.savedviews import CHARTS, SCORES, make_offer, saved_views
+from orchestrator.tracking.settings import varying
+from orchestrator.tracking.uploads import answers, wordings
 
 __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
 
@@ -33,13 +37,12 @@ __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "trackin
 class Projection:
     """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it.
 
-    `pages` are the parts of addresses, after the server's own, of the list of runs and of the page that
-    compares all trials; empty while there are no runs.
+    `pages` are, by what they show, the parts of addresses after the server's own; empty while there are no runs.
     """
 
     runs: int
     rows: int
-    pages: tuple[str, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
 
 
 def tracking_uri(storage: Path) -> str:
@@ -93,7 +96,9 @@ class Projector:
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
         self._parent: RunView | None = None
-        self._figures: set[str] = set()
+        self._metrics: set[str] = set()
+        self._varying = varying(trials)
+        self._wordings = wordings(study, trials)
 
     def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
         """Write what is new since the last call; stops between two runs once it is not `wanted`.
@@ -126,8 +131,9 @@ class Projector:
 
     def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
         rows, store = 0, self._store or self._open()
-        unbegun = len(self._trials) - len(self._seen)
-        parent = study_view(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
+        study, trials = self._study, tuple(self._trials.values())
+        uploads = (*self._wordings, *answers(study, trials, self._ledger, live=live))
+        parent = study_view(study, trials, tuple(self._seen.values()), uploads=uploads, live=live)
         due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
         if due or parent != self._parent:
             store.write(STUDY_RUN, parent)
@@ -136,11 +142,12 @@ class Projector:
             if not wanted():
                 break
             trial, seen = self._trials[name], self._seen[name]
-            view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen)
+            view = trial_view(study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)
             rows += store.write(name, view)
             self._shown[name] = seen
-            self._figures |= {point.key for point in view.figures}
-        store.describe(self._study.question, columns=headlines(tuple(self._study.tasks), self._figures))
+            self._metrics |= {point.key for point in (*view.figures, *chain.from_iterable(view.curve))}
+        offer = make_offer(varying=self._varying, metrics=self._metrics, tracks=tuple(study.tasks))
+        store.describe(study.question, views=saved_views(offer))
         return rows
 
     def _open(self) -> MlflowRuns:
@@ -150,17 +157,18 @@ class Projector:
         self._store.retire(keep={STUDY_RUN, *self._seen})
         return self._store
 
-    def _pages(self) -> tuple[str, ...]:
+    def _pages(self) -> dict[str, str]:
         if self._store is None or not self._shown.keys() >= self._seen.keys():
-            return ()
+            return {}
         experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
         runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
         # Without its type MLflow's pages take a study for conversations with a language model.
-        view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
-        return (
-            f"/#/experiments/{experiment}/runs?{view}",
-            f"/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning",
-        )
+        kind, page = "workflowType=machine_learning", f"/#/experiments/{experiment}/runs?viewStateShareKey="
+        return {
+            "Runs": f"{page}{SCORES}&{kind}",
+            "Charts": f"{page}{CHARTS}&compareRunsMode=CHART&{kind}",
+            "Compare": f"/#/compare-runs?runs={runs}&experiments={experiments}&{kind}",
+        }
 
 
 def _alike(shown: Glance | None, seen: Glance) -> bool:

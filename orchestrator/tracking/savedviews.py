@@ -1,0 +1,134 @@
+"""What a study's page in MLflow opens on: its table of runs, and its charts.
+
+One decision: a view is what MLflow's pages keep of one that a person saved there, and its names are theirs; nothing is
+documented, so all of it stands here. Charts that a view does not name MLflow makes by itself, one for each metric; so
+the view names those too, as removed.
+
+    Scores    trials as rows, a column for each setting that differs, each headline and the cost
+    Charts    settings, cost and score as parallel coordinates; score against cost; losses by step
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.tracking.figures import HOURS, SUMMARIES, headlines
+from orchestrator.tracking.settings import IDENTITY
+
+SCORES, CHARTS = "scores", "charts"
+_CURVES = ("train/loss", "validation/loss")
+_ANSWER, _TRAINING = "Scores and cost", "Training"
+# A filter, and an order other than by date, let MLflow show trials as rows of their own, not below the study's run.
+_TRIALS = "tags.`polytune.current` = 'true' AND params.`method` != ''"
+# Those of text are as long as their names, those of figures as long as their headers.
+_LETTER_PX, _LEAST_PX = 7, 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What there is to show: settings that differ, metrics that any run has, and the study's tracks in order."""
+
+    params: tuple[str, ...]
+    metrics: frozenset[str]
+    tracks: tuple[str, ...]
+
+    @property
+    def summaries(self) -> list[str]:
+        """The figures that stand for a whole trial, with its cost behind them."""
+        return [name for name in (*SUMMARIES, HOURS) if name in self.metrics]
+
+    @property
+    def headlines(self) -> list[str]:
+        """The figures that stand for a track."""
+        return headlines(self.tracks, self.metrics)
+
+
+def make_offer(*, varying: Collection[str], metrics: Collection[str], tracks: Sequence[str]) -> Offer:
+    """What there is to show, the settings that identify a trial first."""
+    rest = sorted(name for name in varying if name not in (*IDENTITY, "size"))
+    params = tuple(name for name in IDENTITY if name in varying)
+    return Offer(params=(*(params or IDENTITY[:1]), *rest), metrics=frozenset(metrics), tracks=tuple(tracks))
+
+
+def saved_views(offer: Offer) -> dict[str, str]:
+    """Experiment tags that hold the views, by their names in addresses."""
+    shown = {SCORES: ("Scores", _table(offer)), CHARTS: ("Charts", _table(offer) | _charts(offer))}
+    return {
+        f"mlflow.sharedViewState.{key}": json.dumps(
+            {"name": name, "createdAt": 0, "updatedAt": 0, "state": _packed(state)}
+        )
+        for key, (name, state) in shown.items()
+    }
+
+
+def _packed(state: Mapping[str, object]) -> str:
+    """A state as MLflow packs what is long; a tag holds 5,000 letters in older versions."""
+    text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+    return f"deflate;{base64.b64encode(zlib.compress(text.encode(), 9)).decode()}"
+
+
+def _table(offer: Offer) -> dict[str, object]:
+    metrics = [*offer.summaries, *(name for name in offer.headlines if name not in offer.summaries)]
+    columns = {f"params.`{name}`": name for name in offer.params} | {f"metrics.`{name}`": name for name in metrics}
+    first = next((f"metrics.`{name}`" for name in metrics), f"params.`{offer.params[0]}`")
+    return {
+        "searchFilter": _TRIALS,
+        "orderByKey": first,
+        "orderByAsc": not metrics,
+        "selectedColumns": list(columns),
+        "columnWidths": {key: max(_LEAST_PX, 40 + _LETTER_PX * len(name)) for key, name in columns.items()},
+        "runsHiddenMode": "SHOW_ALL",
+    }
+
+
+def _charts(offer: Offer) -> dict[str, object]:
+    cards = [*_answer_cards(offer), *_curve_cards(offer)]
+    sections = {card["metricSectionId"]: card for card in cards}
+    named = {card.get("metricKey") for card in cards}
+    left_out = [
+        _card("BAR", name, _TRAINING, deleted=True, isGenerated=True, metricKey=name)
+        for name in sorted(offer.metrics)
+        if name not in named
+    ]
+    return {
+        "compareRunCharts": [*cards, *left_out],
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": True}
+            for name in (_ANSWER, _TRAINING)
+            if name in sections
+        ],
+        "isAccordionReordered": True,
+    }
+
+
+def _card(kind: str, uuid: str, section: str, **settings: object) -> dict[str, object]:
+    return {"type": kind, "uuid": uuid, "metricSectionId": section, "deleted": False, "isGenerated": False} | settings
+
+
+def _answer_cards(offer: Offer) -> Iterator[dict[str, object]]:
+    """For each headline: settings, cost and score of all runs as parallel coordinates, and score against cost."""
+    for score in (name for name in offer.summaries if name != HOURS):
+        metrics = [name for name in (HOURS, score) if name in offer.metrics]
+        params = list(offer.params[:4])
+        yield _card(
+            "PARALLEL", f"parallel-{score}", _ANSWER, displayName=f"Settings, cost and {score}",
+            selectedParams=params, selectedMetrics=metrics, showAllRuns=True,
+        )  # fmt: skip
+        if HOURS in offer.metrics:
+            axes = {"xaxis": {"key": HOURS, "type": "METRIC"}, "yaxis": {"key": score, "type": "METRIC"}}
+            yield _card(
+                "SCATTER", f"scatter-{score}", _ANSWER, displayName=f"{score} against {HOURS}",
+                runsCountToCompare=500, **axes,
+            )  # fmt: skip
+
+
+def _curve_cards(offer: Offer) -> Iterator[dict[str, object]]:
+    for name in _CURVES:
+        if name in offer.metrics:
+            yield _card(
+                "LINE", f"line-{name}", _TRAINING, displayName=f"{name} by step", metricKey=name,
+                selectedMetricKeys=[name], xAxisKey="step", scaleType="linear", lineSmoothness=0,
+                runsCountToCompare=500, useGlobalXaxisKey=True, useGlobalLineSmoothing=True,
+            )  # fmt: skip
