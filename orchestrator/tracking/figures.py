@@ -9,6 +9,8 @@ charts are few and have many points, where each number as a metric made a page o
     TRACK/pass_at_1 (or other)     the track's headline, 0-100; the data set's name follows where there are several
     TRACK/completions, truncated, empty, passed
     counts/...                     problems, completions, verdicts and tokens, over all tracks
+
+Scores and hours are rounded to four decimals, as many as MLflow's pages have room for.
 """
 
 import json
@@ -33,6 +35,7 @@ SUMMARIES = (PASS, *(name for name, metric in METRICS.items() if metric.headline
 """What can stand for a track where there is room for one figure."""
 _OF_A_TRACK = ("completions", "truncated", "empty", "passed")
 _COSTS = ("trainable_parameters", "peak_memory_bytes")
+_DECIMALS = 4
 _Records = Mapping[StageName, StageRecord]
 _Value = str | int | float
 
@@ -109,7 +112,6 @@ def count(completions: Sequence[Completion], verdicts: Sequence[Verdict]) -> dic
         "problems": len({completion.problem_id for completion in completions}),
         "completions": len(completions),
         "truncated": sum(completion.finish == "length" for completion in completions),
-        "skipped": sum(completion.finish == "skipped" for completion in completions),
         "empty": sum(not completion.text.strip() for completion in completions),
         "prompt_tokens": sum(completion.prompt_tokens for completion in completions),
         "new_tokens": sum(completion.new_tokens for completion in completions),
@@ -172,12 +174,13 @@ def figures_of(outcome: TrialOutcome, rows: Sequence[TrackRow], records: _Record
     if outcome.finished:
         end = max(times.values())
         for name, value in summaries(rows).items():
-            yield Point(key=name, value=value, time_ms=end)
-        yield Point(key=HOURS, value=sum(record.seconds for record in records.values()) / 3600, time_ms=end)
+            yield Point(key=name, value=round(value, _DECIMALS), time_ms=end)
+        hours = sum(record.seconds for record in records.values()) / 3600
+        yield Point(key=HOURS, value=round(hours, _DECIMALS), time_ms=end)
     if StageName.SCORE in records and (StageName.EXECUTE in records or not _has_stage(outcome, StageName.EXECUTE)):
         for row in rows:
             if row.headline is not None:
-                value = row.scores[row.headline]
+                value = round(row.scores[row.headline], _DECIMALS)
                 yield Point(key=_key(row, row.headline), value=value, time_ms=times[StageName.SCORE])
     yield from _count_points(outcome, rows, times)
     yield from _costs(outcome, times)
@@ -206,7 +209,7 @@ def _count_points(outcome: TrialOutcome, rows: Sequence[TrackRow], times: Mappin
 
 def _counted_at(name: str, times: Mapping[StageName, int]) -> int:
     """When the stage that tells a count was finished."""
-    of_text = ("problems", "completions", "truncated", "skipped", "empty", "prompt_tokens", "new_tokens")
+    of_text = ("problems", "completions", "truncated", "empty", "prompt_tokens", "new_tokens")
     return times[StageName.GENERATE if name in of_text else StageName.EXECUTE]
 
 
@@ -244,4 +247,4 @@ def table_of(rows: Sequence[TrackRow]) -> str:
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in scores.items()}
+    return {name: round(value, _DECIMALS) for name, value in scores.items()}

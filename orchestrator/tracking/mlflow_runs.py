@@ -157,7 +157,7 @@ class MlflowRuns:
             self._ids[name] = run.info.run_id
         rows, count = self._due_rows(run, view)
         figures = [point for point in view.figures if point.key not in run.data.metrics]
-        self._log(run, [*chain.from_iterable(rows), *figures], facts=_facts(run, view, links), count=count)
+        self._log(run, [*figures, *chain.from_iterable(rows)], facts=_facts(run, view, links), count=count)
         self._send(run, view.uploads)
         self._close(run, status=_STATUSES[view.state], end_ms=view.end_ms)
         return sum(1 for row in rows if row)

@@ -20,7 +20,7 @@ from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.figures import PASS, TABLE, Point, TrackRow, figures_of, table_of, track_rows
-from orchestrator.tracking.settings import IDENTITY, settings_of
+from orchestrator.tracking.settings import params_of
 from orchestrator.tracking.uploads import Upload, trial_uploads
 
 _LONGEST_CAUSE = 2000
@@ -133,7 +133,7 @@ def trial_view(
         end_ms=seen.end_ms,
         tags=_tags(trial, records) | {name: value for name, value in told.items() if value or name == "cause"},
         attempts={stage: record.attempt for stage, record in records.items()},
-        params={name: value for name, value in settings_of(trial).items() if name in IDENTITY or name in varying},
+        params=params_of(trial, varying=varying),
         curve_attempt=attempt.name if attempt else "",
         curve=_curve(attempt) if attempt else (),
         figures=tuple(figures_of(outcome, rows, records)),

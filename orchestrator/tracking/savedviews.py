@@ -71,13 +71,14 @@ def _packed(state: Mapping[str, object]) -> str:
 
 def _table(offer: Offer) -> dict[str, object]:
     metrics = [*offer.summaries, *(name for name in offer.headlines if name not in offer.summaries)]
-    columns = {f"params.`{name}`": name for name in offer.params} | {f"metrics.`{name}`": name for name in metrics}
+    columns = {f"metrics.`{name}`": name for name in metrics} | {f"params.`{name}`": name for name in offer.params}
     first = next((f"metrics.`{name}`" for name in metrics), f"params.`{offer.params[0]}`")
     return {
         "searchFilter": _TRIALS,
         "orderByKey": first,
         "orderByAsc": not metrics,
         "selectedColumns": list(columns),
+        "columnOrder": list(columns),
         "columnWidths": {key: max(_LEAST_PX, 40 + _LETTER_PX * len(name)) for key, name in columns.items()},
         "runsHiddenMode": "SHOW_ALL",
     }

@@ -35,6 +35,19 @@ def settings_of(trial: TrialSpec) -> dict[str, str]:
     }
 
 
+NONE = "none"
+"""What a run shows of a setting that differs in the study and that its trial does not have.
+
+Left out, MLflow's page that compares runs would plot it as a number, a little above the largest.
+"""
+
+
+def params_of(trial: TrialSpec, *, varying: frozenset[str]) -> dict[str, str]:
+    """A trial's parameters: what identifies it, and every setting that differs within its study."""
+    own = settings_of(trial)
+    return {name: own.get(name, NONE) for name in sorted({*IDENTITY, *varying})}
+
+
 def values_of(trials: Sequence[TrialSpec]) -> dict[str, set[str]]:
     """The values that each setting has in a study."""
     values: dict[str, set[str]] = {}
