@@ -32,8 +32,6 @@ from orchestrator.work.score import cells_of, score_cell
 from tasks.records import Completion, Problem, Verdict
 
 SEEDS, STEPS, NOW = 20, 60, 1_790_000_000.0
-# MLflow opens a panel for questions to a language model beside every page.
-NO_ASSISTANT = "for (const v of ['', '_v1']) localStorage.setItem('mlflow.assistant.panelOpen' + v, 'false')"
 _HAS = "document.body.innerText.includes({})"
 
 
@@ -137,7 +135,7 @@ def write(ledger: Ledger, trial: TrialSpec, stage: StageName, *, files: dict[str
 
 def shots(address: str, done: Projection, folder: Path) -> list[Shot]:
     """The pages to look at, each with what says that it is there."""
-    runs = _HAS.format("'matching runs'")
+    runs = "/[1-9]\\d* matching runs/.test(document.body.innerText)"
     drawn = "document.querySelectorAll('.parcoords canvas, svg.main-svg, .js-plotly-plot').length"
     named = {"runs": (runs, 900), "charts": (f"{runs} && {drawn} > 1", 1250), "compare": (f"{drawn} > 0", 1150)}
     found = [
@@ -163,7 +161,7 @@ def show(cells: Cells, ledger: Ledger, folder: Path, *, to: Path) -> None:
         print(f"{turn} projection: {done.runs} runs, {done.rows:,} rows, {seconds:.1f} s", flush=True)
     to.mkdir(parents=True, exist_ok=True)
     with server(folder) as address:
-        for name, seconds in take(shots(address, done, to), before=NO_ASSISTANT).items():
+        for name, seconds in take(shots(address, done, to), first=address).items():
             print(f"{name}: {seconds:.1f} s until it is drawn", flush=True)
 
 

@@ -22,6 +22,7 @@ from orchestrator.commands import (
     init,
     plan,
     quality,
+    replay,
     report,
     run,
     schema,
@@ -115,6 +116,7 @@ app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 app.command(epilog="Example: polytune track quickstart")(track)
+app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=export.EPILOG)(export.export)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

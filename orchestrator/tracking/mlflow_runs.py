@@ -22,8 +22,10 @@ from orchestrator.errors import PolytuneError
 from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
 from orchestrator.tracking.figures import Point
+from orchestrator.tracking.mlflow_registry import Registry
 from orchestrator.tracking.runview import RunView
-from orchestrator.tracking.uploads import Upload
+from orchestrator.tracking.uploads import ADAPTER, Upload
+from orchestrator.tracking.winners import Winner
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -49,6 +51,13 @@ _STATUSES: dict[State, str] = {
     State.WAITING: "SCHEDULED",
 }
 _ENDED = ("FINISHED", "FAILED", "KILLED")
+# Where a database keeps absolute places of artifacts.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 class TrackingUnavailable(PolytuneError):
@@ -143,6 +152,17 @@ class MlflowRuns:
             if self._tags.get(name) != value:
                 self._client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
+
+    def add_files(self, name: str, uploads: Sequence[Upload]) -> None:
+        """Let a run that was written have further artifacts."""
+        self._send(self._client.get_run(self._ids[name]), uploads)
+
+    def register(self, winner: Winner, *, weights: str, card: str) -> str:
+        """Enter an adapter that a written run has as an artifact in the registry; returns its version."""
+        run = self._client.get_run(self._ids[winner.run])
+        source = f"{run.info.artifact_uri}/{ADAPTER}"
+        registry = Registry(self._client, ledger_id=self._ledger_id)
+        return registry.enter(winner, run_id=run.info.run_id, source=source, weights=weights, card=card)
 
     def write(self, name: str, view: RunView) -> int:
         """Bring a run up to its view; returns how many rows of its curve were new."""
@@ -273,7 +293,7 @@ def _follow_moved_artifacts(uri: str, before: str, now: str) -> None:
     if before == now or not uri.startswith("sqlite:///"):
         return
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        for table, column in _PLACES:
             database.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} LIKE ? || '/%'",
                 (now, len(before) + 1, before, before),

@@ -7,6 +7,7 @@ study runs, a thread of its driver makes such a call every few seconds, and trai
     experiment STUDY
       run STUDY                          study.json, report.html, samples.jsonl.gz
         run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, scores, adapter/, trial.json, tracks.json
+    registered model STUDY.MODEL.TASKS   the best adapter of these tasks, as version and alias `best`
 """
 
 import json
@@ -15,20 +16,23 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
+from orchestrator.report.modelcard import model_card
 from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
+from orchestrator.tracking.figures import PASS
 from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, MlflowRuns, TrackingUnavailable, one_message
 from orchestrator.tracking.runview import Glance, RunView, glance, study_view, trial_digest, trial_view
 from orchestrator.tracking.savedviews import CHARTS, SCORES, make_offer, saved_views
 from orchestrator.tracking.settings import varying
-from orchestrator.tracking.uploads import answers, wordings
+from orchestrator.tracking.uploads import ADAPTER, answers, text_upload, wordings
+from orchestrator.tracking.winners import Standing, Winner, choose_winners
 
 __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
 
@@ -38,11 +42,13 @@ class Projection:
     """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it.
 
     `pages` are, by what they show, the parts of addresses after the server's own; empty while there are no runs.
+    `registered` are the versions of the study's best adapters, by their names in the registry.
     """
 
     runs: int
     rows: int
     pages: Mapping[str, str] = field(default_factory=dict)
+    registered: Mapping[str, str] = field(default_factory=dict)
 
 
 def tracking_uri(storage: Path) -> str:
@@ -96,7 +102,10 @@ class Projector:
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
         self._parent: RunView | None = None
-        self._metrics: set[str] = set()
+        self._curves: set[str] = set()
+        self._figures: dict[str, dict[str, float]] = {}
+        self._winners: tuple[Winner, ...] = ()
+        self._registered: dict[str, str] = {}
         self._varying = varying(trials)
         self._wordings = wordings(study, trials)
 
@@ -115,7 +124,7 @@ class Projector:
         except TrackingUnavailable:
             self._store, self._parent, self._shown = None, None, {}
             raise
-        return Projection(runs=len(self._seen), rows=rows, pages=self._pages())
+        return Projection(runs=len(self._seen), rows=rows, pages=self._pages(), registered=dict(self._registered))
 
     def _look(self, live_since: float | None) -> None:
         for name, trial in self._trials.items():
@@ -145,10 +154,35 @@ class Projector:
             view = trial_view(study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)
             rows += store.write(name, view)
             self._shown[name] = seen
-            self._metrics |= {point.key for point in (*view.figures, *chain.from_iterable(view.curve))}
-        offer = make_offer(varying=self._varying, metrics=self._metrics, tracks=tuple(study.tasks))
+            self._figures[name] = {point.key: point.value for point in view.figures}
+            self._curves |= {point.key for row in view.curve for point in row}
+        metrics = self._curves.union(*self._figures.values())
+        offer = make_offer(varying=self._varying, metrics=metrics, tracks=tuple(study.tasks))
         store.describe(study.question, views=saved_views(offer))
+        if wanted():
+            self._register(store)
         return rows
+
+    def _register(self, store: MlflowRuns) -> None:
+        """Enter the best adapters, when they are others than they were."""
+        standings = {
+            name: Standing(trial=self._trials[name], state=shown.state, figures=self._figures[name])
+            for name, shown in self._shown.items()
+        }
+        unbegun = {
+            name: Standing(trial=trial, state=State.WAITING, figures={})
+            for name, trial in self._trials.items()
+            if name not in standings
+        }
+        winners = choose_winners(self._study, standings | unbegun)
+        for winner in winners:
+            if winner not in self._winners:
+                card = model_card(self._study, winner.trial, self._ledger, merged=False)
+                weights = self._ledger.records_of(winner.trial)[StageName.TRAIN].output_digest
+                # In the place of the card that comes with every adapter and says nothing.
+                store.add_files(winner.run, [text_upload(f"{ADAPTER}/README.md", card)])
+                self._registered[winner.registered] = store.register(winner, weights=weights, card=card)
+        self._winners = winners
 
     def _open(self) -> MlflowRuns:
         artifacts = None if _is_server(self._uri) else self._ledger.mlflow_artifacts
@@ -160,7 +194,7 @@ class Projector:
     def _pages(self) -> dict[str, str]:
         if self._store is None or not self._shown.keys() >= self._seen.keys():
             return {}
-        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
+        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._compared()]
         runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
         # Without its type MLflow's pages take a study for conversations with a language model.
         kind, page = "workflowType=machine_learning", f"/#/experiments/{experiment}/runs?viewStateShareKey="
@@ -169,6 +203,11 @@ class Projector:
             "Charts": f"{page}{CHARTS}&compareRunsMode=CHART&{kind}",
             "Compare": f"/#/compare-runs?runs={runs}&experiments={experiments}&{kind}",
         }
+
+    def _compared(self) -> Sequence[str]:
+        """The trials to compare: MLflow's page opens on a metric that all have, so those with pass@1, if any have."""
+        scored = [name for name in self._seen if PASS in self._figures.get(name, {})]
+        return scored if len(scored) > 1 else tuple(self._seen)
 
 
 def _alike(shown: Glance | None, seen: Glance) -> bool:

@@ -19,7 +19,9 @@ from orchestrator.tracking.settings import IDENTITY
 
 SCORES, CHARTS = "scores", "charts"
 _CURVES = ("train/loss", "validation/loss")
-_ANSWER, _TRAINING = "Scores and cost", "Training"
+_ANSWER, _COST, _TRAINING = "Settings, cost and score", "Score against cost", "Training"
+# How many charts of each section stand side by side.
+_SECTIONS = {_ANSWER: 1, _COST: 2, _TRAINING: 2}
 # A filter, and an order other than by date, let MLflow show trials as rows of their own, not below the study's run.
 _TRIALS = "tags.`polytune.current` = 'true' AND params.`method` != ''"
 # Those of text are as long as their names, those of figures as long as their headers.
@@ -86,7 +88,7 @@ def _table(offer: Offer) -> dict[str, object]:
 
 def _charts(offer: Offer) -> dict[str, object]:
     cards = [*_answer_cards(offer), *_curve_cards(offer)]
-    sections = {card["metricSectionId"]: card for card in cards}
+    used = {card["metricSectionId"] for card in cards}
     named = {card.get("metricKey") for card in cards}
     left_out = [
         _card("BAR", name, _TRAINING, deleted=True, isGenerated=True, metricKey=name)
@@ -96,9 +98,9 @@ def _charts(offer: Offer) -> dict[str, object]:
     return {
         "compareRunCharts": [*cards, *left_out],
         "compareRunSections": [
-            {"uuid": name, "name": name, "display": True, "isReordered": True}
-            for name in (_ANSWER, _TRAINING)
-            if name in sections
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "columns": across, "cardHeight": 360}
+            for name, across in _SECTIONS.items()
+            if name in used
         ],
         "isAccordionReordered": True,
     }
@@ -112,15 +114,16 @@ def _answer_cards(offer: Offer) -> Iterator[dict[str, object]]:
     """For each headline: settings, cost and score of all runs as parallel coordinates, and score against cost."""
     for score in (name for name in offer.summaries if name != HOURS):
         metrics = [name for name in (HOURS, score) if name in offer.metrics]
-        params = list(offer.params[:4])
+        # A seed is no setting that anybody chooses by its score.
+        params = [name for name in offer.params if name != "seed"][:4]
         yield _card(
-            "PARALLEL", f"parallel-{score}", _ANSWER, displayName=f"Settings, cost and {score}",
+            "PARALLEL", f"parallel-{score}", _ANSWER,
             selectedParams=params, selectedMetrics=metrics, showAllRuns=True,
         )  # fmt: skip
         if HOURS in offer.metrics:
             axes = {"xaxis": {"key": HOURS, "type": "METRIC"}, "yaxis": {"key": score, "type": "METRIC"}}
             yield _card(
-                "SCATTER", f"scatter-{score}", _ANSWER, displayName=f"{score} against {HOURS}",
+                "SCATTER", f"scatter-{score}", _COST, displayName=f"{score} against {HOURS}",
                 runsCountToCompare=500, **axes,
             )  # fmt: skip
 

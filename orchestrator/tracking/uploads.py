@@ -27,7 +27,9 @@ from orchestrator.tracking.settings import shared
 
 STUDY_FILE = "study.json"
 STAGES_FILE = "stages.json"
+TRIAL_FILE = "trial.json"
 SAMPLES = "samples.jsonl.gz"
+ADAPTER = "adapter"
 _FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
 # What a report leaves beside its page, whatever it is called.
 _OF_REPORTS = (".html", ".png", ".svg", ".js")
@@ -51,12 +53,12 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records, *, table:
 
     `table` is that of the figures by track, empty while there are none.
     """
-    yield _text("trial.json", trial.model_dump_json(indent=1))
+    yield text_upload(TRIAL_FILE, trial.model_dump_json(indent=1))
     for record in list(records.values())[:1]:
         versions = {name: value for name, value in record.provenance.items() if name != "host"}
         yield Upload(name="versions.json", mark=record.attempt, source=json.dumps(versions, indent=1))
     if table:
-        yield _text("tracks.json", table)
+        yield text_upload("tracks.json", table)
     train = records.get(StageName.TRAIN)
     if train is None:
         return
@@ -71,16 +73,24 @@ def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records, *, table:
 def weights_artifact(trial: TrialSpec, train: StageRecord) -> str:
     """The artifact that holds a trained trial's weights; empty where they are too large to be one."""
     if not trial.traits.has_own_weights:
-        return "adapter"
+        return ADAPTER
     return "model" if sum(weights_of(train).values()) < _FULL_WEIGHTS_LIMIT_BYTES else ""
 
 
 def wordings(study: Study, trials: Sequence[TrialSpec]) -> tuple[Upload, ...]:
-    """What tells how a study would be run again: its file in full, its stages' keys, the settings that all share."""
+    """What tells how a study would be run again: its file in full, its stages' keys, the settings that all share.
+
+    A template that a model is given stands there as text, as its trials have it, not as the path of a file.
+    """
+    models = {trial.model.name: trial.model.chat_template for trial in trials}
+    given = tuple(
+        model.model_copy(update={"chat_template": models.get(model.name, model.chat_template)})
+        for model in study.models
+    )
     return (
-        _text(STUDY_FILE, study.model_dump_json(indent=1)),
-        _text(STAGES_FILE, stages_named_by(trials).model_dump_json()),
-        _text("settings.json", json.dumps(shared(trials), indent=1)),
+        text_upload(STUDY_FILE, study.model_copy(update={"models": given}).model_dump_json(indent=1)),
+        text_upload(STAGES_FILE, stages_named_by(trials).model_dump_json()),
+        text_upload("settings.json", json.dumps(shared(trials), indent=1)),
     )
 
 
@@ -122,5 +132,6 @@ def _samples(ledger: Ledger, records: _Records) -> Iterator[dict[str, object]]:
         yield completion.model_dump(mode="json") | told
 
 
-def _text(name: str, text: str) -> Upload:
+def text_upload(name: str, text: str) -> Upload:
+    """A text as an artifact."""
     return Upload(name=name, mark=hashlib.sha256(text.encode()).hexdigest(), source=text)
