@@ -91,13 +91,11 @@ async def _port(file: Path) -> int:
     return int(file.read_text().splitlines()[0])
 
 
-async def _take(shots: Sequence[Shot], *, first: str) -> dict[str, float]:
+async def _take(shots: Sequence[Shot], *, before: str) -> dict[str, float]:
     seconds = {}
     async with chromium() as browser:
         await browser.call("Page.enable")
-        await browser.call("Page.navigate", url=first)
-        await browser.until("document.readyState === 'complete' && document.body.innerText.length > 100")
-        await asyncio.sleep(2.0)
+        await browser.call("Page.addScriptToEvaluateOnNewDocument", source=before)
         for shot in shots:
             size = {"width": shot.width, "height": shot.height, "deviceScaleFactor": 1, "mobile": False}
             await browser.call("Emulation.setDeviceMetricsOverride", **size)
@@ -115,9 +113,6 @@ async def _take(shots: Sequence[Shot], *, first: str) -> dict[str, float]:
     return seconds
 
 
-def take(shots: Sequence[Shot], *, first: str) -> dict[str, float]:
-    """Take pictures; returns by file how many seconds each page took to be ready.
-
-    `first` is a page to open before them, where a site greets whoever comes for the first time.
-    """
-    return asyncio.run(_take(shots, first=first))
+def take(shots: Sequence[Shot], *, before: str = "") -> dict[str, float]:
+    """Take pictures; returns by file how many seconds each page took to be ready. `before` runs in every page first."""
+    return asyncio.run(_take(shots, before=before))

@@ -31,12 +31,20 @@ from orchestrator.work.data import read_all_problems
 from orchestrator.work.score import cells_of, score_cell
 from tasks.records import Completion, Problem, Verdict
 
-SEEDS, STEPS, NOW = 20, 60, 1_790_000_000.0
+STEPS, NOW = 60, 1_790_000_000.0
+# MLflow greets a new browser with panels over its pages.
+GREETED = """
+for (const [name, value] of Object.entries({
+  'mlflow.assistant.panelOpen_v1': 'false',
+  'mlflow.assistant.fab.autoOpenedOnFirstLoad_v1': 'true',
+  '_mlflow_model_registry_promo_modal_dismissed_v1': 'true',
+})) { try { localStorage.setItem(name, value) } catch { /* about:blank has none */ } }
+"""
 _HAS = "document.body.innerText.includes({})"
 
 
-def made_up(storage: Path) -> tuple[Cells, Ledger]:
-    """A study of ten trainings or none for each of 20 seeds, all of them finished."""
+def made_up(storage: Path, *, seeds: int) -> tuple[Cells, Ledger]:
+    """A study of ten trials for each seed, all of them finished."""
     training = {"max_steps": STEPS, "batch_size": 16}
     lora = {"kind": "lora", "training": training | {"learning_rate": 0.005}}
     raw = {
@@ -45,7 +53,7 @@ def made_up(storage: Path) -> tuple[Cells, Ledger]:
         "storage": str(storage),
         "models": ["builtin:micro"],
         "data": {"test_limit": 6, "train_limit": 2},
-        "seeds": list(range(SEEDS)),
+        "seeds": list(range(seeds)),
         "tasks": {
             track: {"train": "micro", "test": "micro"}
             for track in ("generation/python", "generation/java", "summarization/python")
@@ -137,16 +145,16 @@ def shots(address: str, done: Projection, folder: Path) -> list[Shot]:
     """The pages to look at, each with what says that it is there."""
     runs = "/[1-9]\\d* matching runs/.test(document.body.innerText)"
     drawn = "document.querySelectorAll('.parcoords canvas, svg.main-svg, .js-plotly-plot').length"
-    named = {"runs": (runs, 900), "charts": (f"{runs} && {drawn} > 1", 1250), "compare": (f"{drawn} > 0", 1150)}
+    named = {"runs": (runs, 700), "charts": (f"{runs} && {drawn} > 1", 1300), "compare": (f"{drawn} > 0", 1150)}
     found = [
         Shot(address=address + done.pages[page.capitalize()], ready=ready, file=folder / f"mlflow-{page}.png", height=h)
         for page, (ready, h) in named.items()
     ]
     registry = Shot(
-        address=f"{address}/#/models",
-        ready=_HAS.format("'Latest version'"),
+        address=f"{address}/#/models/{next(iter(done.registered), '')}/versions/1",
+        ready=_HAS.format("'Training'"),
         file=folder / "mlflow-registry.png",
-        height=700,
+        height=1000,
     )
     return [*found, registry]
 
@@ -161,7 +169,7 @@ def show(cells: Cells, ledger: Ledger, folder: Path, *, to: Path) -> None:
         print(f"{turn} projection: {done.runs} runs, {done.rows:,} rows, {seconds:.1f} s", flush=True)
     to.mkdir(parents=True, exist_ok=True)
     with server(folder) as address:
-        for name, seconds in take(shots(address, done, to), first=address).items():
+        for name, seconds in take(shots(address, done, to), before=GREETED).items():
             print(f"{name}: {seconds:.1f} s until it is drawn", flush=True)
 
 
@@ -169,6 +177,7 @@ def main() -> None:
     """Make or open a study, and show it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", help="a study that was run, as STORAGE/NAME; without it, one is made up")
+    parser.add_argument("--seeds", type=int, default=20, help="how many times ten trials to make up")
     parser.add_argument("--to", type=Path, required=True, help="a folder for the pictures")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -177,7 +186,7 @@ def main() -> None:
             cells, ledger, _ = open_as_run(arguments.study)
         else:
             began = time.perf_counter()
-            cells, ledger = made_up(folder / "runs")
+            cells, ledger = made_up(folder / "runs", seeds=arguments.seeds)
             print(f"made up: {len(cells.trials)} trials, {time.perf_counter() - began:.1f} s", flush=True)
         show(cells, ledger, folder, to=arguments.to)
 

@@ -55,7 +55,9 @@ def _tell(made: "Replayed", *, name: str) -> None:
             f"have changed since: {shown}. `polytune plan {name}` says what would run"
         )
     else:
-        sys.stderr.write(f"{made.same} trials, the same as in the run\n")
+        from orchestrator.report.layout import count_nouns
+
+        sys.stderr.write(f"{count_nouns(made.same, 'trial')}, with the keys of the run\n")
 
 
 __all__ = ["EPILOG", "replay"]

@@ -39,6 +39,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     # A client of a server prints two lines for each run that it closes, where a command prints its JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # MLflow takes at most 1000 entities in a batch, params and tags among them.
 _POINTS_PER_BATCH = 900

@@ -157,7 +157,7 @@ class Projector:
             self._figures[name] = {point.key: point.value for point in view.figures}
             self._curves |= {point.key for row in view.curve for point in row}
         metrics = self._curves.union(*self._figures.values())
-        offer = make_offer(varying=self._varying, metrics=metrics, tracks=tuple(study.tasks))
+        offer = make_offer(trials, metrics=metrics, tracks=tuple(study.tasks))
         store.describe(study.question, views=saved_views(offer))
         if wanted():
             self._register(store)

@@ -14,8 +14,9 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.figures import HOURS, SUMMARIES, headlines
-from orchestrator.tracking.settings import IDENTITY
+from orchestrator.tracking.settings import IDENTITY, swept, varying
 
 SCORES, CHARTS = "scores", "charts"
 _CURVES = ("train/loss", "validation/loss")
@@ -24,15 +25,21 @@ _ANSWER, _COST, _TRAINING = "Settings, cost and score", "Score against cost", "T
 _SECTIONS = {_ANSWER: 1, _COST: 2, _TRAINING: 2}
 # A filter, and an order other than by date, let MLflow show trials as rows of their own, not below the study's run.
 _TRIALS = "tags.`polytune.current` = 'true' AND params.`method` != ''"
+_MOST_AXES = 5
 # Those of text are as long as their names, those of figures as long as their headers.
 _LETTER_PX, _LEAST_PX = 7, 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What there is to show: settings that differ, metrics that any run has, and the study's tracks in order."""
+    """What there is to show: settings that differ, metrics that any run has, and the study's tracks in order.
+
+    `axes` are the settings to plot over. MLflow leaves a run out of parallel coordinates where it has no number for one
+    of them, so one by which two methods happen to differ would cost the frozen model.
+    """
 
     params: tuple[str, ...]
+    axes: tuple[str, ...]
     metrics: frozenset[str]
     tracks: tuple[str, ...]
 
@@ -47,11 +54,14 @@ class Offer:
         return headlines(self.tracks, self.metrics)
 
 
-def make_offer(*, varying: Collection[str], metrics: Collection[str], tracks: Sequence[str]) -> Offer:
+def make_offer(trials: Sequence[TrialSpec], *, metrics: Collection[str], tracks: Sequence[str]) -> Offer:
     """What there is to show, the settings that identify a trial first."""
-    rest = sorted(name for name in varying if name not in (*IDENTITY, "size"))
-    params = tuple(name for name in IDENTITY if name in varying)
-    return Offer(params=(*(params or IDENTITY[:1]), *rest), metrics=frozenset(metrics), tracks=tuple(tracks))
+    differ, many = varying(trials), swept(trials)
+    identity = tuple(name for name in IDENTITY if name in differ) or IDENTITY[:1]
+    rest = sorted(differ - {*IDENTITY, "size"})
+    # A seed is no setting that anybody chooses by its score.
+    axes = (*(name for name in identity if name != "seed"), *(name for name in rest if name in many))
+    return Offer(params=(*identity, *rest), axes=axes[:_MOST_AXES], metrics=frozenset(metrics), tracks=tuple(tracks))
 
 
 def saved_views(offer: Offer) -> dict[str, str]:
@@ -114,11 +124,9 @@ def _answer_cards(offer: Offer) -> Iterator[dict[str, object]]:
     """For each headline: settings, cost and score of all runs as parallel coordinates, and score against cost."""
     for score in (name for name in offer.summaries if name != HOURS):
         metrics = [name for name in (HOURS, score) if name in offer.metrics]
-        # A seed is no setting that anybody chooses by its score.
-        params = [name for name in offer.params if name != "seed"][:4]
         yield _card(
             "PARALLEL", f"parallel-{score}", _ANSWER,
-            selectedParams=params, selectedMetrics=metrics, showAllRuns=True,
+            selectedParams=list(offer.axes), selectedMetrics=metrics, showAllRuns=True,
         )  # fmt: skip
         if HOURS in offer.metrics:
             axes = {"xaxis": {"key": HOURS, "type": "METRIC"}, "yaxis": {"key": score, "type": "METRIC"}}

@@ -35,6 +35,7 @@ def settings_of(trial: TrialSpec) -> dict[str, str]:
     }
 
 
+_LEAST_SWEPT = 3
 NONE = "none"
 """What a run shows of a setting that differs in the study and that its trial does not have.
 
@@ -60,6 +61,11 @@ def values_of(trials: Sequence[TrialSpec]) -> dict[str, set[str]]:
 def varying(trials: Sequence[TrialSpec]) -> frozenset[str]:
     """Settings that have more than one value in a study."""
     return frozenset(name for name, values in values_of(trials).items() if len(values) > 1)
+
+
+def swept(trials: Sequence[TrialSpec]) -> frozenset[str]:
+    """Settings that have so many values in a study that a plot over them shows something."""
+    return frozenset(name for name, values in values_of(trials).items() if len(values) >= _LEAST_SWEPT)
 
 
 def shared(trials: Sequence[TrialSpec]) -> dict[str, str]:
