@@ -38,7 +38,7 @@ class Registry:
         versions = self._versions(winner.registered)
         mine = [version for version in versions if version.tags.get(_LEDGER) == self._ledger_id]
         found = next((version for version in mine if version.tags.get(_WEIGHTS) == weights), None)
-        told = without_secrets(f"{winner.why}\n\n{_without_front_matter(card)}")[:_LONGEST_DESCRIPTION]
+        told = _fitted(without_secrets(f"{winner.why}\n\n{_without_front_matter(card)}"))
         if found is None or found.run_id != run_id:
             # A run that was made anew has other files than the one that a version names.
             found = self._client.create_model_version(
@@ -84,6 +84,14 @@ class Registry:
         aliased = self._client.get_registered_model(name).aliases.get(ALIAS)
         if aliased != best.version and (aliased is None or aliased in [version.version for version in mine]):
             self._client.set_registered_model_alias(name, ALIAS, best.version)
+
+
+def _fitted(text: str) -> str:
+    """As many lines of a text as there is room for."""
+    if len(text) <= _LONGEST_DESCRIPTION:
+        return text
+    rest = "\n\nThe rest stands in the adapter's README.md."
+    return text[: _LONGEST_DESCRIPTION - len(rest)].rpartition("\n")[0] + rest
 
 
 def _without_front_matter(card: str) -> str:

@@ -27,7 +27,7 @@ _SECTIONS = {_ANSWER: 1, _COST: 2, _TRAINING: 2}
 _TRIALS = "tags.`polytune.current` = 'true' AND params.`method` != ''"
 _MOST_AXES = 5
 # Those of text are as long as their names, those of figures as long as their headers.
-_LETTER_PX, _LEAST_PX = 7, 90
+_LETTER_PX, _LEAST_PX = 6, 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def _packed(state: Mapping[str, object]) -> str:
 
 def _table(offer: Offer) -> dict[str, object]:
     metrics = [*offer.summaries, *(name for name in offer.headlines if name not in offer.summaries)]
-    columns = {f"metrics.`{name}`": name for name in metrics} | {f"params.`{name}`": name for name in offer.params}
+    columns = {f"params.`{name}`": name for name in offer.params} | {f"metrics.`{name}`": name for name in metrics}
     first = next((f"metrics.`{name}`" for name in metrics), f"params.`{offer.params[0]}`")
     return {
         "searchFilter": _TRIALS,
@@ -91,7 +91,7 @@ def _table(offer: Offer) -> dict[str, object]:
         "orderByAsc": not metrics,
         "selectedColumns": list(columns),
         "columnOrder": list(columns),
-        "columnWidths": {key: max(_LEAST_PX, 40 + _LETTER_PX * len(name)) for key, name in columns.items()},
+        "columnWidths": {key: max(_LEAST_PX, 50 + _LETTER_PX * len(name)) for key, name in columns.items()},
         "runsHiddenMode": "SHOW_ALL",
     }
 
