@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 from tracked_studies import Room, finish, make_room, train
+from tracking_servers import free_port, server
 
 from orchestrator.ledger.ledger import Failure
+from orchestrator.tracking.mlflow_reading import read_kept
 from orchestrator.tracking.project import project
+from orchestrator.tracking.replay import replay
 
 LORAS = {"frozen": {"kind": "frozen"}, "low": {"kind": "lora", "lora": {"rank": 4}}, "high": {"kind": "lora"}}
 CURVE = [{"step": 1, "loss": 1.0}]
@@ -49,6 +52,22 @@ def test_best_adapter_is_entered_once_with_its_card(room: Room, tmp_path: Path) 
     assert version.source.endswith("/adapter")
     assert "## Scores" in (kept / "README.md").read_text(encoding="utf-8")
     assert (kept / "adapter_model.safetensors").is_file()
+
+
+def test_a_server_s_registry_is_entered_once_too(tmp_path: Path) -> None:
+    port = free_port()
+    with server(tmp_path, port):
+        room = make_room(tmp_path / "study", f"http://127.0.0.1:{port}", name="served", methods=LORAS)
+        for trial in room.trials:
+            finish(room, trial, curve=CURVE)
+        for _ in range(2):
+            room.project()
+            assert entries(room) == {"served.micro.all": ["micro/high/seed0"]}
+        version = room.client.get_model_version_by_alias("served.micro.all", "best")
+        assert version.source.startswith("mlflow-artifacts:")
+        folder = Path(room.client.download_artifacts(version.run_id, "adapter", str(tmp_path)))
+        assert "# micro/high/seed0" in (folder / "README.md").read_text(encoding="utf-8")
+        assert replay(read_kept("served", uri=room.uri)).same == len(room.trials)
 
 
 def test_nothing_is_entered_while_an_adapter_may_still_win(room: Room) -> None:
