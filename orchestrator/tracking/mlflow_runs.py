@@ -154,6 +154,15 @@ class MlflowRuns:
                 self._client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
 
+    def shown(self, name: str, *, mark: str) -> "Mapping[str, float] | None":
+        """The latest metrics of a run that `write` was done with when it was given this mark; None of any other."""
+        run = self._read.get(name)
+        tags = run.data.tags if run is not None and run.info.lifecycle_stage == "active" else {}
+        if run is None or tags.get("polytune.shown") != mark or tags.get("polytune.current") != "true":
+            return None
+        metrics: Mapping[str, float] = run.data.metrics
+        return metrics
+
     def add_files(self, name: str, uploads: Sequence[Upload]) -> None:
         """Let a run that was written have further artifacts."""
         self._send(self._client.get_run(self._ids[name]), uploads)
@@ -165,8 +174,11 @@ class MlflowRuns:
         registry = Registry(self._client, ledger_id=self._ledger_id)
         return registry.enter(winner, run_id=run.info.run_id, source=source, weights=weights, card=card)
 
-    def write(self, name: str, view: RunView) -> int:
-        """Bring a run up to its view; returns how many rows of its curve were new."""
+    def write(self, name: str, view: RunView, *, mark: str = "") -> int:
+        """Bring a run up to its view; returns how many rows of its curve were new.
+
+        `mark` is what `shown` knows it by afterwards, and is set when all else is.
+        """
         run = self._current(name)
         if run is not None and _is_outdated(run, view):
             # MLflow keeps every value that it was ever given, so other numbers need another run.
@@ -181,6 +193,8 @@ class MlflowRuns:
         self._log(run, [*figures, *chain.from_iterable(rows)], facts=_facts(run, view, links), count=count)
         self._send(run, view.uploads)
         self._close(run, status=_STATUSES[view.state], end_ms=view.end_ms)
+        if mark and run.data.tags.get("polytune.shown") != mark:
+            self._client.set_tag(run.info.run_id, "polytune.shown", mark)
         return sum(1 for row in rows if row)
 
     def _current(self, name: str) -> "Run | None":

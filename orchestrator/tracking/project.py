@@ -16,19 +16,30 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.progress import State
+from orchestrator.provenance import version
 from orchestrator.redaction import without_secrets
 from orchestrator.report.modelcard import model_card
+from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.figures import PASS
 from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, MlflowRuns, TrackingUnavailable, one_message
-from orchestrator.tracking.runview import Glance, RunView, glance, study_view, trial_digest, trial_view
+from orchestrator.tracking.runview import (
+    VIEW_VERSION,
+    Glance,
+    RunView,
+    glance,
+    study_view,
+    trial_digest,
+    trial_view,
+)
 from orchestrator.tracking.savedviews import CHARTS, SCORES, make_offer, saved_views
 from orchestrator.tracking.settings import varying
 from orchestrator.tracking.uploads import ADAPTER, answers, text_upload, wordings
@@ -102,8 +113,7 @@ class Projector:
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
         self._parent: RunView | None = None
-        self._curves: set[str] = set()
-        self._figures: dict[str, dict[str, float]] = {}
+        self._figures: dict[str, Mapping[str, float]] = {}
         self._winners: tuple[Winner, ...] = ()
         self._registered: dict[str, str] = {}
         self._varying = varying(trials)
@@ -150,17 +160,25 @@ class Projector:
         for name in due:
             if not wanted():
                 break
-            trial, seen = self._trials[name], self._seen[name]
-            view = trial_view(study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)
-            rows += store.write(name, view)
-            self._shown[name] = seen
-            self._figures[name] = {point.key: point.value for point in view.figures}
-            self._curves |= {point.key for row in view.curve for point in row}
-        metrics = self._curves.union(*self._figures.values())
+            rows += self._show(name, store)
+        metrics = set().union(*self._figures.values())
         offer = make_offer(trials, metrics=metrics, tracks=tuple(study.tasks))
         store.describe(study.question, views=saved_views(offer))
         if wanted():
             self._register(store)
+        return rows
+
+    def _show(self, name: str, store: MlflowRuns) -> int:
+        """Bring a trial's run up to what was seen of it, unless it is; returns how many rows of a curve were new."""
+        trial, seen, rows = self._trials[name], self._seen[name], 0
+        # A finished study of hundreds of trials is looked through in a second, not in half a minute.
+        mark = fingerprint([version(), VIEW_VERSION, seen.state, seen.mark, sorted(self._varying)])
+        figures = store.shown(name, mark=mark)
+        if figures is None:
+            view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)
+            rows = store.write(name, view, mark=mark if seen.state == State.DONE else "")
+            figures = {point.key: point.value for point in (*chain.from_iterable(view.curve), *view.figures)}
+        self._shown[name], self._figures[name] = seen, figures
         return rows
 
     def _register(self, store: MlflowRuns) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.figures import HOURS, SUMMARIES, headlines
-from orchestrator.tracking.settings import IDENTITY, swept, varying
+from orchestrator.tracking.settings import IDENTITY, swept, values_of, varying
 
 SCORES, CHARTS = "scores", "charts"
 _CURVES = ("train/loss", "validation/loss")
@@ -27,18 +27,19 @@ _SECTIONS = {_ANSWER: 1, _COST: 2, _TRAINING: 2}
 _TRIALS = "tags.`polytune.current` = 'true' AND params.`method` != ''"
 _MOST_AXES = 5
 # Those of text are as long as their names, those of figures as long as their headers.
-_LETTER_PX, _LEAST_PX = 6, 90
+_LETTER_PX, _MARGIN_PX, _LEAST_PX = 6, 50, 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What there is to show: settings that differ, metrics that any run has, and the study's tracks in order.
 
-    `axes` are the settings to plot over. MLflow leaves a run out of parallel coordinates where it has no number for one
-    of them, so one by which two methods happen to differ would cost the frozen model.
+    `params` have the length of their longest value. `axes` are the settings to plot over: MLflow leaves a run out of
+    parallel coordinates where it has no number for one of them, so one by which two methods happen to differ would
+    cost the frozen model.
     """
 
-    params: tuple[str, ...]
+    params: Mapping[str, int]
     axes: tuple[str, ...]
     metrics: frozenset[str]
     tracks: tuple[str, ...]
@@ -56,12 +57,15 @@ class Offer:
 
 def make_offer(trials: Sequence[TrialSpec], *, metrics: Collection[str], tracks: Sequence[str]) -> Offer:
     """What there is to show, the settings that identify a trial first."""
-    differ, many = varying(trials), swept(trials)
-    identity = tuple(name for name in IDENTITY if name in differ) or IDENTITY[:1]
+    values, differ, many = values_of(trials), varying(trials), swept(trials)
+    identity = [name for name in IDENTITY if name in differ] or [*IDENTITY[:1]]
     rest = sorted(differ - {*IDENTITY, "size"})
     # A seed is no setting that anybody chooses by its score.
-    axes = (*(name for name in identity if name != "seed"), *(name for name in rest if name in many))
-    return Offer(params=(*identity, *rest), axes=axes[:_MOST_AXES], metrics=frozenset(metrics), tracks=tuple(tracks))
+    axes = [name for name in identity if name != "seed"] + [name for name in rest if name in many]
+    return Offer(
+        params={name: max(map(len, values[name])) for name in (*identity, *rest)},
+        axes=tuple(axes[:_MOST_AXES]), metrics=frozenset(metrics), tracks=tuple(tracks),
+    )  # fmt: skip
 
 
 def saved_views(offer: Offer) -> dict[str, str]:
@@ -82,18 +86,30 @@ def _packed(state: Mapping[str, object]) -> str:
 
 
 def _table(offer: Offer) -> dict[str, object]:
-    metrics = [*offer.summaries, *(name for name in offer.headlines if name not in offer.summaries)]
-    columns = {f"params.`{name}`": name for name in offer.params} | {f"metrics.`{name}`": name for name in metrics}
-    first = next((f"metrics.`{name}`" for name in metrics), f"params.`{offer.params[0]}`")
+    """What a trial is, what it reached at what cost, its other settings, then each track."""
+    tracks = [name for name in offer.headlines if name not in offer.summaries]
+    first = [name for name in offer.params if name in IDENTITY and name != "seed"]
+    order = [
+        *(f"params.`{name}`" for name in first),
+        *(f"metrics.`{name}`" for name in offer.summaries),
+        *(f"params.`{name}`" for name in offer.params if name not in first),
+        *(f"metrics.`{name}`" for name in tracks),
+    ]
     return {
         "searchFilter": _TRIALS,
-        "orderByKey": first,
-        "orderByAsc": not metrics,
-        "selectedColumns": list(columns),
-        "columnOrder": list(columns),
-        "columnWidths": {key: max(_LEAST_PX, 50 + _LETTER_PX * len(name)) for key, name in columns.items()},
+        "orderByKey": next((key for key in order if key.startswith("metrics.")), order[0]),
+        "orderByAsc": not offer.summaries and not tracks,
+        "selectedColumns": order,
+        "columnOrder": order,
+        "columnWidths": {key: _width(offer, key) for key in order},
         "runsHiddenMode": "SHOW_ALL",
     }
+
+
+def _width(offer: Offer, key: str) -> int:
+    """Room for a column's header, and for its longest value."""
+    name = key.partition("`")[2].rstrip("`")
+    return max(_LEAST_PX, _MARGIN_PX + _LETTER_PX * max(len(name), offer.params.get(name, 0)))
 
 
 def _charts(offer: Offer) -> dict[str, object]:

@@ -37,10 +37,10 @@ def test_table_is_ordered_by_the_score_and_shows_what_differs(tmp_path: Path) ->
     assert (table["orderByKey"], table["orderByAsc"]) == ("metrics.`pass_at_1`", False)
     assert table["selectedColumns"] == [
         "params.`method`",
-        "params.`training.lora.rank`",
         "metrics.`pass_at_1`",
         "metrics.`bleu`",
         "metrics.`hours`",
+        "params.`training.lora.rank`",
         "metrics.`generation/python/pass_at_1`",
     ]
 

@@ -70,7 +70,8 @@ def test_curve_has_every_step_once_with_the_training_s_own_times(finished: Room)
 
 def test_rows_sent_again_after_a_cut_are_not_logged_twice(finished: Room) -> None:
     run_id = finished.run("micro/lora/seed0").info.run_id
-    finished.client.set_tag(run_id, "polytune.curve", "")
+    for name in ("polytune.curve", "polytune.shown"):
+        finished.client.set_tag(run_id, name, "")
     finished.project()
     assert len(finished.client.get_metric_history(run_id, "train/loss")) == len(CURVE)
 
