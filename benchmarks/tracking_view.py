@@ -152,7 +152,7 @@ def shots(address: str, done: Projection, folder: Path) -> list[Shot]:
     ]
     registry = Shot(
         address=f"{address}/#/models/{next(iter(done.registered), '')}/versions/1",
-        ready=_HAS.format("'Training'"),
+        ready=_HAS.format("'Scores'"),
         file=folder / "mlflow-registry.png",
         height=1000,
     )

@@ -163,16 +163,21 @@ class MlflowRuns:
         metrics: Mapping[str, float] = run.data.metrics
         return metrics
 
-    def add_files(self, name: str, uploads: Sequence[Upload]) -> None:
-        """Let a run that was written have further artifacts."""
-        self._send(self._client.get_run(self._ids[name]), uploads)
+    def registered(self, winner: Winner, *, mark: str) -> str | None:
+        """The version that a winner was entered as with this mark; one that somebody deleted since stays deleted."""
+        tag = self._client.get_run(self._ids[winner.run]).data.tags.get("polytune.registered", "")
+        known, _, version = tag.partition(" ")
+        return version if known == mark else None
 
-    def register(self, winner: Winner, *, weights: str, card: str) -> str:
+    def register(self, winner: Winner, *, weights: str, card: Upload, mark: str) -> str:
         """Enter an adapter that a written run has as an artifact in the registry; returns its version."""
         run = self._client.get_run(self._ids[winner.run])
-        source = f"{run.info.artifact_uri}/{ADAPTER}"
+        self._send(run, [card])
         registry = Registry(self._client, ledger_id=self._ledger_id)
-        return registry.enter(winner, run_id=run.info.run_id, source=source, weights=weights, card=card)
+        source, text = f"{run.info.artifact_uri}/{ADAPTER}", str(card.source)
+        version = registry.enter(winner, run_id=run.info.run_id, source=source, weights=weights, card=text)
+        self._client.set_tag(run.info.run_id, "polytune.registered", f"{mark} {version}")
+        return version
 
     def write(self, name: str, view: RunView, *, mark: str = "") -> int:
         """Bring a run up to its view; returns how many rows of its curve were new.

@@ -195,12 +195,18 @@ class Projector:
         winners = choose_winners(self._study, standings | unbegun)
         for winner in winners:
             if winner not in self._winners:
-                card = model_card(self._study, winner.trial, self._ledger, merged=False)
-                weights = self._ledger.records_of(winner.trial)[StageName.TRAIN].output_digest
-                # In the place of the card that comes with every adapter and says nothing.
-                store.add_files(winner.run, [text_upload(f"{ADAPTER}/README.md", card)])
-                self._registered[winner.registered] = store.register(winner, weights=weights, card=card)
+                self._registered[winner.registered] = self._enter(winner, store)
         self._winners = winners
+
+    def _enter(self, winner: Winner, store: MlflowRuns) -> str:
+        """Let the registry have an adapter, unless it has; returns its version. A model card takes a while to make."""
+        weights = self._ledger.records_of(winner.trial)[StageName.TRAIN].output_digest
+        mark = fingerprint([version(), VIEW_VERSION, winner.why, weights])
+        if known := store.registered(winner, mark=mark):
+            return known
+        # In the place of the card that comes with every adapter and says nothing.
+        card = text_upload(f"{ADAPTER}/README.md", model_card(self._study, winner.trial, self._ledger, merged=False))
+        return store.register(winner, weights=weights, card=card, mark=mark)
 
     def _open(self) -> MlflowRuns:
         artifacts = None if _is_server(self._uri) else self._ledger.mlflow_artifacts
