@@ -80,12 +80,17 @@ class GenerationSettings(Settings):
 
     @model_validator(mode="after")
     def _engine_takes_the_temperature(self) -> "GenerationSettings":
-        if self.engine == "vllm" and self.temperature > _WARMEST_OF_VLLM:
+        if self.engine == "vllm" and self.too_warm_for_vllm:
             raise ValueError(
-                f"generation.temperature is {self.temperature:g}, and vLLM takes at most {_WARMEST_OF_VLLM:g}; lower it, "
-                "or use generation.engine: transformers"
+                f"generation.temperature is {self.temperature:g}, and vLLM takes at most {_WARMEST_OF_VLLM:g}; lower "
+                "it, or use generation.engine: transformers"
             )
         return self
+
+    @property
+    def too_warm_for_vllm(self) -> bool:
+        """Whether vLLM would refuse the temperature."""
+        return self.temperature > _WARMEST_OF_VLLM
 
     @model_validator(mode="after")
     def _limits_are_of_tracks(self) -> "GenerationSettings":

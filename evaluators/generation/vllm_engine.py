@@ -120,7 +120,7 @@ class VllmGenerator:
             left: _Open = {}
             for number, folder in enumerate(folders):
                 own = {asked: whose for asked, whose in open_.items() if asked.adapter == number}
-                error = self._refused(writing, folder, list(own)) if own else None
+                error = self._refused(writing, folder, own) if own else None
                 if error:
                     yield from ((prompt, error) for prompt, _ in own.values())
                 else:
@@ -134,7 +134,7 @@ class VllmGenerator:
             raise
         self._shelf.rest()
 
-    def _refused(self, writing: "_Writing", folder: Path | None, own: Sequence[Asked]) -> ModelError | None:
+    def _refused(self, writing: "_Writing", folder: Path | None, own: _Open) -> ModelError | None:
         """Why an adapter's prompts get no answers; None where they do, with the proof of it kept."""
         try:
             writing.held.adapter(folder)
@@ -142,7 +142,9 @@ class VllmGenerator:
             return error
         if not self._probes:
             return None
-        shortest = sorted(own, key=lambda asked: len(asked.ids))[: self._probes]
+        # One sample of a problem, and the shortest, as the other engine proves by.
+        firsts = {question.problem.id: asked for asked, (_, question) in reversed(own.items())}
+        shortest = sorted(firsts.values(), key=lambda asked: _length(own[asked][1]))[: self._probes]
         change = None if folder is None else writing.logits_changed(shortest)
         if folder is not None and not change:
             return ModelError(no_effect(folder, len(shortest)))
@@ -173,9 +175,7 @@ class VllmGenerator:
             self._layers = dict(bare.named_modules())
         return self._layers
 
-    def _questions(
-        self, prompts: Sequence[Prompt], settings: GenerationSettings
-    ) -> Iterator[tuple[Prompt, Question]]:
+    def _questions(self, prompts: Sequence[Prompt], settings: GenerationSettings) -> Iterator[tuple[Prompt, Question]]:
         for prompt in prompts:
             for question in questions(self._tokenizer, [prompt], settings):
                 yield prompt, question
@@ -264,6 +264,10 @@ class _Writing:
         written = written_of(asked, list(output.token_ids), self._ends)
         # A stop string that lies beyond what is looked at here.
         return replace(written, finish="stop") if output.finish_reason == "stop" else written
+
+
+def _length(question: Question) -> tuple[int, str]:
+    return len(question.problem.input), question.problem.id
 
 
 def _declared(base: Base) -> _Declared:

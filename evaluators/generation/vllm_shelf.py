@@ -1,11 +1,12 @@
 """vLLM as it is called: what is said to it, and the one engine that a process holds.
 
-One decision: everything that might make an answer depend on its company is set, whatever it costs in speed: kernels that
-give a row the same sums in any batch (`VLLM_BATCH_INVARIANT`), no cascade attention, no cache of prefixes, a model's own
-defaults of sampling set aside. Nothing that decides an answer is left to what vLLM takes for a default.
+One decision: everything that might make an answer depend on its company is set, whatever it costs in speed: kernels
+that give a row the same sums in any batch (`VLLM_BATCH_INVARIANT`), no cascade attention, no cache of prefixes, a
+model's own defaults of sampling set aside. Nothing that decides an answer is left to what vLLM takes for a default.
 
-The engine runs in a process of vLLM's own, since those kernels take the place of PyTorch's for all that runs beside them,
-and a process that writes may train next. Between calls it sleeps: its memory goes back, so that a training finds it.
+The engine runs in a process of vLLM's own, since those kernels take the place of PyTorch's for all that runs beside
+them, and a process that writes may train next. Between calls it sleeps: its memory goes back, so that a training finds
+it.
 """
 
 import os
@@ -221,8 +222,8 @@ def _loaded(base: Base, arguments: Mapping[str, Any]) -> Any:
         llm = vllm.LLM(**arguments)
     except ValueError as error:
         raise ModelError(
-            f"vLLM cannot have {base.model.name!r}: {first_line(error)}; use generation.engine: transformers, or give it "
-            "more of a GPU by resources.generator_gpus"
+            f"vLLM cannot have {base.model.name!r}: {first_line(error)}; use generation.engine: transformers, or give "
+            "it more of a GPU by resources.generator_gpus"
         ) from error
     llm.collective_rpc("end_with_parent", args=(os.getpid(),))
     return llm

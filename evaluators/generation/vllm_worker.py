@@ -1,7 +1,7 @@
 """What vLLM's own process is taught by us: to end when the process that started it does.
 
-One decision: it looks at its parent once a second. A process that is killed tells nobody, and what it started would hold
-a GPU's memory until somebody finds it.
+One decision: it looks at its parent once a second. A process that is killed tells nobody, and what it started would
+hold a GPU's memory until somebody finds it.
 """
 
 import os

@@ -107,9 +107,11 @@ def software() -> str:
     return ", ".join(f"{name} {now[name]}" for name in ("torch", "cuda", "transformers", "peft", "bitsandbytes"))
 
 
-def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str, engine: str = "transformers") -> Owner:
+def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str) -> Owner:
     """Whose completions a trial's are; `trained` is its training's record, None for a frozen model."""
     train = trial.identity(StageName.TRAIN) if trained is not None else None
+    engine = trial.generation.engine
+    assert engine != "auto", "a study's engine is decided when it is opened"
     return Owner(
         recipe=recipe_of(trial.identity(StageName.GENERATE), train),
         weights=None if trained is None else trained.output_digest,

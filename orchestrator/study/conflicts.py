@@ -11,6 +11,7 @@ from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
+from orchestrator.study.engines import engine_conflicts
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
 from trainers.methods.table import MethodKind, traits_of
@@ -44,6 +45,7 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
             for name, method in study.methods.items()
             for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
         )
+        + engine_conflicts(study)
     )
 
 

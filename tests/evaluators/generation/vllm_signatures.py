@@ -1,6 +1,6 @@
 """What vLLM takes and gives, by the sources of its wheels, so that our calls are held against it without a GPU.
 
-    python -m tests.evaluators.generation.vllm_signatures FOLDER ...     record wheels, or folders that hold their sources
+    python -m tests.evaluators.generation.vllm_signatures PLACE ...     record wheels, or folders with their sources
 
 One decision: names alone are recorded, read from syntax trees. What is called, what a call may say, which fields an
 answer has, and the choices that we name; nothing is imported, so wheels for another machine do as well.
@@ -142,7 +142,9 @@ def _takes_adapters(read: Read, module: str, name: str) -> bool:
         for alias in node.names
     }
     return any(
-        base in imported and base.endswith("ForCausalLM") and _takes_adapters(read, imported[base].rsplit(".", 1)[-1], base)
+        base in imported
+        and base.endswith("ForCausalLM")
+        and _takes_adapters(read, imported[base].rsplit(".", 1)[-1], base)
         for base in bases
     )
 
