@@ -1,11 +1,9 @@
 """The engine on vLLM: over its recorded signatures everywhere, and over vLLM itself where a build of it is there."""
 
-import importlib
 import importlib.util
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from models.projections import names_known
 from models.spec import ModelSpec
 from tasks.micro import problems
 from tasks.records import Completion, Problem, Track
-from tests.evaluators.generation.vllm_double import Double
+from tests.evaluators.generation.vllm_double import Double, installed
 from tests.evaluators.generation.vllm_signatures import read_from, recorded, signatures_in
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -76,25 +74,9 @@ def made(model_spec: ModelSpec, folder: Path) -> Any:
 
 
 @pytest.fixture(params=VERSIONS)
-def double(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
-    """A version of vLLM that is installed as packages are, with nothing but its signatures."""
-    made = Double(request.param)
-    (tmp_path / "site" / "vllm" / "lora").mkdir(parents=True)
-    (tmp_path / "site" / f"vllm-{request.param}.dist-info").mkdir()
-    metadata = f"Metadata-Version: 2.1\nName: vllm\nVersion: {request.param}\n"
-    (tmp_path / "site" / f"vllm-{request.param}.dist-info" / "METADATA").write_text(metadata)
-    for name in ("vllm/__init__.py", "vllm/lora/__init__.py", "vllm/lora/request.py"):
-        (tmp_path / "site" / name).touch()
-    ours = [name for name in sys.modules if name.partition(".")[0] == "vllm"]
-    for name in ours:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    vllm, lora = importlib.import_module("vllm"), importlib.import_module("vllm.lora.request")
-    vllm.LLM, vllm.SamplingParams, lora.LoRARequest = made.LLM, made.SamplingParams, made.LoRARequest  # type: ignore[attr-defined]
-    yield made
-    for name in ("vllm.lora.request", "vllm.lora", "vllm"):
-        sys.modules.pop(name, None)
+def double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Double]:
+    with installed(request.param, tmp_path / "site") as found:
+        yield found
 
 
 Answers = dict[tuple[Path | None, str, int], Completion]

@@ -6,8 +6,12 @@ is what the model gives for each prompt alone, by adapters read as vLLM's loader
 `adapter_config.json`, the same for all layers. Answers come in another order than they were asked for.
 """
 
+import importlib
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import make_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +30,37 @@ from models.spec import ModelSpec
 from tests.evaluators.generation.vllm_signatures import recorded, signature
 
 _OFF = {"use_dora": False, "modules_to_save": None, "bias": "none"}
+
+
+@contextmanager
+def installed(version: str, site: Path) -> "Iterator[Double]":
+    """A version of vLLM that is found as installed packages are, for as long as this lasts."""
+    double = Double(version)
+    for name in ("vllm/__init__.py", "vllm/lora/__init__.py", "vllm/lora/request.py", "vllm_bnb_plugin/__init__.py"):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).touch()
+    told = site / f"vllm-{version}.dist-info" / "METADATA"
+    told.parent.mkdir()
+    told.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}\n", encoding="utf-8")
+    before, environment = {name: sys.modules.pop(name) for name in _of_vllm()}, os.environ.copy()
+    sys.path.insert(0, str(site))
+    importlib.invalidate_caches()
+    try:
+        vllm, request = importlib.import_module("vllm"), importlib.import_module("vllm.lora.request")
+        vars(vllm).update(LLM=double.LLM, SamplingParams=double.SamplingParams)
+        vars(request).update(LoRARequest=double.LoRARequest)
+        yield double
+    finally:
+        sys.path.remove(str(site))
+        for name in _of_vllm():
+            del sys.modules[name]
+        sys.modules.update(before)
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _of_vllm() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "vllm"]
 
 
 class Double:
