@@ -116,7 +116,7 @@ class VllmGenerator:
         )
         held = self._shelf.ready(self._base, needs)
         try:
-            writing = _Writing(held, folders, settings, ends=self._ends, work=self.work)
+            writing = VllmWriter(held, folders, settings, ends=self._ends, work=self.work)
             left: _Open = {}
             for number, folder in enumerate(folders):
                 own = {asked: whose for asked, whose in open_.items() if asked.adapter == number}
@@ -134,7 +134,7 @@ class VllmGenerator:
             raise
         self._shelf.rest()
 
-    def _refused(self, writing: "_Writing", folder: Path | None, own: _Open) -> ModelError | None:
+    def _refused(self, writing: "VllmWriter", folder: Path | None, own: _Open) -> ModelError | None:
         """Why an adapter's prompts get no answers; None where they do, with the proof of it kept."""
         try:
             writing.held.adapter(folder)
@@ -185,8 +185,16 @@ class VllmGenerator:
         return completed(question, written.ids, stopped=stopped, tokenizer=self._tokenizer, settings=settings)
 
 
-class _Writing:
-    """An engine with the adapters of a call, and how to write with it."""
+class VllmWriter:
+    """An engine with the adapters of a call, and how to write with it.
+
+    Args:
+        held: The engine.
+        folders: Where the adapter of each number lies; none for 0, the base.
+        settings: How to decode.
+        ends: The tokens that end an answer.
+        work: Where to count what is done.
+    """
 
     def __init__(
         self,
@@ -290,4 +298,4 @@ def _declared(base: Base) -> _Declared:
     return _Declared(config=config, generation_config=generation)
 
 
-__all__ = ["VllmGenerator"]
+__all__ = ["VllmGenerator", "VllmWriter"]
