@@ -101,10 +101,11 @@ class Chunk:
     said: Mapping[Item, Said]
 
 
-def software() -> str:
-    """What else may decide a completion, in words. No owner has it: what is finished is kept through an upgrade."""
+def software(engine: str) -> str:
+    """What else may decide an engine's completions, in words. No owner has it: what is finished outlives upgrades."""
     now = provenance()
-    return ", ".join(f"{name} {now[name]}" for name in ("torch", "cuda", "transformers", "peft", "bitsandbytes"))
+    names = ("torch", "cuda", "transformers", "peft", "bitsandbytes", *(() if engine == "transformers" else (engine,)))
+    return ", ".join(f"{name} {now[name]}" for name in names)
 
 
 def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str) -> Owner:
@@ -250,7 +251,7 @@ def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said]
         LedgerError: if the store cannot be written.
     """
     rows = ({"item": key, **text} for (key, _), text in said.items())
-    head = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
+    head = {"format": _FORMAT, "made_with": software(owner.engine), "owner": owner.model_dump(mode="json")}
     data = "".join(json.dumps(row, sort_keys=True) + "\n" for row in (head, *rows)).encode("ascii")
     name = f"{FOLDER}{owner.digest}/{part}/{hashlib.sha256(data).hexdigest()}.jsonl"
     # Where a damaged chunk has the name, it gets the content that it is named after.
