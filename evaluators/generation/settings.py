@@ -12,7 +12,7 @@ from tasks.records import Problem, Seed, Settings, Task
 
 EngineName = Literal["transformers", "vllm"]
 
-ENGINE_VERSIONS: Mapping[EngineName, int] = {"transformers": 2, "vllm": 1}
+ENGINE_VERSIONS: Mapping[str, int] = {"transformers": 2, "vllm": 1}
 """Engines by name, each with the version of what it computes; both are part of what a completion is known by."""
 
 # vLLM's `SamplingParams` refuse more.

@@ -90,7 +90,7 @@ def engine_arguments(base: Base, needs: Needs, *, gpus: float) -> dict[str, Any]
         # Whole rows of logits, for the proof of an adapter.
         "max_logprobs": -1,
         "logprobs_mode": "raw_logits",
-        "worker_extension_cls": "evaluators.generation.vllm_worker.EndsWithParent",
+        "worker_extension_cls": "evaluators.generation.vllm_worker.EndsWithAsker",
     }
     if base.weights is None:
         arguments["revision"] = base.model.revision
@@ -225,7 +225,7 @@ def _loaded(base: Base, arguments: Mapping[str, Any]) -> Any:
             f"vLLM cannot have {base.model.name!r}: {first_line(error)}; use generation.engine: transformers, or give "
             "it more of a GPU by resources.generator_gpus"
         ) from error
-    llm.collective_rpc("end_with_parent", args=(os.getpid(),))
+    llm.collective_rpc("end_with", args=(os.getpid(),))
     return llm
 
 

@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from evaluators.generation.settings import ENGINE_VERSIONS, EngineName
+from evaluators.generation.settings import EngineName
 from orchestrator.errors import Fault, StudyError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.file import load_study, read_study
@@ -76,7 +77,7 @@ def engine_of(ledger: Ledger, study: str) -> EngineName | None:
     if text is None:
         return None
     said = json.loads(text).get("evaluation", {}).get("generation", {}).get("engine", "transformers")
-    return next((name for name in ENGINE_VERSIONS if name == said), None)
+    return next((name for name in get_args(EngineName) if name == said), None)
 
 
 def _hint(name: str, ledger: Ledger) -> str:

@@ -4,6 +4,10 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from benchmarks.gpu.generation import Load, by_vllm
 from evaluators.generation.engines import VLLM_FAMILIES, VLLM_RANKS, VLLM_VERSIONS, absent_vllm, unfit_for_vllm
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
@@ -20,6 +25,7 @@ from evaluators.generation.shelf import Base, ModelShelf
 from evaluators.generation.transformers_engine import TransformersGenerator
 from evaluators.generation.vllm_engine import VllmGenerator
 from evaluators.generation.vllm_shelf import LOGITS, Needs, VllmShelf, engine_arguments, sampling_arguments
+from evaluators.generation.vllm_worker import start_of
 from evaluators.generation.writer import Asked
 from models.loading import load_base
 from models.locations import ModelError
@@ -227,7 +233,7 @@ def test_engine_is_kept_for_the_next_call_and_made_anew_for_a_larger_rank(
     for folders in ([made("small")], [made("rslora"), made("small")], [made("large")]):
         answers(VllmGenerator(shelf, base), asked[:1], folders)
     first, second = double.made
-    assert first.said == ["end_with_parent", "shutdown"]
+    assert first.said == ["end_with", "shutdown"]
     assert [len(llm.llm_engine.adapters) for llm in double.made] == [2, 1]
     shelf.clear()
     assert second.said[-1] == "shutdown"
@@ -240,7 +246,7 @@ def test_engine_on_a_gpu_sleeps_between_calls(base: Base, double: Double) -> Non
         shelf.rest()
         shelf.rest()
     (llm,) = double.made
-    assert llm.said == ["end_with_parent", "sleep", "wake_up", "sleep"]
+    assert llm.said == ["end_with", "sleep", "wake_up", "sleep"]
     assert llm.arguments["gpu_memory_utilization"] == 0.45
     assert os.environ["VLLM_BATCH_INVARIANT"] == "1"
 
@@ -319,6 +325,42 @@ def test_layers_of_listed_families_are_known_by_name(tmp_path: Path) -> None:
         (tmp_path / family).mkdir()
         (tmp_path / family / "config.json").write_text(json.dumps({"model_type": family}))
         assert names_known(ModelSpec(name=str(tmp_path / family))) is not None
+
+
+def test_process_of_vllm_ends_when_the_one_that_asked_for_it_is_killed() -> None:
+    ask = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]]);"
+        "print(p.pid, flush=True); p.wait()"
+    )
+    watch = (
+        "import os, time; from evaluators.generation.vllm_worker import EndsWithAsker;"
+        "assert EndsWithAsker().end_with(os.getppid()); open(os.environ['READY'], 'w'); time.sleep(60)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready"
+        command = [sys.executable, "-c", ask, watch]
+        environment = {**os.environ, "READY": str(ready)}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as asker:
+            assert asker.stdout is not None
+            watcher = int(asker.stdout.readline())
+            while not ready.exists() and asker.poll() is None:
+                time.sleep(0.05)
+            asker.kill()
+            asker.wait()
+        until = time.monotonic() + 20
+        while start_of(watcher) is not None and time.monotonic() < until:
+            time.sleep(0.1)
+        assert time.monotonic() < until
+
+
+def test_benchmark_says_to_vllm_what_it_takes(double: Double) -> None:
+    load = Load(prompts=4, new_tokens=3)
+    lines = list(by_vllm("tiny", load, CPU, until=time.monotonic() + 60))
+    assert [line.get("adapters") for line in lines] == [None, 0, 1, 8]
+    assert all(line["new_tokens_per_s"] > 0 for line in lines[1:])
+    late = list(by_vllm("tiny", load, CPU, until=0.0))
+    assert [line["not_run"] for line in late[1:]] == ["no time left; give it more with --seconds"] * 3
+    assert len(double.made[0].llm_engine.adapters) == 8
 
 
 @pytest.mark.timeout(600)

@@ -1,17 +1,17 @@
 """Which engine writes a study: what it changes of keys, what is refused, and what `auto` comes to."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from small_studies import make_study, opened, raw_study, trial_of
 
-from evaluators.generation.settings import ENGINE_VERSIONS
+from evaluators.generation.settings import ENGINE_VERSIONS, EngineName
 from orchestrator.commands.doctor import examine
 from orchestrator.errors import StudyError
 from orchestrator.ledger.completions import owner_of
-from orchestrator.ledger.ledger import Ledger
 from orchestrator.run.opening import open_study
 from orchestrator.run.planning import plan_study, store_study
 from orchestrator.study.cells import expand
@@ -40,8 +40,6 @@ def study_by(folder: Path, engine: str, **changes: Any) -> Study:
 
 def written(folder: Path, engine: str, **changes: Any) -> Path:
     """The file of such a study."""
-    import json
-
     study = study_by(folder, engine, **changes)
     path = folder / "study.yaml"
     plain = raw_study(
@@ -163,8 +161,6 @@ def test_auto_is_decided_once_and_stays_what_the_study_was_run_with(tmp_path: Pa
 
 
 def test_study_that_was_run_before_there_was_a_choice_stays_with_transformers(tmp_path: Path) -> None:
-    import json
-
     cells, ledger = opened(study_by(tmp_path, "transformers"))
     store_study(cells, ledger)
     stored = json.loads(ledger.read_study_file("small", "study.json") or "")
@@ -190,8 +186,7 @@ def test_doctor_names_vllm_with_its_remedy(tmp_path: Path) -> None:
     assert "vLLM 0.33.0 is installed, and 0.29 or 0.30 is wanted" in other.detail
 
 
-def test_storage_of_another_engine_is_another_owner(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "runs")
+def test_completions_of_every_engine_have_owners_of_their_own(tmp_path: Path) -> None:
+    assert set(ENGINE_VERSIONS) == set(get_args(EngineName))
     owners = [owner_of(trial_of(study_by(tmp_path, e), "frozen"), None, device="cuda") for e in ENGINE_VERSIONS]
     assert len({owner.digest for owner in owners}) == len(ENGINE_VERSIONS)
-    assert ledger.store is not None
