@@ -131,6 +131,10 @@ def _together(name: str, adapters: Sequence[Adapter], *, model: Any, layouts: di
 def read_adapter(base: Any, folder: Path) -> Adapter | None:
     """An adapter's matrices, or None where it is more than A and B on linear layers and peft must compute it.
 
+    Args:
+        base: The model, or anything else that has its `config`.
+        folder: Where the adapter lies.
+
     Raises:
         ModelError: if it is of another base, is damaged, or holds what is no number.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluators.extraction import answer_end, ends_at_last_line
-from evaluators.generation.choosing import draws
+from evaluators.generation.choosing import draws, seed_of
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from models.folders import context_of
@@ -39,6 +39,10 @@ class Question:
         if settings.temperature == 0:
             return ()
         return draws(settings.seed, self.problem.id, self.sample, count=self.limit)
+
+    def seed(self, settings: GenerationSettings) -> int | None:
+        """What an engine that draws by itself is seeded with; None for greedy decoding."""
+        return None if settings.temperature == 0 else seed_of(settings.seed, self.problem.id, self.sample)
 
 
 def questions(tokenizer: Any, prompts: Iterable[Prompt], settings: GenerationSettings) -> Iterator[Question]:

@@ -88,10 +88,11 @@ def _batch(
         stopping_criteria=StoppingCriteriaList([_Ending(batch)] if any(asked.ends for asked in batch) else []),
     )
     for asked, row in zip(batch, out_BT[:, ids_BT.shape[1] :].tolist(), strict=True):
-        yield _written(asked, row, ends)
+        yield written_of(asked, row, ends)
 
 
-def _written(asked: Asked, row: list[int], ends: frozenset[int]) -> Written:
+def written_of(asked: Asked, row: Sequence[int], ends: frozenset[int]) -> Written:
+    """The answer in a row of new tokens, which may go on behind its end."""
     new: list[int] = []
     for token in row:
         if token in ends:
@@ -102,4 +103,4 @@ def _written(asked: Asked, row: list[int], ends: frozenset[int]) -> Written:
     return Written(asked=asked, ids=tuple(new), finish="length")
 
 
-__all__ = ["write_in_batches"]
+__all__ = ["write_in_batches", "written_of"]

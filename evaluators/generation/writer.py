@@ -38,6 +38,7 @@ class Asked:
         adapter: 0 for the base, n + 1 for the n-th adapter.
         draws: The numbers by which tokens are drawn, one for each; none for greedy decoding.
         ends: Whether an answer is over, given its tokens so far; asked after each token. None: only at an end token.
+        seed: What an engine that draws by itself is seeded with; None for greedy decoding.
     """
 
     ids: Sequence[int]
@@ -45,6 +46,7 @@ class Asked:
     adapter: int = 0
     draws: Sequence[float] = ()
     ends: Callable[[Sequence[int]], bool] | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

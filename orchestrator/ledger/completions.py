@@ -104,15 +104,18 @@ class Chunk:
     proof: JsonValue = None
 
 
-def software() -> str:
-    """What else may decide a completion, in words. No owner has it: what is finished is kept through an upgrade."""
+def software(engine: str) -> str:
+    """What else may decide an engine's completions, in words. No owner has it: what is finished outlives upgrades."""
     now = provenance()
-    return ", ".join(f"{name} {now[name]}" for name in ("torch", "cuda", "transformers", "peft", "bitsandbytes"))
+    names = ("torch", "cuda", "transformers", "peft", "bitsandbytes", *(() if engine == "transformers" else (engine,)))
+    return ", ".join(f"{name} {now[name]}" for name in names)
 
 
-def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str, engine: str = "transformers") -> Owner:
+def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str) -> Owner:
     """Whose completions a trial's are; `trained` is its training's record, None for a frozen model."""
     train = trial.identity(StageName.TRAIN) if trained is not None else None
+    engine = trial.generation.engine
+    assert engine != "auto", "a study's engine is decided when it is opened"
     return Owner(
         recipe=recipe_of(trial.identity(StageName.GENERATE), train),
         weights=None if trained is None else trained.output_digest,
@@ -252,7 +255,11 @@ def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said]
         LedgerError: if the store cannot be written.
     """
     rows = ({"item": key, **text} for (key, _), text in said.items())
-    head: dict[str, JsonValue] = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
+    head: dict[str, JsonValue] = {
+        "format": _FORMAT,
+        "made_with": software(owner.engine),
+        "owner": owner.model_dump(mode="json"),
+    }
     if proof is not None:
         head["proof"] = proof
     data = "".join(json.dumps(row, sort_keys=True) + "\n" for row in (head, *rows)).encode("ascii")

@@ -85,8 +85,8 @@ def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
     for name in known.damaged:
         run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
     for made_with in job.made_with:
-        if made_with != software():
-            text = f"completions that were there were made with {made_with}, and this is {software()}"
+        if made_with != (now := software(owner.engine)):
+            text = f"completions that were there were made with {made_with}, and this is {now}"
             run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
     return job
 

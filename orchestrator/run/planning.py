@@ -20,6 +20,7 @@ from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_not
 from orchestrator.provenance import provenance
 from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
+from orchestrator.study.engines import engine_here, engine_notes
 from orchestrator.study.plainform import stored_form
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -71,6 +72,9 @@ def plan_study(
     trained = [p.trial for p in planned if StageName.TRAIN in p.due]
     if short := tuple(filter(None, map(guesser.short_of_warmup, trained))):
         raise StudyError(cells.study.study, tuple(Fault(where="", message=text) for text in short))
+    writes = any(StageName.GENERATE in p.due for p in planned)
+    if absent := engine_here(cells.study) if writes else "":
+        raise StudyError(cells.study.study, (Fault(where="evaluation.generation.engine", message=absent),))
     families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
     return planned, (
         *upgrade_note(planned, before),
@@ -81,6 +85,7 @@ def plan_study(
         *refused,
         *read,
         *families.notes,
+        *(engine_notes(cells.study) if writes else ()),
     )
 
 

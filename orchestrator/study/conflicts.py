@@ -11,6 +11,7 @@ from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
+from orchestrator.study.engines import engine_conflicts
 from orchestrator.study.question import Way, faults_of_pair
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
@@ -48,6 +49,7 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
             for number, pair in enumerate(study.question.compare)
             for message in faults_of_pair(pair, ways)
         )
+        + engine_conflicts(study)
     )
 
 

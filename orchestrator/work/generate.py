@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import JsonValue
+
+from evaluators.generation.engines import vllm_version
 from orchestrator.ledger.completions import item_key
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.recorder import Recorder
@@ -23,6 +26,9 @@ from trainers.methods.table import traits_of
 
 if TYPE_CHECKING:
     from evaluators.generation.shelf import Base, ModelShelf
+    from evaluators.generation.transformers_engine import TransformersGenerator
+    from evaluators.generation.vllm_engine import VllmGenerator
+    from evaluators.generation.vllm_shelf import VllmShelf
 
 # On how many prompts of a trial what is written is proven, and how long a base lies idle on a GPU.
 _PROBES = 4
@@ -61,7 +67,6 @@ def _written(
 ) -> Iterator[Answer]:
     """The parts' answers, of one base."""
     from evaluators.generation.protocol import Prompt
-    from evaluators.generation.transformers_engine import TransformersGenerator
 
     if not placed:
         return
@@ -75,7 +80,7 @@ def _written(
             asked[place] = Prompt(problem=one.problem, adapter=adapter, samples=tuple(sorted(samples)))
             waiting.setdefault(place, []).append(part.key)
     probes = _PROBES if any(part.proven for part, _, _ in placed) else 0
-    generator = TransformersGenerator(_shelf(), placed[0][1], slots=piece.slots, probes=probes)
+    generator = _generator(piece, placed[0][1], probes=probes)
     errors: dict[str, Exception] = {}
     tokens: Counter[str] = Counter()
     begin = time.monotonic()
@@ -96,7 +101,8 @@ def _written(
     }
     for part, _, _ in placed:
         proven = recorders[part.key].proof
-        facts = {"proof": proven} if proven is not None and part.proven else {}
+        facts: dict[str, JsonValue] = {"proof": proven} if proven is not None and part.proven else {}
+        facts |= _written_by(piece)
         error = errors.get(part.key)
         if error:
             yield failed(part.key, error)
@@ -104,6 +110,22 @@ def _written(
             share = tokens[part.key] / max(1, tokens.total())
             counts = {name: share * count for name, count in work.items()} | {"new_tokens": tokens[part.key]}
             yield answered(part.key, recorders[part.key].completions, counts=counts, **facts)
+
+
+def _generator(piece: GenerationPiece, base: "Base", *, probes: int) -> "TransformersGenerator | VllmGenerator":
+    """The engine that a study chose, over a base."""
+    if piece.settings.engine == "vllm":
+        from evaluators.generation.vllm_engine import VllmGenerator
+
+        return VllmGenerator(_vllm_shelf(piece.gpus), base, slots=piece.slots, probes=probes)
+    from evaluators.generation.transformers_engine import TransformersGenerator
+
+    return TransformersGenerator(_shelf(), base, slots=piece.slots, probes=probes)
+
+
+def _written_by(piece: GenerationPiece) -> dict[str, JsonValue]:
+    """What a record says of an engine that is not the usual one: its name and its library's version."""
+    return {"engine": f"vllm {vllm_version()}"} if piece.settings.engine == "vllm" else {}
 
 
 def _placed(weights: Weights) -> "tuple[Base, Path | None]":
@@ -129,6 +151,16 @@ def _shelf() -> "ModelShelf":
     return ModelShelf()
 
 
+def _vllm_shelf(gpus: float) -> "VllmShelf":
+    """The engine of vLLM that this process holds."""
+    from evaluators.generation.vllm_shelf import VllmShelf
+
+    if gpus not in _VLLM_SHELVES:
+        _VLLM_SHELVES[gpus] = VllmShelf(gpus=gpus)
+    return _VLLM_SHELVES[gpus]
+
+
+_VLLM_SHELVES: "dict[float, VllmShelf]" = {}
 _ON_SHELF = threading.Lock()
 _leaving: threading.Timer | None = None
 
@@ -156,6 +188,8 @@ def _leave() -> None:
     if _ON_SHELF.acquire(blocking=False):
         try:
             _shelf().clear()
+            for shelf in _VLLM_SHELVES.values():
+                shelf.clear()
             torch.cuda.empty_cache()
         finally:
             _ON_SHELF.release()

@@ -176,8 +176,13 @@ def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Genera
     room = size
 
     def piece() -> GenerationPiece:
-        settings = jobs[0].settings
-        return GenerationPiece(settings=settings, threads=resources.generator_cpus, slots=slots, parts=tuple(parts))
+        return GenerationPiece(
+            settings=jobs[0].settings,
+            threads=resources.generator_cpus,
+            slots=slots,
+            gpus=resources.generator_gpus,
+            parts=tuple(parts),
+        )
 
     for job in jobs:
         # Prompts of like length leave few slots unused at the end of a piece.

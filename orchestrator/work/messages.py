@@ -60,11 +60,15 @@ class GenerationPart(Record):
 
 
 class GenerationPiece(Piece):
-    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits."""
+    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits.
+
+    `gpus` is the share of a GPU that the process has.
+    """
 
     settings: GenerationSettings
     threads: int
     slots: int | None
+    gpus: float
     parts: tuple[GenerationPart, ...]
 
     @property
