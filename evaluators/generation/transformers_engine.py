@@ -210,7 +210,9 @@ class _Writing:
 
     def _write(self, asked: Sequence[Asked], *, slots: int) -> Iterator[Written]:
         if self._slotted is None:
-            return write_in_batches(self.model, asked, ends=self._ends, settings=self._settings, size=slots)
+            return write_in_batches(
+                self.model, asked, ends=self._ends, settings=self._settings, size=slots, work=self._work
+            )
         writer = SlotWriter(
             self.model,
             ends=self._ends,

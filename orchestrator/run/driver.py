@@ -16,6 +16,7 @@ from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.oldwords import retries_of
+from orchestrator.ledger.writing import clear_words
 from orchestrator.plan.estimates import passes_on_this_machine
 from orchestrator.plan.expected import expected
 from orchestrator.plan.machine import this_machine
@@ -68,6 +69,7 @@ def run_study(
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
+        clear_words(ledger.store, study.study)
         store_families(cells, ledger, planned)
         told.study(cells)
         if line := expected(planned, study.resources, machine):

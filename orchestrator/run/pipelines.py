@@ -6,7 +6,7 @@ One decision: a pipeline serves whatever is due when it starts, and what fails i
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.rejudging import facts_of_absent, facts_of_outdated, present_tools
+from orchestrator.ledger.writing import words_folder
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
-_OnPieceDone = Callable[[str, int, int], None]
+_OnPieceDone = Callable[[str, int, int, int], None]
 _Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
 _Joining = Callable[[], Sequence[TrialSpec]]
 _More = Callable[[], Sequence[Any]]
@@ -50,7 +51,12 @@ def _generate(
 
     def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone, more: "_More") -> _Stream:
         return run_generation(
-            jobs, resources=resources, on_piece_done=on_piece_done, joining=more, in_process=in_process
+            jobs,
+            resources=resources,
+            words=words_folder(run.study.study),
+            on_piece_done=on_piece_done,
+            joining=more,
+            in_process=in_process,
         )
 
     record_as_they_arrive(
@@ -60,7 +66,7 @@ def _generate(
         job=lambda trial: _generation_job(run, trial),
         stream=stream,
         facts=lambda job, completions: job.facts(),
-        standing=lambda job: job.counts if job.counts["known"] else {},
+        standing=lambda job: job.counts,
         took=lambda job: job.work["seconds"] / resources.generators,
         joining=joining,
     )
@@ -162,7 +168,8 @@ PIPELINES: dict[StageName, Callable[..., None]] = {
 class _Begun:
     """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job.
 
-    `before` is the record that it has already, where it is made again.
+    `before` is the record that it has already, where it is made again; `since` is when it was begun, by the clock that
+    never goes back.
     """
 
     trial: TrialSpec
@@ -170,6 +177,7 @@ class _Begun:
     inputs: dict[str, str]
     before: StageRecord | None
     job: Any
+    since: float = field(default_factory=time.monotonic)
 
 
 def record_as_they_arrive(
@@ -201,9 +209,10 @@ def record_as_they_arrive(
     begun = _begin(run, stage, due, job)
     started = time.monotonic()
 
-    def on_piece_done(key: str, done: int, pieces: int) -> None:
-        now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
-        leave_progress(begun[key].attempt.folder, {**now, **standing(begun[key].job)})
+    def on_piece_done(key: str, done: int, pieces: int, records: int) -> None:
+        one = begun[key]
+        now = {"step": done, "total_steps": pieces, "records": records, "seconds": time.monotonic() - one.since}
+        leave_progress(one.attempt.folder, {**now, "time": time.time(), **standing(one.job)})
 
     def opened(more: Mapping[str, _Begun]) -> list[Any]:
         for one in more.values():

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.ledger.completions import item_key
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.recorder import Recorder
+from orchestrator.ledger.writing import Counted, Telling
 from orchestrator.work.messages import Answer, GenerationPart, GenerationPiece, Weights
 from orchestrator.work.sending import answered, failed
 from tasks.records import Completion
@@ -77,15 +78,16 @@ def _written(
     probes = _PROBES if any(part.proven for part, _, _ in placed) else 0
     generator = TransformersGenerator(_shelf(), placed[0][1], slots=piece.slots, probes=probes)
     errors: dict[str, Exception] = {}
-    tokens: Counter[str] = Counter()
     begin = time.monotonic()
-    for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
-        for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
-            if isinstance(done, Completion):
-                recorders[key].add(done, of=prompt.problem)
-                tokens[key] += done.new_tokens + 1
-            else:
-                errors[key] = done
+    with _telling(piece, placed, recorders, work=generator.work) as telling:
+        for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
+            for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
+                if isinstance(done, Completion):
+                    recorders[key].add(done, of=prompt.problem)
+                    telling.add(key, tokens=done.new_tokens + 1)
+                else:
+                    errors[key] = done
+    tokens = Counter(telling.new_tokens)
     # What a piece took is shared out by the tokens that each trial got.
     work = {
         "seconds": time.monotonic() - begin,
@@ -102,6 +104,26 @@ def _written(
             share = tokens[part.key] / max(1, tokens.total())
             counts = {name: share * count for name, count in work.items()} | {"new_tokens": tokens[part.key]}
             yield answered(part.key, recorders[part.key].completions, counts=counts, **facts)
+
+
+def _telling(
+    piece: GenerationPiece,
+    placed: "list[tuple[GenerationPart, Base, Path | None]]",
+    recorders: dict[str, Recorder],
+    *,
+    work: Counted,
+) -> Telling:
+    """Says how far this process is while it writes."""
+    from evaluators.generation.busy import gpu_busy, uuid_of
+
+    first, base, _ = placed[0]
+    return Telling(
+        Ledger(first.weights.storage).store,
+        piece.word,
+        work=work,
+        there={key: len(recorder.completions) for key, recorder in recorders.items()},
+        gpu=partial(gpu_busy, uuid_of(base.device)),
+    )
 
 
 def _placed(weights: Weights) -> "tuple[Base, Path | None]":

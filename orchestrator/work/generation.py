@@ -3,6 +3,7 @@
 One decision: a job is whole again by item and not by problem, so problems that are the same to a model are asked once.
 """
 
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ def run_generation(
     jobs: Sequence[GenerationJob],
     *,
     resources: Resources,
+    words: str = "",
     on_piece_done: OnPieceDone = ignore,
     joining: Callable[[], Sequence[GenerationJob]] = none_join,
     in_process: bool = False,
@@ -109,7 +111,7 @@ def run_generation(
     """Generate what is missing of all jobs; yields each job's key and completions, in its problems' order, when done.
 
     A job that misses nothing starts no process. `joining` gives further jobs while others are under way. What the
-    processes say beside the completions goes into a job's facts.
+    processes say beside the completions goes into a job's facts; how far they are, into the ledger below `words`.
     """
     pool = Pool(
         size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
@@ -120,7 +122,7 @@ def run_generation(
     def pieces(of: Sequence[GenerationJob]) -> list[GenerationPiece]:
         open_.update({job.key: job for job in of})
         whole.extend(job for job in of if not job.missing)
-        return list(_pieces([job for job in of if job.missing], resources))
+        return list(_pieces([job for job in of if job.missing], resources, words))
 
     def complete() -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
         while whole:
@@ -147,16 +149,16 @@ def run_generation(
     yield from complete()
 
 
-def _pieces(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _pieces(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     """Pieces of jobs over the same base and settings, a job's problems behind each other."""
     groups: dict[str, list[GenerationJob]] = {}
     for job in jobs:
         groups.setdefault(job.base, []).append(job)
     for group in groups.values():
-        yield from _cut(group, resources)
+        yield from _cut(group, resources, words)
 
 
-def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _cut(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     slots = None if resources.generation_batch == "auto" else resources.generation_batch
     usual = slots or (_SLOTS_ON_GPU if resources.generator_gpus else _SLOTS)
     size = _problems_per_piece(sum(len(job.missing) for job in jobs), usual, resources.generators)
@@ -164,8 +166,13 @@ def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Genera
     room = size
 
     def piece() -> GenerationPiece:
-        settings = jobs[0].settings
-        return GenerationPiece(settings=settings, threads=resources.generator_cpus, slots=slots, parts=tuple(parts))
+        return GenerationPiece(
+            settings=jobs[0].settings,
+            threads=resources.generator_cpus,
+            slots=slots,
+            word=words and f"{words}{uuid.uuid4().hex}.json",
+            parts=tuple(parts),
+        )
 
     for job in jobs:
         # Prompts of like length leave few slots unused at the end of a piece.

@@ -60,11 +60,15 @@ class GenerationPart(Record):
 
 
 class GenerationPiece(Piece):
-    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits."""
+    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits.
+
+    `word` is the name in the ledger under which the process says how far it is; empty for nowhere.
+    """
 
     settings: GenerationSettings
     threads: int
     slots: int | None
+    word: str
     parts: tuple[GenerationPart, ...]
 
     @property

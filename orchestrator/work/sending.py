@@ -29,8 +29,8 @@ from tasks.records import Record
 _LOOK_S = 1.0
 _COLUMN = "record"
 
-OnPieceDone = Callable[[str, int, int], None]
-"""Is given a job's key, how many of its pieces are done, and how many there are."""
+OnPieceDone = Callable[[str, int, int, int], None]
+"""Is given a job's key, how many of its pieces are done, how many there are, and how many records came of those."""
 
 _AnyPiece = TypeVar("_AnyPiece", bound=Piece)
 _AnyRecord = TypeVar("_AnyRecord", bound=Record)
@@ -38,7 +38,7 @@ Body = Callable[[_AnyPiece], Iterable[Answer]]
 """What is done with a piece, where it is done."""
 
 
-def ignore(key: str, done: int, due: int) -> None:
+def ignore(key: str, done: int, due: int, records: int) -> None:
     """For a caller that does not follow the progress."""
 
 
@@ -107,7 +107,7 @@ def results(
         gathered.facts.update(answer.facts)
         gathered.counts.update(answer.counts)
         waiting[key] -= 1
-        on_piece_done(key, due[key] - waiting[key], due[key])
+        on_piece_done(key, due[key] - waiting[key], due[key], len(gathered.records))
         if not waiting[key]:
             del waiting[key]
             yield key, found.pop(key)
