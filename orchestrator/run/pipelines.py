@@ -67,7 +67,7 @@ def _generate(
         stream=stream,
         facts=lambda job, completions: job.facts(),
         standing=lambda job: job.counts,
-        took=lambda job: job.work["seconds"] / resources.generators,
+        took=lambda job, waited: job.work["seconds"] / resources.generators,
         joining=joining,
     )
 
@@ -94,33 +94,42 @@ def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
         if made_with != software():
             text = f"completions that were there were made with {made_with}, and this is {software()}"
             run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
+    run.ahead.begin(trial, job)
     return job
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
     from orchestrator.work.pieces import JudgingJob
 
+    completions = completions_of(run.ledger, run.done.record(trial, StageName.GENERATE))
+    known, early_s = run.ahead.take(trial, completions) if stage == StageName.EXECUTE else ((), 0.0)
     return JudgingJob(
         key=trial.key(stage),
         trial=trial,
         problems=run.test_data.problems(trial),
-        completions=completions_of(run.ledger, run.done.record(trial, StageName.GENERATE)),
+        completions=completions,
         contamination=run.test_data.contamination(trial) if stage == StageName.SCORE else {},
+        known=known,
+        early_s=early_s,
     )
 
 
 def _execute(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
+    from orchestrator.work.sending import all_cores
 
+    cores = 1 if in_process else all_cores()
     record_as_they_arrive(
         run,
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, on_piece_done, more: run_execution(
-            jobs, on_piece_done=on_piece_done, in_process=in_process
+            jobs, cores=cores, on_piece_done=on_piece_done, joining=more, in_process=in_process
         ),
         facts=_wanting_toolchains,
+        took=lambda job, waited: waited + job.early_s,
+        joining=joining,
     )
 
 
@@ -132,13 +141,14 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobo
         StageName.SCORE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
-        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, in_process=in_process),
+        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, joining=more, in_process=in_process),
         facts=lambda job, cells: _absent_analyzers(cells),
+        joining=joining,
     )
 
 
 def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dict[str, Any]:
-    """Languages that cannot be run here, and compilers that were too old for some of the programs."""
+    """Languages that cannot be run here, compilers too old for some programs, and how much was judged ahead."""
     tools = present_tools()
     refused = {
         verdict.task_id
@@ -147,6 +157,7 @@ def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dic
     }
     outdated = {target for p in job.problems if p.id in refused and (target := Track.parse(p.track).target)}
     return {
+        **({"judged_ahead": len(job.known)} if job.known else {}),
         **facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in tools.names]),
         **facts_of_outdated(outdated, tools),
     }
@@ -189,7 +200,7 @@ def record_as_they_arrive(
     stream: Callable[[list[Any], _OnPieceDone, _More], _Stream],
     facts: _Facts = lambda job, results: {},
     standing: Callable[[Any], Mapping[str, int]] = lambda job: {},
-    took: Callable[[Any], float | None] = lambda job: None,
+    took: Callable[[Any, float], float] = lambda job, waited: waited,
     joining: _Joining = _nobody,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
@@ -202,7 +213,7 @@ def record_as_they_arrive(
         stream: Runs jobs; yields each one's key and results, or how it failed. It may ask for more jobs meanwhile.
         facts: Makes what to record beside a trial's results, of its job and of them.
         standing: Makes what to say of a job, beside how far it is, while it is under way.
-        took: Says how long a job took, in seconds; None for the time since the result before.
+        took: Says how long a job took, in seconds, given the time since the result before.
         joining: Gives further trials that have become due.
     """
     run.listener.stage(stage, len(due))
@@ -232,8 +243,8 @@ def record_as_they_arrive(
     error: Exception
     try:
         for key, (seconds, result) in _timed(stream(opened(begun), on_piece_done, more)):
-            own = took(begun[key].job)
-            _end(run, stage, begun.pop(key), result, seconds=seconds if own is None else own, facts=facts)
+            one = begun.pop(key)
+            _end(run, stage, one, result, seconds=took(one.job, seconds), facts=facts)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken

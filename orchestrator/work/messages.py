@@ -96,6 +96,12 @@ class ExecutionPiece(_OfOneJob):
     completions: tuple[Completion, ...]
 
 
+class EarlyPiece(ExecutionPiece):
+    """Some of what a trial has written so far, in one language: to execute, and where `quality` to analyse."""
+
+    quality: bool
+
+
 class ScoringPiece(_OfOneJob):
     """One (track, data set) of a trial to score."""
 
@@ -140,6 +146,7 @@ class PieceFailed(StageFailed):
 
 __all__ = [
     "Answer",
+    "EarlyPiece",
     "ExecutionPiece",
     "GenerationPart",
     "GenerationPiece",

@@ -25,8 +25,9 @@ from orchestrator.work import credentials
 from orchestrator.work.messages import Answer, Piece, PieceFailed, PieceFailure
 from tasks.records import Record
 
-# How often it is looked whether more work has joined.
+# How often it is looked whether more work has joined, and how many pipelines of as many tasks as fit go side by side.
 _LOOK_S = 1.0
+_PIPELINES = 4
 _COLUMN = "record"
 
 OnPieceDone = Callable[[str, int, int, int], None]
@@ -123,10 +124,8 @@ def _answers(
     if pool.in_process:
         for piece in pieces:
             yield from guarded(body, piece)
-    elif pool.size is None:
-        yield from _pipeline(body, pieces, pool=pool)
     else:
-        yield from _in_turn(body, pieces, pool=pool, size=pool.size, joining=joining)
+        yield from _in_turn(body, pieces, pool=pool, joining=joining)
 
 
 def _in_turn(
@@ -134,16 +133,18 @@ def _in_turn(
     pieces: Sequence[_AnyPiece],
     *,
     pool: Pool,
-    size: int,
     joining: Callable[[], Sequence[_AnyPiece]],
 ) -> Iterator[Answer]:
-    """A pipeline for each piece, so many at once; what joins meanwhile takes its turn, and nothing waits for a wave."""
-    waiting, running = deque(pieces), 0
+    """What joins meanwhile takes its turn, and nothing waits for a wave.
+
+    In a pool of a size there is a pipeline for each piece, so many at once; in another, one for whatever waits.
+    """
+    waiting, running, most = deque(pieces), 0, pool.size or _PIPELINES
     answers: SimpleQueue[Answer | BaseException | None] = SimpleQueue()
 
-    def run(piece: _AnyPiece) -> None:
+    def run(together: Sequence[_AnyPiece]) -> None:
         try:
-            for answer in _pipeline(body, [piece], pool=pool):
+            for answer in _pipeline(body, together, pool=pool):
                 answers.put(answer)
             answers.put(None)
         except BaseException as error:
@@ -151,8 +152,9 @@ def _in_turn(
 
     while waiting or running:
         waiting.extend(joining())
-        while waiting and running < size:
-            threading.Thread(target=run, args=(waiting.popleft(),), name="piece", daemon=True).start()
+        while waiting and running < most:
+            together = [waiting.popleft() for _ in range(1 if pool.size else len(waiting))]
+            threading.Thread(target=run, args=(together,), name="piece", daemon=True).start()
             running += 1
         try:
             came = answers.get(timeout=_LOOK_S)
@@ -199,6 +201,22 @@ class _Guarded:
         return [{_COLUMN: answer.model_dump_json()} for answer in answers]
 
 
+def free_cores() -> int:
+    """Cores of the cluster that nothing holds, as far as its head has been told."""
+    import ray
+
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return int(free.get("CPU", 0.0))
+
+
+def all_cores() -> int:
+    """Cores of the cluster."""
+    import ray
+
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(have.get("CPU", 0.0)))
+
+
 def guarded(body: Body[_AnyPiece], piece: _AnyPiece) -> list[Answer]:
     """A piece's answers, or how it failed, for each of its jobs."""
     try:
@@ -232,4 +250,17 @@ def _quiet() -> None:
     context.print_on_execution_start = False
 
 
-__all__ = ["Body", "Gathered", "OnPieceDone", "Pool", "answered", "failed", "guarded", "ignore", "none_join", "results"]
+__all__ = [
+    "Body",
+    "Gathered",
+    "OnPieceDone",
+    "Pool",
+    "all_cores",
+    "answered",
+    "failed",
+    "free_cores",
+    "guarded",
+    "ignore",
+    "none_join",
+    "results",
+]
