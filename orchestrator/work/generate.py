@@ -78,7 +78,7 @@ def _written(
     probes = _PROBES if any(part.proven for part, _, _ in placed) else 0
     generator = TransformersGenerator(_shelf(), placed[0][1], slots=piece.slots, probes=probes)
     errors: dict[str, Exception] = {}
-    begin = time.monotonic()
+    begin, reads = time.monotonic(), _shelf().reads
     with _telling(piece, placed, recorders, work=generator.work) as telling:
         for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
             for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
@@ -94,6 +94,7 @@ def _written(
         "slot_steps": generator.work.slot_steps,
         "slot_steps_used": generator.work.used,
     }
+    base_reads = _shelf().reads - reads
     for part, _, adapter in placed:
         proof = generator.proofs.get(adapter)
         facts = {"proof": proof.model_dump()} if proof is not None and part.proven else {}
@@ -103,6 +104,8 @@ def _written(
         else:
             share = tokens[part.key] / max(1, tokens.total())
             counts = {name: share * count for name, count in work.items()} | {"new_tokens": tokens[part.key]}
+            # No trial's own: whoever adds up a study's trials has each read once.
+            counts["base_reads"], base_reads = base_reads, 0
             yield answered(part.key, recorders[part.key].completions, counts=counts, **facts)
 
 

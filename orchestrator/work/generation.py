@@ -114,7 +114,11 @@ def run_generation(
     processes say beside the completions goes into a job's facts; how far they are, into the ledger below `words`.
     """
     pool = Pool(
-        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
+        size=resources.generators,
+        cpus=resources.generator_cpus,
+        gpus=resources.generator_gpus,
+        name="generators",
+        in_process=in_process,
     )
     open_: dict[str, GenerationJob] = {}
     whole: deque[GenerationJob] = deque()

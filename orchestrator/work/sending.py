@@ -50,11 +50,16 @@ def none_join() -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one."""
+    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one.
+
+    A pool with a name has processes of its own, which hold what they have read: Ray gives a task to any process that
+    is idle and has the same environment.
+    """
 
     size: int | None = None
     cpus: float = 1
     gpus: float = 0
+    name: str = ""
     in_process: bool = False
 
 
@@ -176,7 +181,9 @@ def _pipeline(body: Body[_AnyPiece], pieces: Sequence[_AnyPiece], *, pool: Pool)
     _quiet()
     rows = [{_COLUMN: piece.model_dump_json()} for piece in pieces]
     # Ray ends a process that has used a GPU after each task, unless it is told that any number is right.
-    kept: Mapping[str, Any] = {"max_calls": 0} if pool.gpus else {}
+    kept: dict[str, Any] = {"max_calls": 0} if pool.gpus else {}
+    if pool.name:
+        kept["runtime_env"] = {"env_vars": {"POLYTUNE_POOL": pool.name}}
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
         _Guarded(body, type(pieces[0])),
         compute=ray.data.TaskPoolStrategy(size=pool.size and min(pool.size, len(pieces))),
