@@ -147,7 +147,7 @@ class Watcher:
             if trial not in together:
                 self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
         for line in generation_line(together):
-            self.say(Text(f"  {line} of {len(together)} trials", style="dim"))
+            self.say(Text(f"  {len(together)} trials {line}", style="dim"))
         if not running:
             self.say(Text(f"  {_counts(progress)}", style="dim"))
 

@@ -20,6 +20,7 @@ from orchestrator.ledger.completions import Item, Said, arrivals, completions_in
 from orchestrator.ledger.storage import Store
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
+from orchestrator.work.sending import free_cores
 from tasks.records import Completion, Problem, Verdict
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ class Ahead:
 
         try:
             cores = all_cores()
-            room = _Room()
+            room = Room()
             while going_on():
-                more = self._pieces(room)
+                more = self.pieces(room)
                 if not more:
                     time.sleep(_LOOK_S)
                 for key, found in results(
@@ -121,9 +122,9 @@ class Ahead:
                     of=Verdict,
                     pool=Pool(size=cores),
                     on_piece_done=ignore,
-                    joining=lambda: self._pieces(room) if going_on() else [],
+                    joining=lambda: self.pieces(room) if going_on() else [],
                 ):
-                    self._keep(key, found, cores=cores)
+                    self.keep(key, found, cores=cores)
         except Exception:
             # What comes after a stop says nothing but that Ray has ended.
             if going_on():
@@ -134,7 +135,7 @@ class Ahead:
                 self._written.clear()
             self._changed()
 
-    def _keep(self, piece: str, found: "Gathered | StageFailed", *, cores: int) -> None:
+    def keep(self, piece: str, found: "Gathered | StageFailed", *, cores: int) -> None:
         """Take in what became of a piece; what failed, or could not be judged, is its stage's to do again."""
         with self._lock:
             given = self._given.pop(piece, None)
@@ -147,7 +148,7 @@ class Ahead:
                         judged.verdicts[by_id[verdict.task_id, verdict.sample]] = verdict
         self._changed()
 
-    def _pieces(self, room: "_Room") -> list["EarlyPiece"]:
+    def pieces(self, room: "Room") -> list["EarlyPiece"]:
         """What is to be judged now: no more pieces than there are cores that nothing holds."""
         cores = room.cores() if self._written else 0
         found: list[EarlyPiece] = []
@@ -204,21 +205,25 @@ def _is_code(problem: Problem, *, quality: bool) -> bool:
     return problem.tests is not None or (quality and problem.parsed_track.target is not None)
 
 
-class _Room:
-    """Cores that are free, less those that were given away since the cluster's head last knew."""
+class Room:
+    """Cores that are free, less those that were given away since the cluster's head last knew.
 
-    def __init__(self) -> None:
+    `free` asks the head.
+    """
+
+    def __init__(self, free: Callable[[], int] = free_cores) -> None:
+        self._free = free
         self._given_at: list[float] = []
 
     def cores(self) -> int:
-        from orchestrator.work.sending import free_cores
-
+        """How many pieces may begin now."""
         now = time.monotonic()
         self._given_at = [at for at in self._given_at if now - at < _UNHEARD_S]
-        return free_cores() - len(self._given_at)
+        return self._free() - len(self._given_at)
 
     def given(self, count: int) -> None:
+        """So many pieces begin."""
         self._given_at += [time.monotonic()] * count
 
 
-__all__ = ["Ahead", "Judged"]
+__all__ = ["Ahead", "Judged", "Room"]
