@@ -17,6 +17,7 @@ from orchestrator.ledger.completions import item_key
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.recorder import Recorder
 from orchestrator.ledger.writing import Counted, Telling
+from orchestrator.work.busy import gpu_busy
 from orchestrator.work.messages import Answer, GenerationPart, GenerationPiece, Weights
 from orchestrator.work.sending import answered, failed
 from tasks.records import Completion
@@ -117,15 +118,17 @@ def _telling(
     work: Counted,
 ) -> Telling:
     """Says how far this process is while it writes."""
-    from evaluators.generation.busy import gpu_busy, uuid_of
+    import torch
 
     first, base, _ = placed[0]
+    on_gpu = base.device.type == "cuda"
+    uuid = f"GPU-{torch.cuda.get_device_properties(base.device).uuid}" if on_gpu else ""
     return Telling(
         Ledger(first.weights.storage).store,
         piece.word,
         work=work,
         there={key: len(recorder.completions) for key, recorder in recorders.items()},
-        gpu=partial(gpu_busy, uuid_of(base.device)),
+        gpu=partial(gpu_busy, uuid),
     )
 
 

@@ -19,22 +19,13 @@ def gpu_busy(uuid: str) -> float | None:
     """The share of the time just past in which the GPU computed anything, 0 to 1; None where nobody knows.
 
     Args:
-        uuid: The GPU's, as PyTorch tells it, so that hidden or renumbered GPUs are told apart; empty for none.
+        uuid: The GPU's, `GPU-...`, so that hidden or renumbered GPUs are told apart; empty for none.
     """
     handle = _handle(uuid) if uuid else None
     rates = _Rates()
     if handle is None or _library().nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)):
         return None
     return float(rates.gpu) / 100
-
-
-def uuid_of(device: Any) -> str:
-    """A torch device's UUID as NVIDIA's library takes it; empty for a CPU."""
-    if device.type != "cuda":
-        return ""
-    import torch
-
-    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 @cache
@@ -54,4 +45,4 @@ def _handle(uuid: str) -> ctypes.c_void_p | None:
     return handle
 
 
-__all__ = ["gpu_busy", "uuid_of"]
+__all__ = ["gpu_busy"]
