@@ -5,6 +5,7 @@ alternating window does with padding differs from family to family, and where it
 depend on its company.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -15,7 +16,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from evaluators.generation.choosing import choose
 from evaluators.generation.settings import GenerationSettings
-from evaluators.generation.writer import Asked, Written
+from evaluators.generation.writer import Asked, Work, Written
 
 
 class _Choosing(LogitsProcessor):
@@ -52,7 +53,13 @@ class _Ending(StoppingCriteria):
 
 @torch.inference_mode()
 def write_in_batches(
-    model: Any, asked: Sequence[Asked], *, ends: frozenset[int], settings: GenerationSettings, size: int
+    model: Any,
+    asked: Sequence[Asked],
+    *,
+    ends: frozenset[int],
+    settings: GenerationSettings,
+    size: int,
+    work: Work | None = None,
 ) -> Iterator[Written]:
     """All answers of one model, whatever is on it now, a batch after the other.
 
@@ -62,12 +69,28 @@ def write_in_batches(
         ends: The tokens that end an answer.
         settings: How to decode.
         size: Most answers of a batch.
+        work: Where to count what is done; a batch is known when it is over.
     """
+    work = work or Work()
     ordered = sorted(asked, key=_shape)
     for _, group in groupby(ordered, key=_shape):
         alike = list(group)
         for start in range(0, len(alike), size):
-            yield from _batch(model, alike[start : start + size], ends=ends, settings=settings)
+            batch, begin = alike[start : start + size], time.perf_counter()
+            written = list(_batch(model, batch, ends=ends, settings=settings))
+            _count(work, written, size=size)
+            work.seconds += time.perf_counter() - begin
+            yield from written
+
+
+def _count(work: Work, written: Sequence[Written], *, size: int) -> None:
+    """What a batch took: as many steps as its longest answer, each for a token of those that were not over."""
+    tokens = [len(one.ids) + (one.finish == "stop") for one in written]
+    work.steps += max(tokens)
+    work.slot_steps += size * max(tokens)
+    work.used += sum(tokens)
+    work.prompt_tokens += sum(len(one.asked.ids) for one in written)
+    work.new_tokens += sum(tokens)
 
 
 def _shape(asked: Asked) -> tuple[int, int]:

@@ -46,6 +46,8 @@ class ModelShelf:
         self._adapted: Any = None
         self._adapter: Path | None = None
         self._adapters_seen = 0
+        # How often a base was read from disk.
+        self.reads = 0
 
     def ready(self, base: Base, *, adapter: Path | None = None) -> Ready:
         """The base with an adapter, or the base alone.
@@ -71,6 +73,7 @@ class ModelShelf:
 
     def _held(self, base: Base) -> PreTrainedModel:
         if self._model is None or self._base != base:
+            self.reads += 1
             self.clear()  # frees the previous model before the next is loaded
             self._tokenizer = load_tokenizer(base.model)
             self._model = load_base(base.model, precision=base.precision, device=base.device, weights=base.weights)

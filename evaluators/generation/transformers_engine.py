@@ -66,6 +66,11 @@ class TransformersGenerator:
         self.proofs: dict[Path | None, Proof] = {}
         self.work = Work()
 
+    @property
+    def base_reads(self) -> int:
+        """How often this process has read a base, for this generator or another."""
+        return self._shelf.reads
+
     def complete(self, prompts: Sequence[Prompt], *, settings: GenerationSettings) -> Iterator[_Answered]:
         """See `Generator`."""
         groups = [
@@ -211,7 +216,9 @@ class _Writing:
 
     def _write(self, asked: Sequence[Asked], *, slots: int) -> Iterator[Written]:
         if self._slotted is None:
-            return write_in_batches(self.model, asked, ends=self._ends, settings=self._settings, size=slots)
+            return write_in_batches(
+                self.model, asked, ends=self._ends, settings=self._settings, size=slots, work=self._work
+            )
         writer = SlotWriter(
             self.model,
             ends=self._ends,

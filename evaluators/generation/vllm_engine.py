@@ -24,7 +24,6 @@ from evaluators.generation.answers import (
     fits,
     questions,
     skipped,
-    stopper,
 )
 from evaluators.generation.batches import written_of
 from evaluators.generation.engines import unfit_for_vllm
@@ -74,6 +73,11 @@ class VllmGenerator:
         self.proofs: dict[Path | None, Proof] = {}
         self.work = Work()
 
+    @property
+    def base_reads(self) -> int:
+        """How often this process has read a base, for this generator or another."""
+        return self._shelf.reads
+
     def complete(self, prompts: Sequence[Prompt], *, settings: GenerationSettings) -> Iterator[_Answered]:
         """See `Generator`."""
         by_adapter = {
@@ -87,12 +91,11 @@ class VllmGenerator:
             except ModelError as error:
                 yield from ((prompt, error) for prompt in own)
         folders = (None, *(folder for folder in ranks if folder is not None))
-        ends = stopper(self._tokenizer, settings)
         open_: _Open = {}
         for number, folder in enumerate(folders):
             for prompt, question in self._questions(by_adapter.get(folder, ()), settings):
                 if fits(question, self._context):
-                    asked = Asked(ids=question.ids, limit=question.limit, adapter=number, ends=ends)
+                    asked = Asked(ids=question.ids, limit=question.limit, adapter=number)
                     open_[replace(asked, seed=question.seed(settings))] = prompt, question
                 else:
                     yield prompt, skipped(question)

@@ -180,6 +180,7 @@ class VllmShelf:
         self._gpus = gpus
         self._held: Held | None = None
         self._asleep = False
+        self.reads = 0
 
     def ready(self, base: Base, needs: Needs) -> Held:
         """An engine that has what a call needs: the one that is held, or a new one in its place.
@@ -191,6 +192,7 @@ class VllmShelf:
         if self._held is None or not self._held.serves(base, arguments):
             self.clear()  # frees the memory of the one before it
             self._held = Held(llm=_loaded(base, arguments), base=base, arguments=arguments)
+            self.reads += 1
         elif self._asleep:
             self._held.llm.wake_up()
         self._asleep = False

@@ -7,6 +7,7 @@ digits of a logit and nowhere else.
 Letters of shapes: S slots in use, V vocabulary.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -73,13 +74,14 @@ class _Open:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """What a writer did: steps, the slots that they had, those that were in use, and tokens."""
+    """What a writer did: steps, the slots that they had, those that were in use, tokens, and seconds in the model."""
 
     steps: int = 0
     slot_steps: int = 0
     used: int = 0
     prompt_tokens: int = 0
     new_tokens: int = 0
+    seconds: float = 0.0
 
 
 class SlotWriter:
@@ -134,10 +136,12 @@ class SlotWriter:
         live: list[_Open] = []
         seen_SV: Tensor | None = None
         while waiting or live:
+            begin = time.perf_counter()
             if waiting and (store.slots - len(live)) * _FREE_SHARE >= min(store.slots, len(waiting)):
                 seen_SV = self._fill(waiting, live, store, seen_SV)
             else:
                 self._step(live, store, replay, seen_SV)
+            self.work.seconds += time.perf_counter() - begin
             yield from self._leave(live, store, seen_SV)
 
     def _fill(

@@ -225,6 +225,14 @@ def known_of(store: Store, owner: Owner, *, part: str = "") -> Known:
     return Known(said=said, made_with=made_with, proof=proof, damaged=tuple(damaged))
 
 
+def arrivals(store: Store, owner: Owner, *, read: set[str]) -> dict[Item, Said]:
+    """What has come for an owner since; the names of its chunks are added to those that were `read`."""
+    folder = f"{FOLDER}{owner.digest}/"
+    names = [entry.name for entry in store.entries(folder) if entry.name not in read]
+    read.update(names)
+    return {item: text for _, chunk in read_chunks(store, names) if chunk for item, text in chunk.said.items()}
+
+
 def read_chunks(store: Store, names: Sequence[str]) -> Iterator[tuple[str, Chunk | None]]:
     """Chunks by name; None for one that is not what was written under its name, and so counts for nothing."""
     with ThreadPoolExecutor(_READERS) as pool:
@@ -277,6 +285,7 @@ __all__ = [
     "Owner",
     "Said",
     "Wanted",
+    "arrivals",
     "completions_in",
     "counts_in",
     "item_key",

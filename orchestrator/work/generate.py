@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from evaluators.generation.engines import vllm_version
 from orchestrator.ledger.completions import item_key
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.recorder import Recorder
+from orchestrator.ledger.writing import Counted, Telling
+from orchestrator.work.busy import gpu_busy
 from orchestrator.work.messages import Answer, GenerationPart, GenerationPiece, Weights
 from orchestrator.work.sending import answered, failed
 from tasks.records import Completion
@@ -82,23 +84,25 @@ def _written(
     probes = _PROBES if any(part.proven for part, _, _ in placed) else 0
     generator = _generator(piece, placed[0][1], probes=probes)
     errors: dict[str, Exception] = {}
-    tokens: Counter[str] = Counter()
-    begin = time.monotonic()
-    for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
-        for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
-            if isinstance(done, Completion):
-                proof = generator.proofs.get(prompt.adapter)
-                recorders[key].proof = proof.model_dump(mode="json") if proof else recorders[key].proof
-                recorders[key].add(done, of=prompt.problem)
-                tokens[key] += done.new_tokens + 1
-            else:
-                errors[key] = done
+    begin, reads = time.monotonic(), generator.base_reads
+    with _telling(piece, placed, recorders, work=generator.work) as telling:
+        for prompt, done in generator.complete(list(asked.values()), settings=piece.settings):
+            for key in waiting[prompt.adapter, item_key(prompt.problem, piece.settings)]:
+                if isinstance(done, Completion):
+                    proof = generator.proofs.get(prompt.adapter)
+                    recorders[key].proof = proof.model_dump(mode="json") if proof else recorders[key].proof
+                    recorders[key].add(done, of=prompt.problem)
+                    telling.add(key, tokens=done.new_tokens + 1)
+                else:
+                    errors[key] = done
+    tokens = Counter(telling.new_tokens)
     # What a piece took is shared out by the tokens that each trial got.
     work = {
         "seconds": time.monotonic() - begin,
         "slot_steps": generator.work.slot_steps,
         "slot_steps_used": generator.work.used,
     }
+    base_reads = generator.base_reads - reads
     for part, _, _ in placed:
         proven = recorders[part.key].proof
         facts: dict[str, JsonValue] = {"proof": proven} if proven is not None and part.proven else {}
@@ -109,6 +113,8 @@ def _written(
         else:
             share = tokens[part.key] / max(1, tokens.total())
             counts = {name: share * count for name, count in work.items()} | {"new_tokens": tokens[part.key]}
+            # No trial's own: whoever adds up a study's trials has each read once.
+            counts["base_reads"], base_reads = base_reads, 0
             yield answered(part.key, recorders[part.key].completions, counts=counts, **facts)
 
 
@@ -126,6 +132,28 @@ def _generator(piece: GenerationPiece, base: "Base", *, probes: int) -> "Transfo
 def _written_by(piece: GenerationPiece) -> dict[str, JsonValue]:
     """What a record says of an engine that is not the usual one: its name and its library's version."""
     return {"engine": f"vllm {vllm_version()}"} if piece.settings.engine == "vllm" else {}
+
+
+def _telling(
+    piece: GenerationPiece,
+    placed: "list[tuple[GenerationPart, Base, Path | None]]",
+    recorders: dict[str, Recorder],
+    *,
+    work: Counted,
+) -> Telling:
+    """Says how far this process is while it writes."""
+    import torch
+
+    first, base, _ = placed[0]
+    on_gpu = base.device.type == "cuda"
+    uuid = f"GPU-{torch.cuda.get_device_properties(base.device).uuid}" if on_gpu else ""
+    return Telling(
+        Ledger(first.weights.storage).store,
+        piece.word,
+        work=work,
+        there={key: len(recorder.completions) for key, recorder in recorders.items()},
+        gpu=partial(gpu_busy, uuid),
+    )
 
 
 def _placed(weights: Weights) -> "tuple[Base, Path | None]":

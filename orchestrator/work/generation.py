@@ -3,6 +3,7 @@
 One decision: a job is whole again by item and not by problem, so problems that are the same to a model are asked once.
 """
 
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +115,7 @@ def run_generation(
     jobs: Sequence[GenerationJob],
     *,
     resources: Resources,
+    words: str = "",
     on_piece_done: OnPieceDone = ignore,
     joining: Callable[[], Sequence[GenerationJob]] = none_join,
     in_process: bool = False,
@@ -121,10 +123,14 @@ def run_generation(
     """Generate what is missing of all jobs; yields each job's key and completions, in its problems' order, when done.
 
     A job that misses nothing starts no process. `joining` gives further jobs while others are under way. What the
-    processes say beside the completions goes into a job's facts.
+    processes say beside the completions goes into a job's facts; how far they are, into the ledger below `words`.
     """
     pool = Pool(
-        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
+        size=resources.generators,
+        cpus=resources.generator_cpus,
+        gpus=resources.generator_gpus,
+        name="generators",
+        in_process=in_process,
     )
     open_: dict[str, GenerationJob] = {}
     whole: deque[GenerationJob] = deque()
@@ -132,7 +138,7 @@ def run_generation(
     def pieces(of: Sequence[GenerationJob]) -> list[GenerationPiece]:
         open_.update({job.key: job for job in of})
         whole.extend(job for job in of if not job.missing)
-        return list(_pieces([job for job in of if job.missing], resources))
+        return list(_pieces([job for job in of if job.missing], resources, words))
 
     def complete() -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
         while whole:
@@ -159,16 +165,16 @@ def run_generation(
     yield from complete()
 
 
-def _pieces(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _pieces(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     """Pieces of jobs over the same base and settings, a job's problems behind each other."""
     groups: dict[str, list[GenerationJob]] = {}
     for job in jobs:
         groups.setdefault(job.base, []).append(job)
     for group in groups.values():
-        yield from _cut(group, resources)
+        yield from _cut(group, resources, words)
 
 
-def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _cut(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     slots = None if resources.generation_batch == "auto" else resources.generation_batch
     usual = slots or (_SLOTS_ON_GPU if resources.generator_gpus else _SLOTS)
     size = _problems_per_piece(sum(len(job.missing) for job in jobs), usual, resources.generators)
@@ -181,6 +187,7 @@ def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Genera
             threads=resources.generator_cpus,
             slots=slots,
             gpus=resources.generator_gpus,
+            word=words and f"{words}{uuid.uuid4().hex}.json",
             parts=tuple(parts),
         )
 

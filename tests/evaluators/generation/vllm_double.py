@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import make_dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
 
-from evaluators.generation.answers import stopper
+from evaluators.generation.answers import Stopper
 from evaluators.generation.choosing import draws
 from evaluators.generation.settings import GenerationSettings
 from evaluators.generation.writer import Asked, SlotWriter
@@ -192,7 +192,8 @@ class Engine:
             stop=tuple(params.stop),
         )
         drawn = draws(params.seed, "", 0, count=params.max_tokens) if params.temperature else ()
-        ends = stopper(self.llm.tokenizer, settings)
+        # No question is asked of what looks for stop strings alone.
+        ends = Stopper(self.llm.tokenizer, settings).of(cast("Any", None))
         asked = Asked(ids=ids, limit=params.max_tokens, adapter=int(adapter is not None), draws=drawn, ends=ends)
         held = [] if adapter is None else [self.adapters[adapter.lora_name]]
         writer = SlotWriter(
