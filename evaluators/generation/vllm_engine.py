@@ -99,6 +99,10 @@ class VllmGenerator:
                     open_[replace(asked, seed=question.seed(settings))] = prompt, question
                 else:
                     yield prompt, skipped(question)
+        if self._probes:
+            # Where no prompt fits, nothing will be written.
+            idle = by_adapter.keys() & set(folders) - {folders[asked.adapter] for asked in open_}
+            self.proofs |= dict.fromkeys(idle, Proof(probes=0, engine_off=None))
         if open_:
             yield from self._answers(open_, folders, ranks, settings)
 
@@ -217,8 +221,9 @@ class VllmWriter:
 
         # Those with a good many tokens to come begin early, so that the last ones do not trail alone.
         ordered = sorted(asked, key=lambda one: -(len(one.ids) + one.limit))
-        for start in range(0, len(ordered), slots or len(ordered)):
-            part = ordered[start : start + (slots or len(ordered))]
+        most = slots or max(1, len(ordered))
+        for start in range(0, len(ordered), most):
+            part = ordered[start : start + most]
             params = [SamplingParams(**sampling_arguments(self._settings, one, ends=self._ends)) for one in part]
             for one, output in self._run(part, params):
                 self._work.prompt_tokens += len(one.ids)

@@ -172,6 +172,9 @@ def test_damaged_adapter_and_one_without_effect_are_named_before_others_write(
     assert list(errors) == [bad]
     assert message in errors[bad]
     assert len(found) == len(asked)
+    alone, errors = answers(VllmGenerator(VllmShelf(), base, probes=2), asked, [bad])
+    assert not alone
+    assert message in errors[bad]
 
 
 def test_what_vllm_refuses_of_an_adapter_is_its_trials_failure_alone(
@@ -221,8 +224,10 @@ def test_prompt_that_the_context_does_not_hold_is_skipped_without_an_engine_for_
     base: Base, asked: tuple[Problem, ...], double: Double
 ) -> None:
     long = asked[0].model_copy(update={"input": "x = 1\n" * 2000})
-    found, _ = answers(VllmGenerator(VllmShelf(), base), [long], [None])
+    generator = VllmGenerator(VllmShelf(), base, probes=2)
+    found, _ = answers(generator, [long], [None])
     assert [completion.finish for completion in found.values()] == ["skipped"]
+    assert generator.proofs[None].probes == 0
     assert not double.made
 
 
