@@ -107,7 +107,7 @@ async def _take(shots: Sequence[Shot], *, before: str) -> dict[str, float]:
                 if not await browser.until(expression):
                     print(f"{shot.file.name}: not ready after {_PATIENCE_S:.0f} s, taken as it is: {expression}")
             seconds[shot.file.name] = time.monotonic() - began
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(3.0)
             taken = await browser.call("Page.captureScreenshot", format="png")
             shot.file.write_bytes(base64.b64decode(taken["data"]))
     return seconds

@@ -236,14 +236,23 @@ def headlines(tracks: Sequence[str], figures: Collection[str]) -> list[str]:
 
 
 def table_of(rows: Sequence[TrackRow]) -> str:
-    """Everything of a trial by track, as a table in the form that MLflow shows: columns, and rows of values."""
-    values: list[dict[str, _Value]] = [
-        {"track": row.track, "dataset": row.dataset, **_rounded(row.scores), **row.counts} for row in rows
-    ]
-    first = ("track", "dataset", *SUMMARIES, *(name for row in rows for name in row.counts))
-    names = dict.fromkeys((*first, *(name for value in values for name in value)))
-    columns = [name for name in names if any(name in value for value in values)]
-    return json.dumps({"columns": columns, "data": [[value.get(name) for name in columns] for value in values]})
+    """Everything of a trial by track, as a table in the form that MLflow shows: columns, and rows of values.
+
+    MLflow sets the tables of several runs side by side, by the first column, and opens on the second.
+    """
+    values = [_flat(row) for row in rows]
+    counts = (name for row in rows for name in row.counts)
+    names = dict.fromkeys(
+        ("track", "score", "score_of", *SUMMARIES, *counts, *(name for one in values for name in one))
+    )
+    columns = [name for name in names if any(name in one for one in values)]
+    return json.dumps({"columns": columns, "data": [[one.get(name) for name in columns] for one in values]})
+
+
+def _flat(row: TrackRow) -> dict[str, _Value]:
+    scores = _rounded(row.scores)
+    headline: dict[str, _Value] = {"score": scores[row.headline], "score_of": row.headline} if row.headline else {}
+    return {"track": row.track, **headline, **scores, **row.counts, "dataset": row.dataset}
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

@@ -88,7 +88,8 @@ def test_table_by_track_has_all_that_is_no_metric(finished: Room, tmp_path: Path
     assert (first["track"], second["track"]) == ("generation/python", "summarization/java")
     assert (first["parses"], first["compile_error"], first["unjudged"]) == (0.0, 2, 1)
     assert {"codebleu", "codebleu_corpus", "bleu", "exact_match"} <= first.keys()
-    assert second["passed"] is None
+    assert (second["score_of"], second["passed"]) == ("bleu", None)
+    assert list(first)[:3] == ["track", "score", "score_of"]
     named = json.loads(finished.run("micro/frozen/seed0").data.tags["mlflow.loggedArtifacts"])
     assert named == [{"path": "tracks.json", "type": "table"}]
 
