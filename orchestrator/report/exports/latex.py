@@ -93,7 +93,7 @@ def escape_breakable(text: str) -> str:
 def width_of(text: str, *, size: float = SIZE, bold: bool = False) -> float:
     """About how many points a line takes; rather too many than too few."""
     ems = sum(_WIDTHS.get(sign, _UNKNOWN) for sign in text)
-    return 1.03 * ems * size * (1.15 if bold else 1.0)
+    return 1.01 * ems * size * (1.15 if bold else 1.0)
 
 
 def longest_part(text: str) -> float:

@@ -79,9 +79,7 @@ class Grid:
         heads = [
             max(map(width_of, lines)) + 0.75 * width_of(a) for lines, a in zip(self.heads, self.letters, strict=True)
         ]
-        return [
-            max(head, *(row[index].width for row in self.cells)) + 2 * GAP + 1.0 for index, head in enumerate(heads)
-        ]
+        return [max(head, *(row[index].width for row in self.cells)) + 2 * GAP for index, head in enumerate(heads)]
 
     @property
     def width(self) -> float:
