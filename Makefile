@@ -25,9 +25,10 @@ check: $(VENV)/.installed-dev  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+PAGE ?= runs/studies/quickstart/report.html
 picture:  ## draw the README's picture from the report that `make quickstart` left; needs chromium
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1265,1480 \
-		--screenshot=docs/images/quickstart-report.png "file://$(CURDIR)/runs/studies/quickstart/report.html"
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1255 \
+		--screenshot=docs/images/quickstart-report.png "file://$(abspath $(PAGE))"
 
 chaos: $(VENV)/.installed-dev  ## kill processes at random moments of a short study: make chaos SEEDS=1-100
 	SEEDS=$(or $(SEEDS),1-3) $(BIN)/python -m pytest tests/chaos

@@ -23,11 +23,13 @@ from typing import Any
 
 from benchmarks.chromium import Tab, find_chromium, open_tab
 from evaluators.health import Health
+from orchestrator.ledger.progress import State
 from orchestrator.report import write_report
 from orchestrator.report.evidence import gather
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
 from orchestrator.report.samplepage import build_browser
 from orchestrator.report.texts import Asked, Texts, Written
+from orchestrator.study.stages import StageName
 from tasks.records import VerdictName
 
 DATA = Path(__file__).resolve().parents[1] / "shared" / "data" / "codexglue_java_cs"
@@ -94,16 +96,18 @@ def make_results(asked: Sequence[Asked], *, trials: int, alike: float) -> StudyR
 
 
 def _trial(number: int) -> TrialOutcome:
-    stages = tuple(StageOutcome(stage=s, state="done", seconds=9.0) for s in ("train", "generate", "execute", "score"))
+    """Ten methods of five seeds: the frozen model, then adapters."""
+    method, seed = f"lora-{number // 5}" if number >= 5 else "frozen", number % 5
+    names = ("train", "generate", "execute", "score") if number >= 5 else ("generate", "execute", "score")
     return TrialOutcome(
-        trial=f"micro/lora-{number // 5}/seed{number % 5}",
+        trial=f"micro/{method}/seed{seed}",
         model="builtin:micro",
-        method=f"lora-{number // 5}",
-        kind="lora",
+        method=method,
+        kind="lora" if number >= 5 else "frozen",
         grouping="together",
         tracks=(TRACK,),
-        seed=number % 5,
-        stages=stages,
+        seed=seed,
+        stages=tuple(StageOutcome(stage=StageName(name), state=State.DONE, seconds=9.0) for name in names),
     )
 
 
@@ -164,7 +168,7 @@ def _measure_filters(tab: Tab) -> Iterator[dict[str, Any]]:
     })"""
     where, rule = ".samples .filters .wide input", ".samples .filters label:nth-of-type(3) select"
     for name, field, value in (
-        ("two trials", where, '"lora-0 · seed 0" passes and "lora-1 · seed 3" fails'),
+        ("two trials", where, "lora-1 together seed 0 passes and lora-2 together seed 3 fails"),
         ("all trials", where, "not (all pass or any is timeout)"),
         ("no filter", where, ""),
         ("quality message", rule, "7"),

@@ -44,7 +44,9 @@ def opened_as_run(study: str, changes: list[str] | None = None) -> "tuple[Cells,
 
     cells, ledger, outdated = open_as_run(study, changes=changes or [])
     if outdated:
-        warn("shown as it was run; code has changed since, and `polytune plan` says which stages a run would make anew")
+        warn(
+            "shown as it was run; code or data have changed since, and `polytune plan` says what a run would make anew"
+        )
     return cells, ledger
 
 

@@ -72,12 +72,14 @@ def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path |
     from orchestrator.errors import LedgerError
     from orchestrator.report import write_report
     from orchestrator.report.collect import collect
+    from orchestrator.report.samplepage import SIDE_FILES
 
     name = cells.study.study
     results = collect(cells.study, cells.trials, ledger)
     try:
         page = write_report(results, folder=ledger.study_folder(name))
-        ledger.keep_study_file(name, page)
+        for path in (*page.parent.glob(SIDE_FILES), page):
+            ledger.keep_study_file(name, path)
     except (OSError, LedgerError) as error:
         why = f"{ledger.address}: {error.strerror}" if isinstance(error, OSError) else str(error)
         warn(f"the report's page was not written, {why}; its tables are complete")

@@ -102,12 +102,15 @@ def sum_up(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(map(_word, verdicts))
     if len(counts) == 1 and len(verdicts) > 1:
         return f"{next(iter(counts))} in all {len(verdicts)}"
-    return ", ".join(f"{word} in {count} of {len(verdicts)}" for word, count in counts.items())
+    if not counts:
+        return "nothing to compare"
+    (first, most), *rest = counts.most_common()
+    return ", ".join([f"{first} in {most} of {len(verdicts)}", *(f"{word} in {count}" for word, count in rest)])
 
 
 def _round_up(count: int) -> int:
     """Two figures; an estimate of more would claim what nobody knows."""
-    step = 10 ** max(0, len(str(count)) - 2)
+    step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
 
 

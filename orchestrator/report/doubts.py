@@ -74,11 +74,11 @@ class _Case:
 def list_doubts(findings: Findings) -> tuple[Doubt, ...]:
     """Every warning, those that touch a verdict first."""
     found = (
-        *_list_lost(findings),
-        *_list_ends(findings),
-        *_list_astray(findings),
-        *_list_faults(findings),
         *_list_idle(findings),
+        *_list_faults(findings),
+        *_list_astray(findings),
+        *_list_ends(findings),
+        *_list_lost(findings),
         *_list_notes(findings),
         *_list_cautions(findings),
     )
@@ -269,13 +269,14 @@ def _list_lost(findings: Findings) -> Iterator[Doubt]:
             for name in verdict.dropped:
                 place = name.partition(": ")[0]
                 places[place] = places.get(place, 0) + 1
+            lost = [f"{number} on {place}" if len(places) > 1 else place for place, number in places.items()]
             count = count_nouns(len(verdict.dropped), "problem")
             lacks = "has" if len(verdict.dropped) == 1 else "have"
             yield Doubt(
                 kind="missing results",
                 text=f"{count} {lacks} a result on one side only and count for neither "
                 f"({_name_pair(findings, verdict)}): "
-                f"{_name_some([f'{number} on {place}' for place, number in places.items()], 'track')}",
+                f"{_name_some(lost, 'track')}",
                 where=verdict.dropped,
                 touches=(verdict,) if verdict in main_verdicts(findings) else (),
             )
@@ -300,7 +301,11 @@ def _list_cautions(findings: Findings) -> Iterator[Doubt]:
     for text, verdicts in said.items():
         touched = tuple(verdict for verdict in verdicts if verdict in main)
         tested = [verdict for verdict in main if not verdict.reason]
-        of = "" if len(touched) == len(tested) else f" ({_name_some(_list_pairs(findings, verdicts), 'comparison')})"
+        of = (
+            ""
+            if len(touched) == len(tested)
+            else f" ({_name_some(_list_pairs(findings, touched or verdicts), 'comparison')})"
+        )
         yield Doubt(kind="statistics", text=text + of, touches=touched)
 
 

@@ -4,6 +4,7 @@ One decision: a way is all the trials that together answer for it. So `apart` co
 several seeds cost what one of them does on average. A way of which a trial is missing costs at least what is known.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -92,7 +93,7 @@ def _seconds(arm: Arm, *, stages: Sequence[StageName]) -> float | None:
         stage.seconds
         for trial in arm.trials
         for stage in trial.stages
-        if stage.stage in stages and stage.seconds is not None
+        if stage.stage in stages and stage.seconds is not None and math.isfinite(stage.seconds)
     ]
     return sum(taken) if taken else None
 

@@ -6,6 +6,8 @@ const ABSENT = 255;
 const SAME = { pass: "passes", passed: "passes", fail: "fails", failed: "fails" };
 const GRAMMAR = "join conditions by and, or, not and parentheses, as in: a passes and not (b passes or b is empty)";
 
+const quoted = (name) => (name.includes('"') ? `'${name}'` : `"${name}"`);
+
 function wordsOf(name) {
   return name.toLowerCase().replaceAll("_", " ").match(/[\p{L}\p{N}]+/gu) || [];
 }

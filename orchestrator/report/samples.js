@@ -69,7 +69,7 @@ class Browser {
   proposals() {
     const titles = this.index.arms.map((arm) => arm.title);
     const pairs = titles.length > 1 && titles.length < 9
-      ? titles.flatMap((a) => titles.filter((b) => b !== a).map((b) => `${a} passes and ${b} fails`)) : [];
+      ? titles.flatMap((a) => titles.filter((b) => b !== a).map((b) => `${quoted(a)} passes and ${quoted(b)} fails`)) : [];
     return ["any passes and any fails", "all fail", "all pass", "any is empty", "any is cut", "any is unjudged", ...pairs];
   }
 
@@ -207,6 +207,7 @@ class Browser {
     const rows = [];
     for (let at = first; at < last; at += 1) rows.push(this.row(at));
     this.rows.replaceChildren(...rows);
+    this.list.setAttribute("aria-activedescendant", this.at < 0 ? "" : `samples-row-${this.at}`);
   }
 
   row(at) {
@@ -216,7 +217,7 @@ class Browser {
     const title = addText(make("span", { class: "id" }), this.shortId(item) + (sample ? ` · sample ${sample}` : ""));
     const head = make("span", { class: "head" }, title, make("span", { class: "track" }, place.title));
     const row = make("div", {
-      class: "row", role: "option", "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
+      class: "row", role: "option", id: `samples-row-${at}`, "data-at": at, "aria-selected": String(at === this.at), title: this.view.id(item),
     }, head, this.view.marks(item));
     row.style.top = `${at * ROW_PX}px`;
     return row;
@@ -231,8 +232,7 @@ class Browser {
 
   /** A button for each arm; a press asks that it passes, the next that it fails, the next neither. */
   drawLegend() {
-    const asked = new Map();
-    for (const [, arm, state] of this.where.value.matchAll(/"([^"]+)" (passes|fails)/g)) asked.set(arm, state);
+    const asked = this.askedByButtons();
     this.legend.replaceChildren(make("span", {}, "passes or fails:"), ...this.index.arms.map((arm) => {
       const state = asked.get(arm.title);
       return make("button", {
@@ -242,11 +242,22 @@ class Browser {
     }));
   }
 
+  /** What the buttons ask for, by title: nothing where the condition says something else. */
+  askedByButtons() {
+    const asked = new Map();
+    for (const part of this.where.value ? this.where.value.split(" and ") : []) {
+      const [, , title, state] = /^(["'])(.+)\1 (passes|fails)$/.exec(part) || [];
+      if (!title) return new Map();
+      asked.set(title, state);
+    }
+    return asked;
+  }
+
   ask(asked, title) {
     const next = { undefined: "passes", passes: "fails", fails: undefined }[asked.get(title)];
     if (next) asked.set(title, next);
     else asked.delete(title);
-    this.where.value = [...asked].map(([arm, state]) => `"${arm}" ${state}`).join(" and ");
+    this.where.value = [...asked].map(([arm, state]) => `${quoted(arm)} ${state}`).join(" and ");
     this.take();
   }
 

@@ -17,7 +17,7 @@ from orchestrator.report.exports.figures import about, at
 from orchestrator.report.exports.sheets import PLACE, TRIAL, Row, Sheet, Value, counts, flags, numbers, once, texts
 from orchestrator.report.findings import Findings
 from orchestrator.report.methodcosts import list_costs
-from orchestrator.report.quality import list_counts, read_three_ways
+from orchestrator.report.quality import gather_files, list_counts, read_files
 from orchestrator.report.results import TrialOutcome
 from orchestrator.study.stages import STAGES
 from tasks.records import VerdictName
@@ -175,8 +175,9 @@ def _list_quality(evidence: Evidence) -> Iterator[Row]:
     for trial in evidence.results.trials:
         for place in evidence.places:
             rows, cell = evidence.rows_at(trial, place), evidence.cell_at(trial, place)
+            files = gather_files(rows, cell)
             for name, count in list_counts(rows, cell) if place.writes_code else ():
-                ways = read_three_ways(rows, cell, count)
+                ways = read_files(files, count)
                 for over, field in _WAYS.items():
                     figure = getattr(ways, field)
                     if figure is not None:

@@ -5,13 +5,9 @@ that belong together; they answer different questions, and only the second knows
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from orchestrator.report.statistics.intervals import BATCH, RESAMPLES, Interval
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from orchestrator.report.statistics.intervals import Interval
+from orchestrator.report.statistics.resamples import resample_counts
 
 _MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"))
 """Bounds of Cliff's delta after Romano et al. 2006, as the founding study uses them."""
@@ -52,24 +48,12 @@ def delta_interval(left: Sequence[float], right: Sequence[float], *, seed: int) 
     order = np.argsort(b, kind="stable")
     below = np.searchsorted(b[order], a, side="left")
     up_to = np.searchsorted(b[order], a, side="right")
-    rng = np.random.default_rng(seed)
     deltas: list[float] = []
-    step = max(1, BATCH // len(a))
-    for start in range(0, RESAMPLES, step):
-        drawn = _draw_counts(rng, pairs=len(a), resamples=min(step, RESAMPLES - start))
+    for drawn in resample_counts(len(a), seed=seed):
         passed = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, order].cumsum(axis=1)], axis=1)
         deltas.extend((drawn * (passed[:, below] + passed[:, up_to] - len(a))).sum(axis=1) / len(a) ** 2)
     low, high = np.quantile(deltas, (0.025, 0.975))
     return Interval(float(low), float(high))
-
-
-def _draw_counts(rng: "np.random.Generator", *, pairs: int, resamples: int) -> "NDArray[np.float64]":
-    """How often each pair is drawn: a row per resample, rows summing to `pairs`."""
-    import numpy as np
-
-    drawn = rng.integers(0, pairs, (resamples, pairs)) + pairs * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * pairs)
-    return counts.reshape(resamples, pairs).astype(np.float64)
 
 
 def paired_delta(a: Sequence[float], b: Sequence[float]) -> float:

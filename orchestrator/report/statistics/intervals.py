@@ -6,10 +6,7 @@ One decision: what is not defined is None, never an invented number. Resampling 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-RESAMPLES = 2000
-"""Bootstrap resamples: the ends of a 95 % percentile interval then rest on 50 resamples each."""
-BATCH = 2_000_000
-"""Numbers held at once while resampling: 16 MB of float64."""
+from orchestrator.report.statistics.resamples import RESAMPLES, resample_means
 
 
 class Interval(NamedTuple):
@@ -44,18 +41,12 @@ def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float =
     if len(set(values)) < 2:
         return None
     import numpy as np
-    from scipy.stats import bootstrap
 
-    result = bootstrap(
-        (np.asarray(values, dtype=float),),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=max(1, BATCH // len(values)),
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
+    data = np.asarray(values, dtype=float)
+    means = resample_means(data, seed=seed)
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(means, (tail, 100 - tail))
+    return Interval(float(low), float(high))
 
 
-__all__ = ["BATCH", "RESAMPLES", "Interval", "bootstrap_interval", "wilson_interval"]
+__all__ = ["RESAMPLES", "Interval", "bootstrap_interval", "wilson_interval"]

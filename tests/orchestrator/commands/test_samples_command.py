@@ -22,6 +22,7 @@ from orchestrator.run.planning import store_study
 from orchestrator.study.cells import expand
 from orchestrator.work.data import read_all_problems
 from orchestrator.work.score import cells_of, score_cell
+from tasks.readers import DataError
 from tasks.records import Verdict
 
 WRONG = "def solve(x):\n    total = x - 1\n    return total * 2\n"
@@ -119,6 +120,17 @@ def test_json_has_everything_for_programs(study: str) -> None:
 def test_mistakes_name_value_rule_and_remedy(study: str, arguments: tuple[str, str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         CliRunner().invoke(app, ["samples", study, *arguments], catch_exceptions=False)
+
+
+def test_data_that_are_gone_cost_prompts_and_references_alone(study: str, tmp_path: Path) -> None:
+    (tmp_path / "data" / "test.jsonl").unlink()
+    found = CliRunner().invoke(app, ["samples", study, "--where", "frozen fails"], catch_exceptions=False)
+    assert "frozen  wrong answer: case 1" in found.stdout
+    assert "    def solve(x):\n        total = x - 1\n" in found.stdout
+    assert "prompt" not in found.stdout
+    assert "generation/python: prompts and references are not shown, since" in found.stderr
+    with pytest.raises(DataError, match="no such file"):
+        CliRunner().invoke(app, ["plan", study], catch_exceptions=False)
 
 
 def test_study_without_outputs_says_so(tmp_path: Path) -> None:
