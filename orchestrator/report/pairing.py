@@ -69,7 +69,11 @@ def _candidates(evidence: Evidence, place: Place, metric: str | None) -> tuple[s
     usual = (*code, *headlines_of(place.task), *stand_ins())
     present = list_metrics(evidence, place)
     chosen = [metric] if metric and (metric in code or _applies(metric, place)) else []
-    return tuple(dict.fromkeys((*chosen, *code, *(name for name in usual if name in present), *usual[:1])))
+    known = [name for name in usual if name in present]
+    if present and not known:
+        # Other people's results may have a metric of their own alone.
+        return tuple(dict.fromkeys((*chosen, present[0], *usual[:1])))
+    return tuple(dict.fromkeys((*chosen, *code, *known, *usual[:1])))
 
 
 def _applies(metric: str, place: Place) -> bool:
