@@ -97,7 +97,7 @@ class _Packer:
             self.ruleset_of.append(0)
             return 0
         self.states.append(_state(output))
-        counts = {self.rules.setdefault(name, len(self.rules)): count for name, count in output.rules.items()}
+        counts = {self.rules.setdefault(name, len(self.rules)): count for name, count in output.messages.items()}
         self.ruleset_of.append(self.rulesets.setdefault(tuple(sorted(counts)), len(self.rulesets)))
         for name in output.scores:
             if not name.startswith(_PARTS):
