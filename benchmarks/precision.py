@@ -2,12 +2,12 @@
 
     python -m benchmarks.precision --each 5
 
-The built-in model answers prompts of every track, with an adapter where `--adapter` names its folder. Both sides decode
-greedily. Where two answers part, the model's own forward pass over what they have in common says how far apart its two
-likeliest tokens were there (`margin_parting`), and behind the first half of all answers (`margin_usual`), both in
-logits: sums in another order change the last digits of a logit, so an answer can part where two tokens are that near.
-`moved` is by how much such sums differ in this precision, the largest difference of the logits behind one text in
-slots, beside others, and alone. Each line is one JSON object.
+The built-in model answers prompts of every track, or the one whose folder `--model` names, with an adapter where
+`--adapter` names one. Both sides decode greedily. Where two answers part, the model's own forward pass over what they
+have in common says how far apart its two likeliest tokens were there (`margin_parting`, median and largest), and behind
+the first half of all answers (`margin_usual`), both in logits: sums in another order change the last digits of a logit,
+so an answer can part where two tokens are that near. `moved` is the largest difference of the logits behind a prompt
+that is read in one row with others, and alone. Each line is one JSON object.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from typing import Any, get_args
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.generation import MODEL, Answers, in_slots, prompts
+from benchmarks.generation import Answers, in_slots, prompts
 from evaluators.generation.answers import end_tokens
 from evaluators.generation.shelf import Base, ModelShelf
 from evaluators.generation.slots import SlotStore, begin, slot_attending
 from evaluators.generation.writer import Asked
 from models.rack import Adapter, Rack, read_adapter
-from models.spec import Precision
+from models.spec import ModelSpec, Precision
 
 
 def alone(model: Any, asked: Sequence[Asked], ends: frozenset[int], pad: int) -> Answers:
@@ -62,9 +62,9 @@ def moved(model: Any, asked: Sequence[Asked]) -> float:
     return float((together - torch.stack(each)).abs().max())
 
 
-def compare(precision: Precision, adapter: Path | None, *, each: int) -> dict[str, Any]:
+def compare(model_name: str, precision: Precision, adapter: Path | None, *, each: int) -> dict[str, Any]:
     """One precision: the share of answers that differ, and how near tokens were where they part."""
-    ready = ModelShelf().ready(Base(model=MODEL, precision=precision, device=torch.device("cpu")))
+    ready = ModelShelf().ready(Base(model=ModelSpec(name=model_name), precision=precision, device=torch.device("cpu")))
     model, tokenizer = ready.model, ready.tokenizer
     held: Adapter | None = None if adapter is None else read_adapter(model, adapter)
     asked = [
@@ -99,12 +99,13 @@ def main() -> None:
     """Print a line for each precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=5, help="prompts of each track")
-    parser.add_argument("--adapter", type=Path, default=None, help="the folder of an adapter of the built-in model")
+    parser.add_argument("--model", default="builtin:micro")
+    parser.add_argument("--adapter", type=Path, default=None, help="the folder of an adapter of the model")
     parser.add_argument("--precision", choices=get_args(Precision), action="append", help="one of them; all by default")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for precision in options.precision or reversed(get_args(Precision)):
-        print(json.dumps(compare(precision, options.adapter, each=options.each)), flush=True)
+        print(json.dumps(compare(options.model, precision, options.adapter, each=options.each)), flush=True)
 
 
 if __name__ == "__main__":
