@@ -295,13 +295,13 @@ def lighter(passes: Passes, *, least: int, on_cpu: bool, may_recompute: bool) ->
     return replace(passes, micro_tokens=half) if half < passes.micro_tokens else None
 
 
-def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int) -> Estimate | Unknown:
-    """Bytes on disk of what a training keeps: adapters in 32 bits, full weights in 16."""
+def weights_size(model: ModelSpec, *, kind: MethodKind, rank: int, in_32_bits: bool = False) -> Estimate | Unknown:
+    """Bytes on disk of what a training keeps: adapters in 32 bits, full weights in 16 unless it computes in 32."""
     shape = shape_of(model)
     if isinstance(shape, Unknown):
         return shape
     whole = traits_of(kind).has_own_weights
-    size = shape.parameters * 2 if whole else shape.lora_parameters(rank) * 4
+    size = shape.parameters * (4 if in_32_bits else 2) if whole else shape.lora_parameters(rank) * 4
     return Estimate(value=float(size), basis="from the model's shape")
 
 

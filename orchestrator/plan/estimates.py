@@ -122,8 +122,7 @@ def disk_of(
     for stage in due:
         known = history.disk(trial, stage)
         if isinstance(known, Unknown) and stage == StageName.TRAIN:
-            rank = trial.lora.rank if trial.lora else 0
-            known = weights_size(trial.model, kind=trial.kind, rank=rank)
+            known = _weights(trial)
         elif isinstance(known, Unknown) and guesser is not None:
             known = guesser.disk(trial, stage)
         if isinstance(known, Estimate):
@@ -135,6 +134,12 @@ def disk_of(
     return Estimate(value=total, basis=basis, guess=guess)
 
 
+def _weights(trial: TrialSpec) -> Estimate | Unknown:
+    in_32_bits = trial.training is not None and trial.training.precision == "fp32"
+    rank = trial.lora.rank if trial.lora else 0
+    return weights_size(trial.model, kind=trial.kind, rank=rank, in_32_bits=in_32_bits)
+
+
 def checkpoints_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown:
     """Bytes of what a trial's training leaves to go on from, at most, until it is recorded.
 
@@ -144,7 +149,7 @@ def checkpoints_of(trial: TrialSpec, resources: Resources) -> Estimate | Unknown
         return Unknown(reason="nothing is trained")
     load = load_of(trial, resources, Passes(micro_tokens=1, gradient_checkpointing=False))
     once = checkpoint_size(trial.model, load)
-    best = weights_size(trial.model, kind=trial.kind, rank=load.rank)
+    best = _weights(trial)
     if isinstance(once, Unknown) or isinstance(best, Unknown):
         return once
     each = once.value + (best.value if trial.training.validate_every else 0.0)

@@ -36,8 +36,13 @@ _RATE = 1e3
 def gradients_of(spec: TrainingSpec, examples: list[Example], runtime: Runtime, out: Path) -> dict[str, Any]:
     """Gradients by name, and loss sums by track, of the first batch; adapters' B matrices are not zero."""
     plan = plan_of(spec, TrainingData(train=examples), load_tokenizer(spec.model))
+    usual = zero.optimizer_for, adapters.optimizer_for
     zero.optimizer_for = adapters.optimizer_for = _descent
-    engine, _ = build_engine(spec, runtime=runtime, num_tracks=len(plan.tracks))
+    try:
+        engine, _ = build_engine(spec, runtime=runtime, num_tracks=len(plan.tracks))
+    finally:
+        # Whatever else is trained in this process is trained as ever.
+        zero.optimizer_for, adapters.optimizer_for = usual
     model = engine._model if spec.kind == "full" else engine._shared.model
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():

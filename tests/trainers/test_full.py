@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from models.loading import load_base
 from models.spec import ModelSpec
@@ -109,9 +110,15 @@ def test_how_a_full_training_runs_changes_no_weight(runs: Runs, model_spec: Mode
     before = dict(load_base(model_spec, precision="fp32", device=CPU).named_parameters())
     for name, tensor in usual.items():
         assert (tensor != before[name]).float().mean() > 0.5, name
-        # Checkpoints are bf16: eight bits of precision.
-        torch.testing.assert_close(tensor, other[name], rtol=2**-7, atol=1e-4)
+        # Adam divides by the root of a square, so what rounding adds to a small gradient grows with it.
+        torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-4)
     assert runs[how][0].total_parameters == runs["stage 2"][0].total_parameters
+
+
+@needs_compiler
+@pytest.mark.parametrize(("how", "dtype"), [("long", torch.bfloat16), ("stage 2", torch.float32)])
+def test_weights_are_kept_in_the_precision_that_they_were_trained_in(runs: Runs, how: str, dtype: torch.dtype) -> None:
+    assert {tensor.dtype for tensor in load_file(runs[how][1] / "model.safetensors").values()} == {dtype}
 
 
 def test_missing_compiler_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

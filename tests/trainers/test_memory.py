@@ -361,3 +361,8 @@ def test_planner_imports_no_torch() -> None:
     code = "import sys, trainers.memory; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_full_weights_on_disk_are_as_wide_as_the_training_computes(model_spec: ModelSpec) -> None:
+    narrow = value(weights_size(model_spec, kind=MethodKind.FULL, rank=0))
+    assert value(weights_size(model_spec, kind=MethodKind.FULL, rank=0, in_32_bits=True)) == 2 * narrow

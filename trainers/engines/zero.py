@@ -47,6 +47,8 @@ class ZeroEngine:
         self.flat, self._model, self._device, self._seed = flat, model, model.device, seed
         self._zero_stage = _stage(runtime)
         in_bf16 = settings.precision == "bf16"
+        # What a training in 32 bits learnt is kept in 32: its smallest changes are lost in 16.
+        self._kept = torch.bfloat16 if in_bf16 else torch.float32
         on_cpu = model.device.type == "cpu"
         # On CUDA the weights are bf16 with DeepSpeed's 32-bit masters; on CPU they are 32-bit and
         # the products are cast.
@@ -118,7 +120,7 @@ class ZeroEngine:
         gathered = list(self._model.parameters()) if self._zero_stage == 3 else []
         with deepspeed.zero.GatheredParameters(gathered):
             if self.rank == 0:
-                state = {name: tensor.detach().to(torch.bfloat16) for name, tensor in self._model.state_dict().items()}
+                state = {name: tensor.detach().to(self._kept) for name, tensor in self._model.state_dict().items()}
                 self._model.save_pretrained(str(folder), state_dict=state)
         wait_for_all()
 
