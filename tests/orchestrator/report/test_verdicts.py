@@ -222,7 +222,7 @@ def test_metric_at_the_floor_hands_over_to_the_next_and_says_so() -> None:
     )
     only = verdict_on(found)
     assert (only.metric, only.wording) == ("codebleu", "better")
-    assert only.stepped == f"CodeBLEU answers here: pass@1 is below 2 of 100 for both on {CODE}."
+    assert only.stepped == f"CodeBLEU (mean) answers here: pass@1 is below 2 of 100 for both on {CODE}."
     assert verdict_on(found, metric="codebleu").stepped == ""
 
 
@@ -310,4 +310,4 @@ def test_pair_that_no_trials_make_up_is_answered_with_why() -> None:
 
 def test_metric_that_nobody_measured_is_passed_over_with_a_word() -> None:
     only = verdict_on(two(passing(0.6), passing(0.4)), metric="chrf")
-    assert only.metric == "pass@1" and "chrF is not there" in only.stepped
+    assert only.metric == "pass@1" and "chrF (mean) is not there" in only.stepped
