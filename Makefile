@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: quickstart test test-fast check picture chaos cluster-test format clean
+.PHONY: quickstart test test-fast check picture tracking-pictures chaos cluster-test format clean
 
 quickstart: $(VENV)/.installed  ## run a real study on the built-in model and tasks
 	$(BIN)/polytune run studies/quickstart.yaml
@@ -29,6 +29,9 @@ PAGE ?= runs/studies/quickstart/report.html
 picture:  ## draw the README's picture from the report that `make quickstart` left; needs chromium
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1255 \
 		--screenshot=docs/images/quickstart-report.png "file://$(abspath $(PAGE))"
+
+tracking-pictures: $(VENV)/.installed-dev  ## take those of MLflow's pages over what `make quickstart` left; needs chromium
+	$(BIN)/python benchmarks/tracking_view.py --study runs/quickstart --to docs/images
 
 chaos: $(VENV)/.installed-dev  ## kill processes at random moments of a short study: make chaos SEEDS=1-100
 	SEEDS=$(or $(SEEDS),1-3) $(BIN)/python -m pytest tests/chaos

@@ -22,6 +22,7 @@ from orchestrator.commands import (
     init,
     plan,
     quality,
+    replay,
     report,
     run,
     samples,
@@ -117,6 +118,7 @@ app.command(epilog=samples.EPILOG)(samples.samples)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 app.command(epilog="Example: polytune track quickstart")(track)
+app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=export.EPILOG)(export.export)
 app.command("gc", epilog=gc.EPILOG)(gc.gc)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

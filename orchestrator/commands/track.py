@@ -14,3 +14,5 @@ def track(study: StudyArg, set_: SetOption = None) -> None:
     live_since = driver.since if driver else None
     done = project(cells.study, cells.trials, ledger, uri=tracking_uri(ledger.storage), live_since=live_since)
     sys.stdout.write(f"{done.runs} runs are up to date\n")
+    for name, version in done.registered.items():
+        sys.stdout.write(f"registered: {name} version {version}\n")

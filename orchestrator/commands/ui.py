@@ -19,7 +19,7 @@ def ui(study: StudyArg, port: Annotated[int, typer.Option("--port", help="Port o
     driver = ledger.lease(cells.study.study).holder()
     live_since = driver.since if driver else None
     done = project(cells.study, cells.trials, ledger, uri=uri, live_since=live_since)
-    for name, page in zip(("Runs", "Compare"), done.pages, strict=False):
+    for name, page in done.pages.items():
         sys.stderr.write(f"{name}: http://127.0.0.1:{port}{page}\n")
     sys.stderr.write("Ctrl-C stops MLflow\n")
     sys.stderr.flush()

@@ -26,10 +26,10 @@ def model_card(study: Study, trial: TrialSpec, ledger: Ledger, *, merged: bool) 
     sections: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _front_matter(trial, merged=merged),
         lambda: _summary(study, trial, merged=merged),
-        lambda: _training(trial, ledger.records_of(trial)[StageName.TRAIN]),
-        lambda: _data(trial),
         lambda: _scores(study, trial, ledger, merged=merged),
         lambda: _use(trial, merged=merged),
+        lambda: _training(trial, ledger.records_of(trial)[StageName.TRAIN]),
+        lambda: _data(trial),
         lambda: _provenance(trial, ledger.records_of(trial)[StageName.TRAIN]),
     )
     return "\n\n".join("\n".join(section()) for section in sections) + "\n"

@@ -11,23 +11,26 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
-from orchestrator.tracking.runview import Point, RunView, Upload
+from orchestrator.tracking.figures import Point
+from orchestrator.tracking.mlflow_registry import Registry
+from orchestrator.tracking.runview import RunView
+from orchestrator.tracking.uploads import ADAPTER, Upload
+from orchestrator.tracking.winners import Winner
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY_RUN = "study"
-VIEW = "scores"
-_COLUMNS = ("model", "method", "task", "seed")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -36,6 +39,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     # A client of a server prints two lines for each run that it closes, where a command prints its JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # MLflow takes at most 1000 entities in a batch, params and tags among them.
 _POINTS_PER_BATCH = 900
@@ -48,6 +52,13 @@ _STATUSES: dict[State, str] = {
     State.WAITING: "SCHEDULED",
 }
 _ENDED = ("FINISHED", "FAILED", "KILLED")
+# Where a database keeps absolute places of artifacts.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 class TrackingUnavailable(PolytuneError):
@@ -136,28 +147,43 @@ class MlflowRuns:
         """The MLflow id of a run that was written."""
         return self._ids[name]
 
-    def describe(self, question: str, *, columns: Sequence[str]) -> None:
-        """Let the experiment say what it asks, and offer its runs as a table of what matters.
-
-        A view is what MLflow's pages keep of one that a person saved there. A filter, and an order other than
-        by date, let them show the trials as rows of their own, not folded below the study's run.
-        """
-        params, metrics = [f"params.`{name}`" for name in _COLUMNS], [f"metrics.`{name}`" for name in columns]
-        state = {
-            "searchFilter": "tags.`polytune.current` = 'true' AND params.`method` != ''",
-            "orderByKey": (metrics or params)[0],
-            "orderByAsc": not metrics,
-            "selectedColumns": [*params, *metrics],
-        }
-        view = {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
-        wanted = {"mlflow.note.content": without_secrets(question), f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
-        for name, value in wanted.items():
+    def describe(self, question: str, *, views: Mapping[str, str]) -> None:
+        """Let the experiment say what it asks, and offer views of its runs, as `savedviews.saved_views` makes them."""
+        for name, value in ({"mlflow.note.content": without_secrets(question)} | dict(views)).items():
             if self._tags.get(name) != value:
                 self._client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
 
-    def write(self, name: str, view: RunView) -> int:
-        """Bring a run up to its view; returns how many rows of its curve were new."""
+    def shown(self, name: str, *, mark: str) -> "Mapping[str, float] | None":
+        """The latest metrics of a run that `write` was done with when it was given this mark; None of any other."""
+        run = self._read.get(name)
+        tags = run.data.tags if run is not None and run.info.lifecycle_stage == "active" else {}
+        if run is None or tags.get("polytune.shown") != mark or tags.get("polytune.current") != "true":
+            return None
+        metrics: Mapping[str, float] = run.data.metrics
+        return metrics
+
+    def registered(self, winner: Winner, *, mark: str) -> str | None:
+        """The version that a winner was entered as with this mark; one that somebody deleted since stays deleted."""
+        tag = self._client.get_run(self._ids[winner.run]).data.tags.get("polytune.registered", "")
+        known, _, version = tag.partition(" ")
+        return version if known == mark else None
+
+    def register(self, winner: Winner, *, weights: str, card: Upload, mark: str) -> str:
+        """Enter an adapter that a written run has as an artifact in the registry; returns its version."""
+        run = self._client.get_run(self._ids[winner.run])
+        self._send(run, [card])
+        registry = Registry(self._client, ledger_id=self._ledger_id)
+        source, text = f"{run.info.artifact_uri}/{ADAPTER}", str(card.source)
+        version = registry.enter(winner, run_id=run.info.run_id, source=source, weights=weights, card=text)
+        self._client.set_tag(run.info.run_id, "polytune.registered", f"{mark} {version}")
+        return version
+
+    def write(self, name: str, view: RunView, *, mark: str = "") -> int:
+        """Bring a run up to its view; returns how many rows of its curve were new.
+
+        `mark` is what `shown` knows it by afterwards, and is set when all else is.
+        """
         run = self._current(name)
         if run is not None and _is_outdated(run, view):
             # MLflow keeps every value that it was ever given, so other numbers need another run.
@@ -169,9 +195,11 @@ class MlflowRuns:
             self._ids[name] = run.info.run_id
         rows, count = self._due_rows(run, view)
         figures = [point for point in view.figures if point.key not in run.data.metrics]
-        self._log(run, [*chain.from_iterable(rows), *figures], facts=_facts(run, view, links), count=count)
+        self._log(run, [*figures, *chain.from_iterable(rows)], facts=_facts(run, view, links), count=count)
         self._send(run, view.uploads)
         self._close(run, status=_STATUSES[view.state], end_ms=view.end_ms)
+        if mark and run.data.tags.get("polytune.shown") != mark:
+            self._client.set_tag(run.info.run_id, "polytune.shown", mark)
         return sum(1 for row in rows if row)
 
     def _current(self, name: str) -> "Run | None":
@@ -246,6 +274,11 @@ class MlflowRuns:
                 continue
             if isinstance(upload.source, str):
                 self._client.log_text(run.info.run_id, without_secrets(upload.source), upload.name)
+            elif not isinstance(upload.source, Path):
+                with TemporaryDirectory(prefix="polytune-") as folder:
+                    made = Path(folder) / upload.name
+                    upload.source(made)
+                    self._client.log_artifact(run.info.run_id, str(made))
             elif upload.source.is_dir():
                 self._client.log_artifacts(run.info.run_id, str(upload.source), upload.name)
             else:
@@ -280,7 +313,7 @@ def _follow_moved_artifacts(uri: str, before: str, now: str) -> None:
     if before == now or not uri.startswith("sqlite:///"):
         return
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        for table, column in _PLACES:
             database.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} LIKE ? || '/%'",
                 (now, len(before) + 1, before, before),

@@ -5,26 +5,45 @@ call may be repeated, cut off, or made against an empty server, and always ends 
 study runs, a thread of its driver makes such a call every few seconds, and training waits for none.
 
     experiment STUDY
-      run STUDY                          study.json, report.html
-        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, `TASK/LANGUAGE/METRIC`, adapter/, trial.json
+      run STUDY                          study.json, report.html, samples.jsonl.gz
+        run MODEL/METHOD[/GROUP]/SEED    params, `train/...` curves, scores, adapter/, trial.json, tracks.json
+    registered model STUDY.MODEL.TASKS   the best adapter of these tasks, as version and alias `best`
 """
 
 import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.progress import State
+from orchestrator.provenance import version
 from orchestrator.redaction import without_secrets
+from orchestrator.report.modelcard import model_card
+from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.schema import Study
+from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, VIEW, MlflowRuns, TrackingUnavailable, one_message
-from orchestrator.tracking.runview import Glance, RunView, glance, headlines, study_view, trial_digest, trial_view
+from orchestrator.tracking.figures import PASS
+from orchestrator.tracking.mlflow_runs import QUIET, STUDY_RUN, MlflowRuns, TrackingUnavailable, one_message
+from orchestrator.tracking.runview import (
+    VIEW_VERSION,
+    Glance,
+    RunView,
+    glance,
+    study_view,
+    trial_digest,
+    trial_view,
+)
+from orchestrator.tracking.savedviews import CHARTS, SCORES, make_offer, saved_views
+from orchestrator.tracking.settings import varying
+from orchestrator.tracking.uploads import ADAPTER, answers, text_upload, wordings
+from orchestrator.tracking.winners import Standing, Winner, choose_winners
 
 __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "tracking_uri", "ui_command"]
 
@@ -33,13 +52,14 @@ __all__ = ["Projection", "Projector", "TrackingUnavailable", "project", "trackin
 class Projection:
     """What a call left behind: the study's trial runs in MLflow, and the curve rows that were new to it.
 
-    `pages` are the parts of addresses, after the server's own, of the list of runs and of the page that
-    compares all trials; empty while there are no runs.
+    `pages` are, by what they show, the parts of addresses after the server's own; empty while there are no runs.
+    `registered` are the versions of the study's best adapters, by their names in the registry.
     """
 
     runs: int
     rows: int
-    pages: tuple[str, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
+    registered: Mapping[str, str] = field(default_factory=dict)
 
 
 def tracking_uri(storage: Path) -> str:
@@ -93,7 +113,11 @@ class Projector:
         self._seen: dict[str, Glance] = {}
         self._shown: dict[str, Glance] = {}
         self._parent: RunView | None = None
-        self._figures: set[str] = set()
+        self._figures: dict[str, Mapping[str, float]] = {}
+        self._winners: tuple[Winner, ...] = ()
+        self._registered: dict[str, str] = {}
+        self._varying = varying(trials)
+        self._wordings = wordings(study, trials)
 
     def update(self, *, live_since: float | None = None, wanted: Callable[[], bool] = lambda: True) -> Projection:
         """Write what is new since the last call; stops between two runs once it is not `wanted`.
@@ -110,7 +134,7 @@ class Projector:
         except TrackingUnavailable:
             self._store, self._parent, self._shown = None, None, {}
             raise
-        return Projection(runs=len(self._seen), rows=rows, pages=self._pages())
+        return Projection(runs=len(self._seen), rows=rows, pages=self._pages(), registered=dict(self._registered))
 
     def _look(self, live_since: float | None) -> None:
         for name, trial in self._trials.items():
@@ -126,8 +150,9 @@ class Projector:
 
     def _write(self, wanted: Callable[[], bool], *, live: bool) -> int:
         rows, store = 0, self._store or self._open()
-        unbegun = len(self._trials) - len(self._seen)
-        parent = study_view(self._study, self._ledger, tuple(self._seen.values()), unbegun=unbegun, live=live)
+        study, trials = self._study, tuple(self._trials.values())
+        uploads = (*self._wordings, *answers(study, trials, self._ledger, live=live))
+        parent = study_view(study, trials, tuple(self._seen.values()), uploads=uploads, live=live)
         due = [name for name, seen in self._seen.items() if not _alike(self._shown.get(name), seen)]
         if due or parent != self._parent:
             store.write(STUDY_RUN, parent)
@@ -135,13 +160,53 @@ class Projector:
         for name in due:
             if not wanted():
                 break
-            trial, seen = self._trials[name], self._seen[name]
-            view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen)
-            rows += store.write(name, view)
-            self._shown[name] = seen
-            self._figures |= {point.key for point in view.figures}
-        store.describe(self._study.question.text, columns=headlines(tuple(self._study.tasks), self._figures))
+            rows += self._show(name, store)
+        metrics = set().union(*self._figures.values())
+        offer = make_offer(trials, metrics=metrics, tracks=tuple(study.tasks))
+        store.describe(study.question.text, views=saved_views(offer))
+        if wanted():
+            self._register(store)
         return rows
+
+    def _show(self, name: str, store: MlflowRuns) -> int:
+        """Bring a trial's run up to what was seen of it, unless it is; returns how many rows of a curve were new."""
+        trial, seen, rows = self._trials[name], self._seen[name], 0
+        # A finished study of hundreds of trials is looked through in a second, not in half a minute.
+        mark = fingerprint([version(), VIEW_VERSION, seen.state, seen.mark, sorted(self._varying)])
+        figures = store.shown(name, mark=mark)
+        if figures is None:
+            view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)
+            rows = store.write(name, view, mark=mark if seen.state == State.DONE else "")
+            figures = {point.key: point.value for point in (*chain.from_iterable(view.curve), *view.figures)}
+        self._shown[name], self._figures[name] = seen, figures
+        return rows
+
+    def _register(self, store: MlflowRuns) -> None:
+        """Enter the best adapters, when they are others than they were."""
+        standings = {
+            name: Standing(trial=self._trials[name], state=shown.state, figures=self._figures[name])
+            for name, shown in self._shown.items()
+        }
+        unbegun = {
+            name: Standing(trial=trial, state=State.WAITING, figures={})
+            for name, trial in self._trials.items()
+            if name not in standings
+        }
+        winners = choose_winners(self._study, standings | unbegun)
+        for winner in winners:
+            if winner not in self._winners:
+                self._registered[winner.registered] = self._enter(winner, store)
+        self._winners = winners
+
+    def _enter(self, winner: Winner, store: MlflowRuns) -> str:
+        """Let the registry have an adapter, unless it has; returns its version. A model card takes a while to make."""
+        weights = self._ledger.records_of(winner.trial)[StageName.TRAIN].output_digest
+        mark = fingerprint([version(), VIEW_VERSION, winner.why, weights])
+        if known := store.registered(winner, mark=mark):
+            return known
+        # In the place of the card that comes with every adapter and says nothing.
+        card = text_upload(f"{ADAPTER}/README.md", model_card(self._study, winner.trial, self._ledger, merged=False))
+        return store.register(winner, weights=weights, card=card, mark=mark)
 
     def _open(self) -> MlflowRuns:
         artifacts = None if _is_server(self._uri) else self._ledger.mlflow_artifacts
@@ -150,17 +215,23 @@ class Projector:
         self._store.retire(keep={STUDY_RUN, *self._seen})
         return self._store
 
-    def _pages(self) -> tuple[str, ...]:
+    def _pages(self) -> dict[str, str]:
         if self._store is None or not self._shown.keys() >= self._seen.keys():
-            return ()
-        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._seen]
+            return {}
+        experiment, ids = self._store.experiment_id, [self._store.run_id(name) for name in self._compared()]
         runs, experiments = (quote(json.dumps(some, separators=(",", ":"))) for some in (ids, [experiment]))
         # Without its type MLflow's pages take a study for conversations with a language model.
-        view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
-        return (
-            f"/#/experiments/{experiment}/runs?{view}",
-            f"/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning",
-        )
+        kind, page = "workflowType=machine_learning", f"/#/experiments/{experiment}/runs?viewStateShareKey="
+        return {
+            "Runs": f"{page}{SCORES}&{kind}",
+            "Charts": f"{page}{CHARTS}&compareRunsMode=CHART&{kind}",
+            "Compare": f"/#/compare-runs?runs={runs}&experiments={experiments}&{kind}",
+        }
+
+    def _compared(self) -> Sequence[str]:
+        """The trials to compare: MLflow's page opens on a metric that all have, so those with pass@1, if any have."""
+        scored = [name for name in self._seen if PASS in self._figures.get(name, {})]
+        return scored if len(scored) > 1 else tuple(self._seen)
 
 
 def _alike(shown: Glance | None, seen: Glance) -> bool:

@@ -4,56 +4,32 @@ One decision: this half knows no MLflow. A run's whole content is one value, a `
 `tracking.py` has only to compare it with what MLflow holds and write the difference.
 """
 
-import hashlib
 import json
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
-from evaluators.similarity import METRICS, title_of
-from models.shapes import Unknown, shape_of
-from orchestrator.ledger.artifacts import SUMMARY, curve_in, weights_of
+from evaluators.similarity import title_of
+from orchestrator.ledger.artifacts import curve_in, verdicts_of
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import State, standing_of, state_of
 from orchestrator.report.collect import collect
-from orchestrator.report.layout import format_count
-from orchestrator.report.quality import HEADLINES, read_three_ways
-from orchestrator.report.results import CellScores, InstanceRow, StudyResults, TrialOutcome
+from orchestrator.report.layout import count_nouns
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
+from orchestrator.tracking.figures import PASS, TABLE, Point, TrackRow, figures_of, table_of, track_rows
+from orchestrator.tracking.settings import params_of
+from orchestrator.tracking.uploads import Upload, trial_uploads
 
-_FULL_WEIGHTS_LIMIT_BYTES = 64 * 2**20
+VIEW_VERSION = 1
+"""To be raised with a change of what a run shows, so that runs of finished trials are written again."""
+
 _LONGEST_CAUSE = 2000
-_COSTS = ("tokens", "trainable_parameters", "total_parameters", "peak_memory_bytes")
-# A track's one figure where there is room for one only: the first of these that it has.
-_HEADLINES = ("pass_at_1", *(name for name, metric in METRICS.items() if metric.headline_of))
 # What a row of a curve says of itself, not of the training: MLflow has a place of its own for each.
 _NOT_METRICS = ("step", "time", "seconds")
 _Records = dict[StageName, StageRecord]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One value of one metric; `time_ms` is since 1970, as MLflow counts."""
-
-    key: str
-    value: float
-    time_ms: int
-    step: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """An artifact: a folder or file to copy, or text to write; sent again only if `mark` changes."""
-
-    name: str
-    mark: str
-    source: Path | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +100,9 @@ def glance(trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, live_sin
     )
 
 
-def trial_view(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, seen: Glance) -> RunView:
+def trial_view(
+    study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: Ledger, *, seen: Glance, varying: frozenset[str]
+) -> RunView:
     """What the run of a trial should show.
 
     Args:
@@ -133,12 +111,41 @@ def trial_view(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: L
         base: The frozen trial of the same model, which tells how much training changed the outputs.
         ledger: What has been done.
         seen: How the trial stands.
+        varying: The settings that differ within the study, see `settings.varying`.
     """
     records = ledger.records_of(trial)
     results = collect(study, [trial, *([base] if base else [])], ledger)
     outcome = results.trials[0]
-    git = next((record.provenance.get("git", "") for record in records.values()), "")
+    executed = records.get(StageName.EXECUTE)
+    verdicts = verdicts_of(ledger, executed) if executed else ()
+    rows = track_rows(trial.label, results, records, verdicts, ledger)
     cause = next((stage.cause for stage in outcome.stages if stage.cause), "")
+    told = {
+        "state": seen.state,
+        "stages": ", ".join(f"{stage.stage} {stage.state}" for stage in outcome.stages),
+        "cause": cause[:_LONGEST_CAUSE],
+        "mlflow.note.content": _note(trial, seen, cause, rows),
+        # So MLflow's third view of an experiment finds the table, and shows those of several runs side by side.
+        "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]) if rows else "",
+    }
+    attempt = _curve_attempt(trial, ledger, records)
+    return RunView(
+        name=trial.label,
+        state=seen.state,
+        start_ms=seen.start_ms,
+        end_ms=seen.end_ms,
+        tags=_tags(trial, records) | {name: value for name, value in told.items() if value or name == "cause"},
+        attempts={stage: record.attempt for stage, record in records.items()},
+        params=params_of(trial, varying=varying),
+        curve_attempt=attempt.name if attempt else "",
+        curve=_curve(attempt) if attempt else (),
+        figures=tuple(figures_of(outcome, rows, records)),
+        uploads=tuple(trial_uploads(trial, ledger, records, table=table_of(rows) if rows else "")),
+    )
+
+
+def _tags(trial: TrialSpec, records: _Records) -> dict[str, str]:
+    git = next((record.provenance.get("git", "") for record in records.values()), "")
     tags = {
         "model": trial.model.name,
         "method": trial.method_name,
@@ -148,57 +155,45 @@ def trial_view(study: Study, trial: TrialSpec, base: TrialSpec | None, ledger: L
         "tracks": ", ".join(trial.tracks),
         "seed": str(trial.seed),
         "git": git,
-        "state": seen.state,
-        "stages": ", ".join(f"{stage.stage} {stage.state}" for stage in outcome.stages),
-        "cause": cause[:_LONGEST_CAUSE],
     }
-    figures = (*_costs(outcome, records), *_scores(trial.label, results, records))
-    tags["mlflow.note.content"] = _note(trial, seen, cause, figures)
-    commit = {"mlflow.source.git.commit": git.partition("+")[0]} if git not in ("", "none") else {}
-    attempt = _curve_attempt(trial, ledger, records)
-    return RunView(
-        name=trial.label,
-        state=seen.state,
-        start_ms=seen.start_ms,
-        end_ms=seen.end_ms,
-        tags=tags | commit,
-        attempts={stage: record.attempt for stage, record in records.items()},
-        params=_params(trial),
-        curve_attempt=attempt.name if attempt else "",
-        curve=_curve(attempt) if attempt else (),
-        figures=figures,
-        uploads=tuple(trial_uploads(trial, ledger, records)),
-    )
+    return tags | ({"mlflow.source.git.commit": git.partition("+")[0]} if git not in ("", "none") else {})
 
 
-def study_view(study: Study, ledger: Ledger, trials: Sequence[Glance], *, unbegun: int, live: bool) -> RunView:
-    """What the study's own run should show, given its trials that were begun, and whether a driver is at work."""
-    folder, states = ledger.study_folder(study.study), {trial.state for trial in trials}
+def study_view(
+    study: Study, trials: Sequence[TrialSpec], seen: Sequence[Glance], *, uploads: Sequence[Upload], live: bool
+) -> RunView:
+    """What the study's own run should show, given its trials, those `seen` begun, and whether a driver is at work."""
+    states = {glance.state for glance in seen}
     state = State.DONE
-    if unbegun or states != {State.DONE}:
+    if len(seen) < len(trials) or states != {State.DONE}:
         # A trial that waits for its next stage waits in vain where nobody is at work.
         state = State.RUNNING if live else State.FAILED if State.FAILED in states else State.STOPPED
-    files = [path for name in ("study.json", "report.html") if (path := folder / name).is_file()]
     return RunView(
         name=study.study,
         state=state,
-        start_ms=min(trial.start_ms for trial in trials),
-        end_ms=max(trial.end_ms for trial in trials),
-        tags={"mlflow.note.content": study.question.text, "state": state},
+        start_ms=min(glance.start_ms for glance in seen),
+        end_ms=max(glance.end_ms for glance in seen),
+        tags={"mlflow.note.content": _study_note(study, trials, seen), "state": state},
         attempts={},
         params={},
         curve_attempt="",
         curve=(),
         figures=(),
-        uploads=tuple(
-            Upload(
-                name=path.name,
-                mark=hashlib.sha256(path.read_bytes()).hexdigest(),
-                source=path.read_text(encoding="utf-8"),
-            )
-            for path in files
-        ),
+        uploads=tuple(uploads),
     )
+
+
+def _study_note(study: Study, trials: Sequence[TrialSpec], seen: Sequence[Glance]) -> str:
+    """What a study's run says of itself: what is asked, how far it is, and which artifact is what."""
+    done = sum(glance.state == State.DONE for glance in seen)
+    lines = (
+        study.question.text.strip(),
+        f"{done} of {count_nouns(len(trials), 'trial')} done. Under Artifacts: the answer is `report.html`; "
+        "`samples.jsonl.gz` holds all that the models wrote; `settings.json` what all trials have in common, so that "
+        "a run's parameters are what differs.",
+        "`polytune replay` makes a study file of this run that gives the same trials.",
+    )
+    return "\n\n".join(line for line in lines if line)
 
 
 def _spans(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[tuple[float, float]]:
@@ -210,26 +205,6 @@ def _spans(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[tupl
         for folder in ledger.attempts(trial.key(stage)):
             times = [path.stat().st_mtime for path in (folder, *folder.glob("[!.]*"))]
             yield min(times), max(times)
-
-
-def _params(trial: TrialSpec) -> dict[str, str]:
-    """What identifies a trial, flat, as MLflow compares it: sorted by name, and the settings' names sort last."""
-    shape = shape_of(trial.model)
-    fields: dict[str, Any] = {
-        "model": trial.model.name,
-        "model.revision": trial.model.revision or (trial.model.digest or "")[:12] or None,
-        "size": None if isinstance(shape, Unknown) else format_count(shape.parameters),
-        "method": trial.method_name,
-        "task": trial.group,
-        "seed": trial.seed,
-    }
-    for name, block in (("test", trial.generation), ("training", trial.training), ("training.lora", trial.lora)):
-        fields |= {f"{name}.{key}": value for key, value in (block.model_dump(mode="json") if block else {}).items()}
-    return {
-        key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        for key, value in fields.items()
-        if value is not None
-    }
 
 
 def _curve_attempt(trial: TrialSpec, ledger: Ledger, records: _Records) -> Path | None:
@@ -256,123 +231,24 @@ def _curve_name(name: str) -> str:
     return name if name.startswith("validation/") else f"train/{name}"
 
 
-def _costs(outcome: TrialOutcome, records: _Records) -> Iterator[Point]:
-    """What a trial took, and how much its training changed what the base writes."""
-    for stage, record in records.items():
-        time_ms = _ms(record.finished_at)
-        yield Point(key=f"resources/{stage}_seconds", value=record.seconds, time_ms=time_ms)
-        known = next((o.facts for o in outcome.stages if o.stage == stage), {})
-        for name in _COSTS:
-            if isinstance(value := known.get(name), int | float):
-                yield Point(key=f"resources/{name}", value=float(value), time_ms=time_ms)
-        if isinstance(value := known.get("adapter_changes_outputs"), int | float):
-            yield Point(key="health/adapter_changes_outputs", value=float(value), time_ms=time_ms)
-
-
-def headlines(tracks: Sequence[str], figures: Collection[str]) -> list[str]:
-    """The metric that stands for each track, of those that there are."""
-    found = []
-    for track in tracks:
-        names = [f"{track}/{name}" for name in _HEADLINES if f"{track}/{name}" in figures]
-        found += names[:1]
-    return found
-
-
-def _note(trial: TrialSpec, seen: Glance, cause: str, figures: Sequence[Point]) -> str:
+def _note(trial: TrialSpec, seen: Glance, cause: str, rows: Sequence[TrackRow]) -> str:
     """A run's description, in MLflow's Markdown: what was done, how it stands, and its scores."""
     place = "one model for all tasks" if trial.grouping == "together" else f"a model for {trial.group} alone"
     lines = [f"**{trial.method_name}** on {trial.model.name}, {place}, seed {trial.seed}: {seen.state}."]
     if cause and seen.state != State.DONE:
         lines += ["", "> " + cause[:300].replace("\n", " ")]
-    values = {point.key: point.value for point in figures}
-    names = {name: "pass@1" if name == "pass_at_1" else title_of(name) for name in _HEADLINES}
-    names |= {"parse_rate": "parses", "empty_rate": "empty"}
-    shown = [track for track in trial.tracks if any(f"{track}/{name}" in values for name in names)]
-    if shown:
-        lines += ["", f"| track | {' | '.join(names.values())} |", "|---" + "|---:" * len(names) + "|"]
-    for track in shown:
-        cells = [values.get(f"{track}/{name}") for name in names]
-        lines.append(f"| {track} | {' | '.join('' if cell is None else f'{cell:.3g}' for cell in cells)} |")
+    if rows:
+        lines += ["", "| track | score | | problems | truncated | empty |", "|---|---:|---|---:|---:|---:|"]
+    for row in rows:
+        headline = row.headline
+        score = f"{row.scores[headline]:.1f} | {_title(headline)}" if headline else " | "
+        counts = " | ".join(str(row.counts[name]) for name in ("problems", "truncated", "empty"))
+        lines.append(f"| {row.name} | {score} | {counts} |")
     return "\n".join(lines)
 
 
-def _scores(label: str, results: StudyResults, records: _Records) -> Iterator[Point]:
-    """`TRACK/METRIC` of each cell; the data set's name follows where a track has several."""
-    cells = [cell for cell in results.cells if cell.trial == label]
-    places: dict[tuple[str, str], list[InstanceRow]] = {(cell.track, cell.dataset): [] for cell in cells}
-    for row in results.rows:
-        if row.trial == label:
-            places[row.track, row.dataset].append(row)
-    tracks = [cell.track for cell in cells]
-    for cell in cells:
-        suffix = "/" + re.sub(r"[^\w.\- ]", "_", cell.dataset) if tracks.count(cell.track) > 1 else ""
-        for name, value in figures_of(cell, places[cell.track, cell.dataset]).items():
-            yield Point(
-                key=f"{cell.track}/{name}{suffix}", value=value, time_ms=_ms(records[StageName.SCORE].finished_at)
-            )
-
-
-def figures_of(cell: CellScores, rows: Sequence[InstanceRow]) -> dict[str, float]:
-    """A cell's scores with their health.
-
-    Rates and pass@1 are 0-1. Similarity is 0-100, the mean over problems that reports show, with the
-    figure of the whole corpus as `_corpus`. The headline counts of quality are means per file, three ways, as
-    `quality.NAME.parsing`, `.passing` and `.vs_reference`, each with the number of files behind it as `..._files`.
-    """
-    tested = [row for row in rows if row.verdict is not None]
-    judged = [row for row in tested if row.verdict != "unjudged"]
-    parsed = [row.parses for row in rows if row.parses is not None]
-    figures = {"empty_rate": fmean(row.empty for row in rows)}
-    if parsed:
-        figures["parse_rate"] = fmean(parsed)
-    if tested:
-        figures["unjudged_rate"] = 1 - len(judged) / len(tested)
-    if judged:
-        figures["pass_at_1"] = _mean_by_problem((row.problem_id, row.verdict == "passed") for row in judged)
-    for name in sorted({name for row in rows for name in row.scores}):
-        figures[name] = _mean_by_problem((row.problem_id, row.scores[name]) for row in rows if name in row.scores)
-    figures |= {f"{name}_corpus": value for name, value in cell.corpus.items()}
-    return figures | dict(_quality(cell, rows))
-
-
-def _quality(cell: CellScores, rows: Sequence[InstanceRow]) -> Iterator[tuple[str, float]]:
-    """The headline counts three ways; one that no file has is no figure."""
-    for title, count in HEADLINES.items():
-        ways = read_three_ways(rows, cell, count)
-        for way, figure in (("parsing", ways.parsing), ("passing", ways.passing), ("vs_reference", ways.difference)):
-            if figure is not None:
-                name = f"quality.{title.replace(' ', '_')}.{way}"
-                yield name, figure.per_file
-                yield f"{name}_files", float(figure.files)
-
-
-def _mean_by_problem(values: Iterable[tuple[str, float]]) -> float:
-    """The mean over problems of the mean over a problem's samples, which for passes is pass@1."""
-    problems: dict[str, list[float]] = {}
-    for problem, value in values:
-        problems.setdefault(problem, []).append(value)
-    return fmean(fmean(samples) for samples in problems.values())
-
-
-def trial_uploads(trial: TrialSpec, ledger: Ledger, records: _Records) -> Iterator[Upload]:
-    """A trial's spec, versions, summary and weights; full weights of 64 MiB or more stay in the ledger alone."""
-    spec = trial.model_dump_json(indent=1)
-    yield Upload(name="trial.json", mark=fingerprint(trial), source=spec)
-    for record in list(records.values())[:1]:
-        versions = {name: value for name, value in record.provenance.items() if name != "host"}
-        yield Upload(name="versions.json", mark=record.attempt, source=json.dumps(versions, indent=1))
-    train = records.get(StageName.TRAIN)
-    if train is None:
-        return
-    if SUMMARY in train.outputs:
-        source = ledger.folder(train, under=SUMMARY) / SUMMARY
-        yield Upload(name=SUMMARY, mark=train.attempt, source=source)
-    weights = f"{train.facts['weights']}/"
-    size = sum(weights_of(train).values())
-    whole = trial.traits.has_own_weights
-    if not whole or size < _FULL_WEIGHTS_LIMIT_BYTES:
-        name = "model" if whole else "adapter"
-        yield Upload(name=name, mark=train.attempt, source=ledger.folder(train, under=weights) / weights)
+def _title(headline: str) -> str:
+    return "pass@1 %" if headline == PASS else title_of(headline)
 
 
 def _ms(seconds: float) -> int:

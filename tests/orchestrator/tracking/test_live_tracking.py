@@ -4,7 +4,6 @@ One decision: the study's work is left in the ledger here, chunk by chunk, as it
 under test is the writer beside it.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -15,15 +14,15 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from small_studies import finish_training, make_study, trial_of
+from tracking_servers import free_port, server, until
 
 from orchestrator.errors import StudyHeld
 from orchestrator.ledger.ledger import Attempt, Failure
@@ -33,7 +32,7 @@ from orchestrator.study.cells import expand
 from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.live import LiveTracking
-from orchestrator.tracking.project import TrackingUnavailable, project, ui_command
+from orchestrator.tracking.project import TrackingUnavailable, project
 
 pytestmark = pytest.mark.ray
 
@@ -88,46 +87,6 @@ def log(attempt: Attempt, chunk: int, steps: range, *, late: float = 0.0) -> Non
     folder.mkdir(exist_ok=True)
     rows = [{"step": step, "loss": 3 / step, "tokens_per_s": 9.0, "time": T0 + step + late} for step in steps]
     (folder / f"{chunk:05d}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait; the test runner's own timeout is the limit."""
-    while not true():
-        time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def server(folder: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """A tracking server on loopback, killed at the end."""
-    command, environment = ui_command(f"sqlite:///{folder / 'mlflow.db'}", port=port)
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        until(lambda: process.poll() is not None or _answers(port))
-        assert process.poll() is None
-        yield process
-    finally:
-        # The server is a process group: a parent and its worker.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-        return True
-    return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -1,93 +1,32 @@
-"""MLflow over a real ledger, whose stages are written here as their workers leave them.
+"""MLflow over a real ledger: runs, states, curves, artifacts, and what is left alone."""
 
-One decision: one database for the whole file, since MLflow takes seconds to make one; each test has
-an experiment, and where it changes stages a ledger, of its own.
-"""
-
-import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
-from report_samples import make_cell, make_trial
+from mlflow.entities import ViewType
+from tracked_studies import (
+    BEFORE,
+    CURVE,
+    FINISHED_AT,
+    WEIGHTS,
+    Room,
+    finish,
+    make_room,
+    train,
+)
 
-from orchestrator.ledger.ledger import Failure, Ledger, StageRecord, digests_of
-from orchestrator.report.results import InstanceRow
-from orchestrator.study.cells import expand
-from orchestrator.study.plainform import plain_form
-from orchestrator.study.schema import Study, validate
-from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrackSource, TrialSpec
+from orchestrator.ledger.ledger import Failure
+from orchestrator.study.trial import TrialSpec
 from orchestrator.tracking.project import TrackingUnavailable, project, tracking_uri, ui_command
-from orchestrator.tracking.runview import figures_of, trial_uploads
-from orchestrator.work.data import read_all_problems
-from orchestrator.work.score import cells_of, score_cell
-from tasks.records import Completion, Problem, Verdict, VerdictName
-
-FINISHED_AT = 1_750_000_000.0
-BEFORE = FINISHED_AT - 1e6  # A driver that began before everything here is at work on all of it.
-WEIGHTS = "the weights of a small adapter"
-PROVENANCE = {"git": "0123456789ab+changes", "torch": "2.13.0", "host": "somebodys-laptop"}
-CURVE = [
-    {"step": step, "loss": 3 / step, "loss/generation/python": 2 / step, "time": FINISHED_AT - 200 + step / 2}
-    for step in range(1, 401)
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """A study with its ledger, and the MLflow that it is projected to."""
-
-    study: Study
-    trials: tuple[TrialSpec, ...]
-    ledger: Ledger
-    uri: str
-
-    def project(self, **options: Any) -> tuple[int, int]:
-        done = project(self.study, self.trials, self.ledger, uri=self.uri, **options)
-        assert len(done.pages) == (2 if done.runs else 0)
-        return done.runs, done.rows
-
-    def trial(self, method: str) -> TrialSpec:
-        return next(trial for trial in self.trials if trial.method_name == method)
-
-    @property
-    def client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=self.uri)
-
-    def runs(self, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        experiment = self.client.get_experiment_by_name(self.study.study)
-        return list(self.client.search_runs([experiment.experiment_id], run_view_type=view)) if experiment else []
-
-    def run(self, name: str) -> Run:
-        (found,) = [run for run in self.runs() if run.info.run_name == name]
-        return found
+from orchestrator.tracking.uploads import trial_uploads
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-
-
-def make_room(storage: Path, uri: str, *, name: str) -> Room:
-    raw = {
-        "study": name,
-        "storage": str(storage),
-        "models": ["builtin:micro"],
-        "data": {"test_limit": 3},
-        "training": {"max_steps": 400, "learning_rate": 0.001},
-        "tasks": {track: {"train": "micro", "test": "micro"} for track in ("generation/python", "summarization/java")},
-        "methods": {"frozen": {"kind": "frozen"}, "lora": {"kind": "lora"}},
-        "evaluation": {"quality": False},
-    }
-    study = validate(plain_form(raw))
-    return Room(study=study, trials=expand(study).trials, ledger=Ledger(storage), uri=uri)
 
 
 @pytest.fixture(scope="module")
@@ -106,81 +45,6 @@ def fresh(uri: str, tmp_path: Path) -> Room:
     return make_room(tmp_path, uri, name=tmp_path.name)
 
 
-@functools.cache
-def read(sources: tuple[TrackSource, ...]) -> tuple[Problem, ...]:
-    """A trial's problems; the built-in suite takes a second to draw."""
-    return read_all_problems(sources, root=Path())
-
-
-def finish(room: Room, trial: TrialSpec, *, curve: Sequence[dict[str, float]] = CURVE) -> None:
-    """Leave every stage of a trial in the ledger."""
-    problems = read(trial.test)
-    if trial.kind != "frozen":
-        train(room, trial, curve=curve)
-    written = [complete(problem, "" if trial.kind == "frozen" else problem.reference) for problem in problems]
-    commit(room, trial, "generate", write={"completions.jsonl": lines(written)}, seconds=20)
-    tested = [c for c, problem in zip(written, problems, strict=True) if problem.tests]
-    verdicts = [judge(completion, reached=index > 0) for index, completion in enumerate(tested)]
-    commit(room, trial, "execute", write={"verdicts.jsonl": lines(verdicts)}, seconds=5)
-    score(room, trial, problems=problems, written=written)
-
-
-def train(room: Room, trial: TrialSpec, *, curve: Sequence[dict[str, float]]) -> None:
-    facts = {"weights": "checkpoint-400", "seconds": 200.0, "tokens": 5000, "peak_memory_bytes": 2**30}
-    half = len(curve) // 2
-    write = {
-        "metrics/00000.jsonl": "".join(json.dumps(row) + "\n" for row in curve[:half]),
-        "metrics/00001.jsonl": "".join(json.dumps(row) + "\n" for row in curve[half:]),
-        "checkpoint-400/adapter_model.safetensors": WEIGHTS,
-        "summary.json": json.dumps(facts),
-    }
-    commit(room, trial, "train", write=write, seconds=210, facts=facts)
-
-
-def score(room: Room, trial: TrialSpec, *, problems: Sequence[Problem], written: Sequence[Completion]) -> None:
-    cells = [score_cell(*cell, quality=False).model_dump(mode="json") for cell in cells_of(problems, written)]
-    commit(room, trial, "score", write={"cells.json": json.dumps(cells)}, seconds=1)
-
-
-def complete(problem: Problem, text: str) -> Completion:
-    return Completion(
-        problem_id=problem.id, track=problem.track, dataset=problem.dataset, text=text, finish="stop",
-        prompt_tokens=10, new_tokens=5,
-    )  # fmt: skip
-
-
-def judge(completion: Completion, *, reached: bool) -> Verdict:
-    """What running it would show, had the machine `reached` it."""
-    if not reached:
-        return Verdict(task_id=completion.problem_id, verdict="unjudged", detail="the machine went down")
-    return Verdict(task_id=completion.problem_id, verdict="passed" if completion.text else "compile_error")
-
-
-def lines(records: Sequence[Completion | Verdict]) -> str:
-    return "".join(record.model_dump_json() + "\n" for record in records)
-
-
-def commit(
-    room: Room, trial: TrialSpec, stage: StageName, *, write: dict[str, str], seconds: float, facts: Any = None
-) -> None:
-    attempt, done = room.ledger.begin(trial.key(stage)), room.ledger.records_of(trial)
-    for name, text in write.items():
-        (attempt.folder / name).parent.mkdir(exist_ok=True)
-        (attempt.folder / name).write_text(text, encoding="utf-8")
-    record = StageRecord(
-        key=attempt.key,
-        stage=stage,
-        attempt=attempt.id,
-        inputs={done[name].key: done[name].output_digest for name in trial.inputs_of(stage)},
-        outputs=digests_of(attempt.folder),
-        seconds=seconds,
-        finished_at=FINISHED_AT + 100 * len(done),
-        facts=facts or {},
-        provenance=PROVENANCE,
-    )
-    assert room.ledger.commit(attempt, record) == record
-
-
 def test_every_trial_is_one_run_below_the_study_s(finished: Room) -> None:
     parent, runs = finished.run("finished"), finished.runs()
     assert {run.info.run_name for run in runs} == {"finished", "micro/frozen/seed0", "micro/lora/seed0"}
@@ -188,16 +52,6 @@ def test_every_trial_is_one_run_below_the_study_s(finished: Room) -> None:
     assert len({run.data.tags["polytune.trial"] for run in children}) == 2
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def test_a_run_says_what_identifies_its_trial(finished: Room) -> None:
-    run = finished.run("micro/lora/seed0")
-    assert run.data.params["training.lora.rank"] == "8"
-    assert run.data.params["training.learning_rate"] == "0.001"
-    assert "training.epochs" not in run.data.params
-    expected = {"model": "builtin:micro", "method": "lora", "task": "all", "seed": "0"}
-    assert expected.items() <= run.data.tags.items()
-    assert run.data.tags["mlflow.source.git.commit"] == "0123456789ab"
 
 
 def test_second_projection_writes_nothing(finished: Room) -> None:
@@ -216,63 +70,10 @@ def test_curve_has_every_step_once_with_the_training_s_own_times(finished: Room)
 
 def test_rows_sent_again_after_a_cut_are_not_logged_twice(finished: Room) -> None:
     run_id = finished.run("micro/lora/seed0").info.run_id
-    finished.client.set_tag(run_id, "polytune.curve", "")
+    for name in ("polytune.curve", "polytune.shown"):
+        finished.client.set_tag(run_id, name, "")
     finished.project()
     assert len(finished.client.get_metric_history(run_id, "train/loss")) == len(CURVE)
-
-
-def test_scores_stand_under_their_track_beside_their_health(finished: Room) -> None:
-    frozen, adapted = (finished.run(f"micro/{method}/seed0").data.metrics for method in ("frozen", "lora"))
-    assert (frozen["generation/python/pass_at_1"], adapted["generation/python/pass_at_1"]) == (0.0, 1.0)
-    assert adapted["generation/python/unjudged_rate"] == pytest.approx(1 / 3)
-    assert (frozen["generation/python/empty_rate"], frozen["generation/python/parse_rate"]) == (1.0, 0.0)
-    assert adapted["generation/python/codebleu"] == pytest.approx(100)
-    assert adapted["summarization/java/bleu"] == pytest.approx(100)
-    assert adapted["resources/train_seconds"] == 210
-    assert adapted["health/adapter_changes_outputs"] == 1.0
-
-
-def test_quality_is_told_three_ways_each_with_the_files_behind_it() -> None:
-    def file(index: int, *, parses: bool, verdict: VerdictName, lines_: float) -> InstanceRow:
-        return InstanceRow(
-            trial="t", track="generation/java", dataset="micro", problem_id=f"p/{index}", sample=0, empty=False,
-            parses=parses, verdict=verdict, scores={"codebleu": 50.0},
-            counts={"lizard.nloc": lines_, "lizard.ccn": 3.0} if parses else {},
-        )  # fmt: skip
-
-    rows = [
-        file(0, parses=False, verdict="compile_error", lines_=0),
-        *(file(i, parses=True, verdict="passed", lines_=6) for i in range(1, 7)),
-        *(file(i, parses=True, verdict="wrong_answer", lines_=12) for i in range(7, 13)),
-    ]
-    # References have 8 lines each, and a complexity of 2.
-    cell = make_cell(make_trial("t", kind="qlora", tracks=("generation/java",)), "generation/java", rows=rows)
-    figures = {name: value for name, value in figures_of(cell, rows).items() if name.startswith("quality.")}
-    assert figures == {
-        "quality.lines_of_code.parsing": 9.0, "quality.lines_of_code.parsing_files": 12.0,
-        "quality.lines_of_code.passing": 6.0, "quality.lines_of_code.passing_files": 6.0,
-        "quality.lines_of_code.vs_reference": 1.0, "quality.lines_of_code.vs_reference_files": 12.0,
-        "quality.cyclomatic_complexity.parsing": 3.0, "quality.cyclomatic_complexity.parsing_files": 12.0,
-        "quality.cyclomatic_complexity.passing": 3.0, "quality.cyclomatic_complexity.passing_files": 6.0,
-        "quality.cyclomatic_complexity.vs_reference": 1.0, "quality.cyclomatic_complexity.vs_reference_files": 12.0,
-    }  # fmt: skip
-    few = list(figures_of(cell, [rows[0], rows[1], rows[7]]))
-    assert [name for name in few if name.startswith("quality.lines")] == [
-        "quality.lines_of_code.vs_reference",
-        "quality.lines_of_code.vs_reference_files",
-    ]
-
-
-def test_data_sets_of_one_track_are_told_apart(fresh: Room) -> None:
-    trial = fresh.trial("frozen")
-    first, *others = [p for p in read(trial.test) if p.track == "generation/python"]
-    problems = [first.model_copy(update={"dataset": "mbpp+"}), *others]
-    written = [complete(problem, problem.reference) for problem in problems]
-    commit(fresh, trial, "generate", write={"completions.jsonl": lines(written)}, seconds=1)
-    score(fresh, trial, problems=problems, written=written)
-    fresh.project()
-    names = {key for key in fresh.run(trial.label).data.metrics if "/parse_rate" in key}
-    assert names == {"generation/python/parse_rate/mbpp_", "generation/python/parse_rate/micro"}
 
 
 def test_adapter_spec_and_report_are_artifacts(finished: Room, tmp_path: Path) -> None:
