@@ -25,9 +25,10 @@ check: $(VENV)/.installed-dev  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+PAGE ?= runs/studies/quickstart/report.html
 picture:  ## draw the README's picture from the report that `make quickstart` left; needs chromium
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1265,1480 \
-		--screenshot=docs/images/quickstart-report.png "file://$(CURDIR)/runs/studies/quickstart/report.html"
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1255 \
+		--screenshot=docs/images/quickstart-report.png "file://$(abspath $(PAGE))"
 
 tracking-pictures: $(VENV)/.installed-dev  ## take those of MLflow's pages over what `make quickstart` left; needs chromium
 	$(BIN)/python benchmarks/tracking_view.py --study runs/quickstart --to docs/images

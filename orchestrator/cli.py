@@ -25,6 +25,7 @@ from orchestrator.commands import (
     replay,
     report,
     run,
+    samples,
     schema,
     score,
     show,
@@ -113,6 +114,7 @@ app.command(epilog="Example: polytune status quickstart --follow")(status)
 app.command(epilog="Example: polytune cancel quickstart")(cancel)
 app.command(epilog="Example: polytune logs quickstart --trial micro/full/seed0")(logs)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=samples.EPILOG)(samples.samples)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog="Example: polytune ui quickstart --port 5000")(ui)
 app.command(epilog="Example: polytune track quickstart")(track)

@@ -29,6 +29,11 @@ class Difference:
         test: mcnemar-exact, mcnemar-chi2, wilcoxon or wilcoxon-normal; `form` says where its p-value comes from.
         p_adjusted: The p-value corrected for the family; None where it is alone or could not show a difference.
         effect: odds_ratio (above 1: a is higher) or cliffs_delta (above 0: a is higher), with its size and interval.
+        paired_effect: Cliff's delta within pairs: the share of pairs in which a is higher less that in which b is.
+        equal: Whether the means are shown to be equal within `margin`, after correction.
+        p_equivalence: Of a difference of the margin or more, not corrected; `p_not_worse`: of a being lower by so much.
+        needed: Pairs with which a study would decide.
+        detectable: The smallest difference that these pairs show in four of five cases.
         notes: What to know of the pairing and of the figures.
 
     Figures are None where the two cannot be compared; `notes` say why.
@@ -50,6 +55,13 @@ class Difference:
     effect_size: float | None = None
     effect_ci: "Interval" = None
     magnitude: str = ""
+    paired_effect: float | None = None
+    margin: float | None = None
+    equal: bool | None = None
+    p_equivalence: float | None = None
+    p_not_worse: float | None = None
+    needed: int | None = None
+    detectable: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -88,6 +100,7 @@ def compare(
     by: str | None = None,
     test: str = "auto",
     adjust: str = "holm",
+    margin: float | None = None,
 ) -> Comparisons:
     """Test whether tables differ, paired by id, as `polytune compare` does.
 
@@ -99,6 +112,8 @@ def compare(
         by: The column to pair by; by default `id`, `task_id`, `problem_id`, ...
         test: `auto`, `mcnemar` (right or wrong), `wilcoxon` (scores, counts) or `wilcoxon-normal`.
         adjust: Over several comparisons: `holm`, `bh` (Benjamini-Hochberg) or `none`.
+        margin: The largest difference of means that still counts as equal, in points of 100 for right and wrong, else
+            in the column's unit; with it, equivalence is tested besides.
 
     Raises:
         PolytuneError: with every fault of the tables and settings; or, of one test alone, why there is none.
@@ -108,13 +123,15 @@ def compare(
     >>> found = polytune.compare(a, b, metric="bleu").only
     >>> found.test, found.n, found.difference, round(found.p_value, 4)
     ('wilcoxon', 12, 12.75, 0.0005)
+    >>> polytune.compare(a, b, metric="bleu", margin=20).only.equal
+    True
     """
     from orchestrator.files.comparing import compare_tables
 
     tables = {chr(ord("a") + number): table for number, table in enumerate((a, b, *others))}
     metrics = [metric] if isinstance(metric, str) else list(metric)
     with as_files(**tables) as files:
-        outcomes = compare_tables(list(files.values()), metrics, by=by, test=test, adjust=adjust)
+        outcomes = compare_tables(list(files.values()), metrics, by=by, test=test, adjust=adjust, margin=margin)
     names = {path: str(path) if isinstance(tables[name], str | Path) else name for name, path in files.items()}
     found = [_difference(outcome, names[outcome.request.a], names[outcome.request.b]) for outcome in outcomes]
     return Comparisons(differences=tuple(found), adjust=adjust)
@@ -127,7 +144,8 @@ def _difference(outcome: "Outcome", a: str, b: str) -> Difference:
     if isinstance(found, NotComparable):
         notes = (found.reason, *outcome.notes)
         return Difference(metric=metric, a=a, b=b, n=0, dropped=found.dropped, notes=notes)
-    said = [found.note] if found.note else []
+    said = [text for text in (found.untested, found.note) if text]
+    equivalence = {} if found.untested or found.equivalence is None else asdict(found.equivalence)
     return Difference(
         metric=metric,
         a=a,
@@ -139,13 +157,16 @@ def _difference(outcome: "Outcome", a: str, b: str) -> Difference:
         test=found.test,
         form=found.form,
         statistic=found.statistic,
-        p_value=found.p_value,
+        p_value=None if found.untested else found.p_value,
         p_adjusted=outcome.p_adjusted,
         effect=found.effect,
         effect_size=found.effect_size,
         effect_ci=found.ci and (found.ci.low, found.ci.high),
         magnitude=found.magnitude,
+        paired_effect=found.paired_effect,
+        equal=outcome.is_equal,
         notes=(*said, *outcome.notes),
+        **equivalence,
     )
 
 

@@ -100,7 +100,7 @@ def load(study: str | Path, *, storage: str | Path | None = None) -> Results:
         question=found.question,
         instances=_frame(list(_instances(cells.trials, ledger, found, problems=problems)), first=_INSTANCE),
         cells=_frame(list(_cells(found)), first=_CELL),
-        costs=_frame(list(_costs(cells, found)), first=_COST).astype(dict.fromkeys(_MEASURED, float)),
+        costs=_frame(list(_costs(found)), first=_COST).astype(dict.fromkeys(_MEASURED, float)),
         notes=tuple(notes),
         provenance=found.provenance,
     )
@@ -228,23 +228,15 @@ def _figures(evidence: "Evidence", trial: "TrialOutcome", place: "Place") -> Ite
         yield f"corpus_{name}", value
 
 
-def _costs(cells: "Cells", found: "StudyResults") -> Iterator[dict[str, Any]]:
-    specs = {trial.label: trial for trial in cells.trials}
+def _costs(found: "StudyResults") -> Iterator[dict[str, Any]]:
     for trial in found.trials:
         for stage in trial.stages:
-            yield {**_of_trial(trial), **_cost(stage, specs[trial.trial], cells)}
+            yield {**_of_trial(trial), **_cost(stage)}
 
 
-def _cost(stage: "StageOutcome", trial: "TrialSpec", cells: "Cells") -> dict[str, Any]:
+def _cost(stage: "StageOutcome") -> dict[str, Any]:
     """What a stage took; USD as `polytune plan` counts them, for what it held as long as it ran."""
-    from orchestrator.plan.estimates import units_held
-    from orchestrator.study.stages import StageName
-
-    resources = cells.study.resources
     hours = None if stage.seconds is None else stage.seconds / 3600
-    usd = None
-    if hours is not None and resources.price_per_hour is not None:
-        usd = hours * units_held(trial, StageName(stage.stage), resources) * resources.price_per_hour
     facts = ("peak_memory_bytes", "trainable_parameters", "total_parameters")
     return {
         "stage": str(stage.stage),
@@ -252,7 +244,7 @@ def _cost(stage: "StageOutcome", trial: "TrialSpec", cells: "Cells") -> dict[str
         "seconds": stage.seconds,
         "hours": hours,
         **{name: stage.facts.get(name) for name in facts},
-        "usd": usd,
+        "usd": stage.usd,
         "cause": stage.cause or None,
     }
 

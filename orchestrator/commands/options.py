@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 # `polytune on-head` reads a request of another machine; it is no command for people, so `--help` does not show it.
 ON_HEAD = "on-head"
-StudyArg = Annotated[
-    str,
-    typer.Argument(metavar="STUDY", help="A study file, or a study that was run: its NAME in ./runs, or STORAGE/NAME."),
-]
+STUDY_HELP = "A study file, or a study that was run: its NAME in ./runs, or STORAGE/NAME."
+StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help=STUDY_HELP)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 ClusterOption = Annotated[
@@ -46,7 +44,9 @@ def opened_as_run(study: str, changes: list[str] | None = None) -> "tuple[Cells,
 
     cells, ledger, outdated = open_as_run(study, changes=changes or [])
     if outdated:
-        warn("shown as it was run; code has changed since, and `polytune plan` says which stages a run would make anew")
+        warn(
+            "shown as it was run; code or data have changed since, and `polytune plan` says what a run would make anew"
+        )
     return cells, ledger
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.commands.options import SetOption, StudyArg, opened_as_run
+from orchestrator.commands.options import STUDY_HELP, JsonOption, SetOption, opened_as_run
 from orchestrator.commands.output import warn
 
 if TYPE_CHECKING:
@@ -14,27 +14,57 @@ if TYPE_CHECKING:
     from orchestrator.report.results import StudyResults
     from orchestrator.study.cells import Cells
 
-EPILOG = "Example: polytune report quickstart --csv tables/"
+EPILOG = "Example: polytune report quickstart --to paper/"
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="DIR", help="In place of STUDY: anybody's results, a CSV or Parquet file a system."),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Also write LaTeX, CSV, Parquet, JSON and pictures there."),
+]
+MethodsOption = Annotated[
+    bool, typer.Option("--methods", help="Print a paragraph for a paper's methods and nothing else.")
+]
 
 
 def report(
-    study: StudyArg,
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help=STUDY_HELP)] = None,
     set_: SetOption = None,
-    latex: Annotated[Path | None, typer.Option("--latex", metavar="DIR", help="Also write LaTeX tables.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Also write CSV tables and rows.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    json_: JsonOption = False,
+    methods: MethodsOption = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all tables before the answer.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Show the answer: tables here, and one self-contained HTML page."""
-    from orchestrator.report import write_csv, write_latex
+    """Show the answer: in one table here, and with everything behind it as one self-contained HTML page."""
+    from orchestrator.commands.reportfiles import check_request, print_instead, read_results, report_on_files, write_all
 
-    results, page = make_report(*opened_as_run(study, set_))
-    print_tables(results, page)
-    for folder, write in ((csv, write_csv), (latex, write_latex)):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write(results, folder=folder)
-            sys.stdout.write(f"Written: {folder}\n")
+    check_request(study, from_, json_=json_, methods=methods)
+    if json_ or methods:
+        print_instead(read_results(study, set_, from_), json_=json_)
+        return
+    if study is not None:
+        results, page = make_report(*opened_as_run(study, set_))
+    else:
+        assert from_ is not None  # or the request was refused
+        results, page = report_on_files(from_, to=to)
+    print_tables(results, page, full=full)
+    if to is not None:
+        write_all(results, to)
     if page is None:
         raise typer.Exit(1)
+    if open_:
+        open_page(page)
+
+
+def open_page(page: Path) -> None:
+    """Open the page in this machine's browser; say so where there is none."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        warn(f"no browser could be started here; open {page} yourself")
 
 
 def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path | None]":
@@ -42,12 +72,14 @@ def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path |
     from orchestrator.errors import LedgerError
     from orchestrator.report import write_report
     from orchestrator.report.collect import collect
+    from orchestrator.report.samplepage import SIDE_FILES
 
     name = cells.study.study
     results = collect(cells.study, cells.trials, ledger)
     try:
         page = write_report(results, folder=ledger.study_folder(name))
-        ledger.keep_study_file(name, page)
+        for path in (*page.parent.glob(SIDE_FILES), page):
+            ledger.keep_study_file(name, path)
     except (OSError, LedgerError) as error:
         why = f"{ledger.address}: {error.strerror}" if isinstance(error, OSError) else str(error)
         warn(f"the report's page was not written, {why}; its tables are complete")
@@ -55,13 +87,13 @@ def make_report(cells: "Cells", ledger: "Ledger") -> "tuple[StudyResults, Path |
     return results, page
 
 
-def print_tables(results: "StudyResults", page: Path | None, *, brief: bool = False) -> None:
-    """Print a study's tables, and where its page lies."""
+def print_tables(results: "StudyResults", page: Path | None, *, full: bool = False) -> None:
+    """Print a study's answer, after all its tables when `full`, and where its page lies."""
     from rich.console import Console
 
     from orchestrator.report import print_report
 
-    print_report(results, console=Console(), brief=brief)
+    print_report(results, console=Console(), full=full)
     sys.stdout.write(f"\nReport: {page or 'not written'}\n")
-    if brief:
-        sys.stdout.write(f"`polytune report {results.study}` prints comparisons, quality and costs.\n")
+    if not full:
+        sys.stdout.write(f"`polytune report {results.study} --full` prints all tables, `--open` opens the page.\n")

@@ -170,7 +170,7 @@ def _conclude(
         did = {"ran": outcome.ran, "failed": failed, "retried": outcome.retried, "stopped": outcome.stopped}
         print_json({**did, "lacking": lacks, "report": str(page) if page else None})
     else:
-        print_tables(results, page, brief=True)
+        print_tables(results, page)
         # What lacked a tool did not fail, and stands among what was left out.
         _print_causes({place: f for place, f in outcome.failed.items() if f.kind != Cause.MISSING}, outcome.stopped)
         _print_lacks(lacks, study)

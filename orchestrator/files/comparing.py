@@ -5,6 +5,7 @@ another order, so an id is always asked for, and what only one side has is count
 one call are one family, and their p-values are corrected for it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -13,21 +14,27 @@ from pathlib import Path
 from evaluators.similarity import METRICS, Kind
 from orchestrator.errors import InputError
 from orchestrator.files.measured import Measured, ResultTable, unpaired_spellings
-from orchestrator.report.statistics import Comparison, NotComparable, Test, benjamini_hochberg, compare, holm
+from orchestrator.report.statistics import CORRECTIONS, Comparison, NotComparable, Test, compare
 
 _TESTS = ("auto", "mcnemar", "wilcoxon", "wilcoxon-normal")
-_CORRECTIONS = ("holm", "bh", "none")
+ALPHA = 0.05
 
 
 def compare_tables(
-    files: Sequence[Path], metrics: Sequence[str], *, by: str | None = None, test: str = "auto", adjust: str = "holm"
+    files: Sequence[Path],
+    metrics: Sequence[str],
+    *,
+    by: str | None = None,
+    test: str = "auto",
+    adjust: str = "holm",
+    margin: float | None = None,
 ) -> tuple["Outcome", ...]:
-    """Each table with each, metric by metric.
+    """Each table with each, metric by metric; with a `margin` also whether their means are equal within it.
 
     Raises:
         InputError: with every fault of the request; or, of one comparison alone, why there is none.
     """
-    requests, faults = _requests(files, list(dict.fromkeys(metrics)), by=by, test=test, adjust=adjust)
+    requests, faults = _requests(files, list(dict.fromkeys(metrics)), by=by, test=test, adjust=adjust, margin=margin)
     if faults:
         raise InputError("\n".join([f"{len(faults)} faults", *(f"  {f}" for f in faults)]) if faults[1:] else faults[0])
     outcomes = _corrected([request.run() for request in requests], adjust=adjust)
@@ -47,6 +54,7 @@ class Request:
     left: Measured
     right: Measured
     test: Test
+    margin: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -56,31 +64,42 @@ class Request:
 
     def run(self) -> "Outcome":
         """What it shows."""
-        found = compare(self.left.values, self.right.values, test=self.test)
+        found = compare(self.left.values, self.right.values, test=self.test, margin=self.margin)
         return Outcome(request=self, found=found, notes=self.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a test showed; `p_adjusted` is None where it is alone or not of the family."""
+    """What a test showed; `p_adjusted` is None where it is alone or not of the family, as is `p_equal`, of a margin."""
 
     request: Request
     found: Comparison | NotComparable
     notes: tuple[str, ...]
     p_adjusted: float | None = None
+    p_equal: float | None = None
 
     @property
     def in_family(self) -> bool:
         """Whether it could have shown a difference, and so counts among those that p-values are corrected for."""
-        return isinstance(self.found, Comparison) and not self.found.constant
+        return isinstance(self.found, Comparison) and not self.found.untested
+
+    @property
+    def is_equal(self) -> bool | None:
+        """Whether the means are shown to be equal within the margin; None where none was given or nothing tested."""
+        found = self.found
+        if not isinstance(found, Comparison) or found.untested or found.equivalence is None:
+            return None
+        return (found.equivalence.p_equivalence if self.p_equal is None else self.p_equal) < ALPHA
 
 
 def _requests(
-    files: Sequence[Path], metrics: Sequence[str], *, by: str | None, test: str, adjust: str
+    files: Sequence[Path], metrics: Sequence[str], *, by: str | None, test: str, adjust: str, margin: float | None
 ) -> tuple[list[Request], list[str]]:
     """The tests to make, or every fault of the request."""
     faults = [] if test in _TESTS else [f"--test {test!r}: is unknown; the tests are {', '.join(_TESTS)}"]
-    faults += [] if adjust in _CORRECTIONS else [f"--adjust {adjust!r}: is unknown; give {', '.join(_CORRECTIONS)}"]
+    faults += [] if adjust in CORRECTIONS else [f"--adjust {adjust!r}: is unknown; give {', '.join(CORRECTIONS)}"]
+    if margin is not None and not 0 < margin < math.inf:
+        faults.append(f"--margin {margin:g}: a margin is above 0, the largest difference that still counts as equal")
     faults += [] if files[1:] else [f"compare needs two tables or more, got {len(files)}"]
     tables = [ResultTable(path) for path in files]
     faults += [fault for table in tables for fault in table.faults]
@@ -94,7 +113,10 @@ def _requests(
         faults += unsaid
         if chosen is not None:
             columns = {t.path: _scaled(measured[t.path, metric], chosen) for t in tables}
-            requests += [_request(a.path, b.path, metric, columns, chosen) for a, b in combinations(tables, 2)]
+            requests += [
+                replace(_request(a.path, b.path, metric, columns, chosen), margin=margin)
+                for a, b in combinations(tables, 2)
+            ]
     return requests, faults
 
 
@@ -159,9 +181,11 @@ def _corrected(outcomes: Sequence[Outcome], *, adjust: str) -> tuple[Outcome, ..
     """The outcomes with p-values corrected for the family of those that could have shown a difference."""
     if adjust == "none" or len(outcomes) == 1:
         return tuple(outcomes)
-    family = [o.found.p_value for o in outcomes if o.in_family and isinstance(o.found, Comparison)]
-    adjusted = iter((holm if adjust == "holm" else benjamini_hochberg)(family))
-    return tuple(replace(o, p_adjusted=next(adjusted)) if o.in_family else o for o in outcomes)
+    correct = CORRECTIONS[adjust]
+    family = [o.found for o in outcomes if o.in_family and isinstance(o.found, Comparison)]
+    differ = iter(correct([found.p_value for found in family]))
+    equal = iter(correct([found.equivalence.p_equivalence for found in family if found.equivalence]))
+    return tuple(replace(o, p_adjusted=next(differ), p_equal=next(equal, None)) if o.in_family else o for o in outcomes)
 
 
 __all__ = ["Outcome", "Request", "compare_tables"]

@@ -78,8 +78,8 @@ class ResultTable:
         return self._read(metric, key=key)
 
     def _read(self, metric: str, *, key: str) -> Measured:
-        cells, ids = self._columns[metric], [_id_text(cell) for cell in self._columns[key]]
-        rows = list(zip(ids, map(_number, cells), cells, strict=True))
+        cells, ids = self._columns[metric], [id_text(cell) for cell in self._columns[key]]
+        rows = list(zip(ids, map(number_of, cells), cells, strict=True))
         faults = shorten([
             f"{self.path}: row {number}: {metric} must be a number, got {cell!r}"
             for number, (_, value, cell) in enumerate(rows, 1) if value is None
@@ -153,7 +153,8 @@ def _with_passed(columns: Columns) -> Columns:
     return columns | {PASSED: passed}
 
 
-def _id_text(cell: object) -> str:
+def id_text(cell: object) -> str:
+    """A cell as an id."""
     # A column of whole numbers with a gap is one of floats in pandas.
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
@@ -177,7 +178,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(present) / len(present) if present else math.nan
 
 
-def _number(cell: object) -> float | None:
+def number_of(cell: object) -> float | None:
     """A cell's value; not a number where it is empty, None where it is something else."""
     if cell is None or cell == "":
         return float("nan")
@@ -190,4 +191,4 @@ def _number(cell: object) -> float | None:
         return None
 
 
-__all__ = ["Measured", "ResultTable", "kind_of", "unpaired_spellings"]
+__all__ = ["Measured", "ResultTable", "id_text", "kind_of", "number_of", "unpaired_spellings"]

@@ -17,7 +17,7 @@ from orchestrator.provenance import usable_cores
 from orchestrator.study.passes import load_of, passes_for
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec, processes_of
+from orchestrator.study.trial import TrialSpec, units_held
 from trainers.memory import (
     Device,
     Kernels,
@@ -171,16 +171,6 @@ def cost_of(
     return Estimate(value=total, basis="from hours and resources.price_per_hour", guess=guess)
 
 
-def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:
-    """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
-    processes = processes_of(trial, resources)
-    if resources.trial_gpus or resources.generator_gpus:
-        gpus = {StageName.TRAIN: resources.trial_gpus * processes, StageName.GENERATE: resources.generator_gpus}
-        return float(gpus.get(stage, 0.0))
-    cores = {StageName.TRAIN: resources.trial_cpus * processes, StageName.GENERATE: resources.generator_cpus}
-    return float(cores.get(stage, 1))
-
-
 def device_memory(resources: Resources, machine: Machine) -> Estimate | Unknown:
     """Bytes of the largest device that a training may get: a GPU's, or a whole machine's without GPUs."""
     if resources.device_memory_gib is not None:
@@ -242,5 +232,4 @@ __all__ = [
     "memory_of",
     "passes_on_this_machine",
     "refusal",
-    "units_held",
 ]

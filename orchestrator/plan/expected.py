@@ -7,10 +7,11 @@ less than the longest trial takes; where what there is is not known, one stage c
 from collections.abc import Sequence
 
 from models.shapes import Estimate, Unknown
-from orchestrator.plan.estimates import GIB, units_held
+from orchestrator.plan.estimates import GIB
 from orchestrator.plan.machine import Machine
 from orchestrator.plan.plan import PlannedTrial
 from orchestrator.study.resources import Resources
+from orchestrator.study.trial import units_held
 
 # Starting Ray, reading data, tracking, and the report at the end.
 _AROUND_S = 25.0

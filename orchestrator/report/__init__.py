@@ -1,4 +1,4 @@
-"""From a study's results to its answer: tables, pictures, one HTML page, LaTeX and CSV.
+"""From a study's results to its answer: tables, pictures, one HTML page, files for papers and programs.
 
 One decision: a report is a projection. It is computed from `StudyResults` alone, holds nothing of its
 own, and may be thrown away and made again; heavy libraries are imported where they draw.
@@ -12,7 +12,6 @@ from orchestrator.report.findings import Findings, find
 from orchestrator.report.layout import Cell, Column, Table
 from orchestrator.report.page import save_page
 from orchestrator.report.results import StudyResults
-from orchestrator.report.tablefiles import export_csv, export_latex
 from orchestrator.report.tables import build_tables
 from orchestrator.report.terminal import print_findings, print_table
 
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def answer_paragraph(results: StudyResults) -> str:
-    """One paragraph of plain words, computed: what holds, what does not, what stands in the way."""
+    """Three sentences of plain words, computed: what holds, what it costs, how far it can be relied on."""
     return compose_answer(find(results))
 
 
-def print_report(results: StudyResults, *, console: "Console", brief: bool = False) -> None:
-    """Print the answer and the tables that fit a terminal; the scores alone when `brief`."""
-    print_findings(find(results), console=console, brief=brief)
+def print_report(results: StudyResults, *, console: "Console", full: bool = False) -> None:
+    """Print the answer in one table that fits 80 columns; every table before it when `full`."""
+    print_findings(find(results), console=console, full=full)
 
 
 def write_report(results: StudyResults, *, folder: Path) -> Path:
@@ -35,14 +34,25 @@ def write_report(results: StudyResults, *, folder: Path) -> Path:
     return save_page(find(results), folder=folder)
 
 
-def write_csv(results: StudyResults, *, folder: Path) -> tuple[Path, ...]:
-    """Write the per-instance rows, the training curves and every table as CSV; returns the paths."""
-    return export_csv(find(results), folder=folder)
+def write_exports(results: StudyResults, *, folder: Path) -> tuple[Path, ...]:
+    """Write the page and everything that a paper or a program takes from a study into a folder; returns the paths."""
+    from orchestrator.report.exports.everything import export_everything
+
+    return (write_report(results, folder=folder), *export_everything(find(results), folder=folder))
 
 
-def write_latex(results: StudyResults, *, folder: Path) -> tuple[Path, ...]:
-    """Write every table for LaTeX with booktabs; returns the paths."""
-    return export_latex(find(results), folder=folder)
+def report_json(results: StudyResults) -> str:
+    """All findings as one JSON document."""
+    from orchestrator.report.exports.everything import render_json
+
+    return render_json(find(results))
+
+
+def methods_paragraph(results: StudyResults) -> str:
+    """A paragraph for a paper: what was trained, on what, how it was measured and tested."""
+    from orchestrator.report.exports.methods import describe_methods
+
+    return describe_methods(find(results))
 
 
 __all__ = [
@@ -53,9 +63,10 @@ __all__ = [
     "answer_paragraph",
     "build_tables",
     "find",
+    "methods_paragraph",
     "print_report",
     "print_table",
-    "write_csv",
-    "write_latex",
+    "report_json",
+    "write_exports",
     "write_report",
 ]

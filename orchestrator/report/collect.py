@@ -5,6 +5,8 @@ with the stage that is missing and its cause.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from evaluators.health import Health
@@ -12,11 +14,14 @@ from orchestrator.ledger.artifacts import ScoredCell, ScoredRow, cells_of, compl
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.progress import standing_of
 from orchestrator.report.layout import count_nouns
+from orchestrator.report.reading import read_texts
 from orchestrator.report.results import CellScores, InstanceRow, StageOutcome, StudyResults, TrialOutcome
+from orchestrator.report.setup import describe_setup
 from orchestrator.report.tally import how_it_ran
+from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec, units_held
 from tasks.records import UnjudgedReason, Verdict
 
 _Records = Mapping[StageName, StageRecord]
@@ -35,7 +40,7 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     for trial in trials:
         found = records[trial.label]
         base = frozen.get((trial.model.name, trial.seed)) if trial.traits.is_trained else None
-        outcomes.append(_outcome(trial, ledger, findings[trial.label], base=base))
+        outcomes.append(_outcome(trial, ledger, findings[trial.label], base=base, resources=study.resources))
         trial_rows, trial_cells = _scored(trial, ledger, found)
         rows += trial_rows
         cells += trial_cells
@@ -48,12 +53,15 @@ def collect(study: Study, trials: Sequence[TrialSpec], ledger: Ledger) -> StudyR
     ]
     return StudyResults(
         study=study.study,
-        question=study.question,
+        question=study.question.text,
+        asked=study.question,
         trials=tuple(outcomes),
         rows=tuple(rows),
         cells=tuple(cells),
         provenance=dict(any_record.provenance) if any_record else {},
         isolation=how_it_ran(judged),
+        setup=describe_setup(trials),
+        read_texts=partial(read_texts, study, trials, ledger),
     )
 
 
@@ -64,8 +72,14 @@ def _texts(ledger: Ledger, records: _Records) -> dict[tuple[str, int], str]:
 
 
 def _outcome(
-    trial: TrialSpec, ledger: Ledger, found: Finding, *, base: dict[tuple[str, int], str] | None
+    trial: TrialSpec,
+    ledger: Ledger,
+    found: Finding,
+    *,
+    base: dict[tuple[str, int], str] | None,
+    resources: Resources,
 ) -> TrialOutcome:
+    stages = [_stage(stage, trial, ledger, found, base=base) for stage in trial.stages]
     return TrialOutcome(
         trial=trial.label,
         model=trial.model.name,
@@ -74,9 +88,17 @@ def _outcome(
         grouping=trial.grouping,
         tracks=trial.tracks,
         seed=trial.seed,
-        stages=tuple(_stage(stage, trial, ledger, found, base=base) for stage in trial.stages),
+        stages=tuple(_priced(stage, trial, resources) for stage in stages),
         curve=curve_of(ledger, found.done[StageName.TRAIN]) if StageName.TRAIN in found.done else (),
     )
+
+
+def _priced(stage: StageOutcome, trial: TrialSpec, resources: Resources) -> StageOutcome:
+    """The stage with what it cost: what it held, for as long as it ran."""
+    if stage.seconds is None or resources.price_per_hour is None:
+        return stage
+    hours = stage.seconds / 3600
+    return replace(stage, usd=hours * units_held(trial, stage.stage, resources) * resources.price_per_hour)
 
 
 def _stage(

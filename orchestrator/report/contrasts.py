@@ -1,15 +1,18 @@
 """The pairs of arms that answer a study's questions, each tested problem by problem.
 
-One decision: only pairs that a question asks for are tested, within one model and one seed, and each
-question is one family for Holm's correction. Testing all against all would cost every answer its power.
+One decision: only pairs that the question asks for are tested, within one model and one seed, and each part of the
+question is one family for correction unless it says otherwise. Testing all against all would cost every answer its
+power.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from orchestrator.report.evidence import Arm
 from orchestrator.report.scores import PASS, Measure, Score, Unscored
-from orchestrator.report.statistics import Comparison, Interval, NotComparable, compare, holm
+from orchestrator.report.statistics import CORRECTIONS, Comparison, Interval, NotComparable, compare
+from orchestrator.study.question import Correction, Question, Way, pairs_named
 from trainers.methods.table import traits_of
 
 ALPHA = 0.05
@@ -19,7 +22,7 @@ Scores = Mapping[tuple[str, Measure], Score | Unscored]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """One arm against another by one measure. `p_adjusted` is Holm's within the family."""
+    """One arm against another by one measure. `p_adjusted` is corrected within the family."""
 
     family: str
     first: Arm
@@ -51,6 +54,8 @@ class Contrast:
         """What the test says of the first, in plain words."""
         if isinstance(self.outcome, NotComparable):
             return "not comparable"
+        if self.outcome.untested:
+            return "not tested"
         if not self.is_shown:
             return "no difference shown"
         if self.outcome.difference:
@@ -82,39 +87,59 @@ FAMILIES: Mapping[str, Callable[[Arm, Arm], bool]] = {
 }
 
 
-def draw_contrasts(arms: Sequence[Arm], measures: Sequence[Measure], *, scores: Scores) -> tuple[Contrast, ...]:
-    """Test every pair that a question asks for, by every measure that both were asked for."""
-    contrasts: list[Contrast] = []
-    for family in FAMILIES:
-        drawn = [
+def pair_arms(arms: Sequence[Arm], question: Question) -> Mapping[str, tuple[tuple[Arm, Arm], ...]]:
+    """The pairs of arms to compare, of one model and one seed each, by the part of the question that asks for them."""
+    parts = {" against ".join(pair): _names(pair, arms) for pair in question.compare} or FAMILIES
+    return {
+        part: tuple(
+            (first, second)
+            for first in arms
+            for second in arms
+            if first.model == second.model and asks(first, second) and _share_seed(first, second, arms)
+        )
+        for part, asks in parts.items()
+    }
+
+
+def _names(pair: tuple[str, str], arms: Sequence[Arm]) -> Callable[[Arm, Arm], bool]:
+    named = set(pairs_named(pair, list(dict.fromkeys(map(_way, arms)))))
+    return lambda first, second: (_way(first), _way(second)) in named
+
+
+def _way(arm: Arm) -> Way:
+    return Way(method=arm.method, kind=arm.kind, grouping=arm.grouping)
+
+
+def draw_contrasts(
+    arms: Sequence[Arm], measures: Sequence[Measure], *, scores: Scores, question: Question
+) -> tuple[Contrast, ...]:
+    """Test every pair that the question asks for, by every measure that both were asked for."""
+    parts = [
+        [
             Contrast(
-                family=family,
+                family=part,
                 first=first,
                 second=second,
                 measure=measure,
                 outcome=_test(first, second, one=scores[first.title, measure], other=scores[second.title, measure]),
             )
-            for first, second in _pair_arms(arms, family=family)
+            for first, second in pairs
             for measure in measures
             if first.trial_for(measure.place.track) and second.trial_for(measure.place.track)
         ]
-        contrasts.extend(_correct(drawn))
-    return tuple(contrasts)
-
-
-def _pair_arms(arms: Sequence[Arm], *, family: str) -> Iterator[tuple[Arm, Arm]]:
-    for first in arms:
-        for second in arms:
-            if first.model == second.model and FAMILIES[family](first, second) and _share_seed(first, second, arms):
-                yield first, second
+        for part, pairs in pair_arms(arms, question).items()
+    ]
+    families = parts if question.family == "part" else [[item for part in parts for item in part]]
+    return tuple(item for family in families for item in _correct(family, question.correction))
 
 
 def _share_seed(first: Arm, second: Arm, arms: Sequence[Arm]) -> bool:
     """Same seed; a frozen model has nothing to seed, so its one trial may serve every seed."""
-    if first.seed == second.seed or not second.is_frozen:
+    if first.seed == second.seed or first.is_frozen == second.is_frozen:
         return first.seed == second.seed
-    frozen = [arm for arm in arms if arm.is_frozen and arm.model == first.model]
-    return second is frozen[0] and all(arm.seed != first.seed for arm in frozen)
+    frozen, trained = (first, second) if first.is_frozen else (second, first)
+    alike = [arm for arm in arms if arm.is_frozen and (arm.model, arm.way) == (frozen.model, frozen.way)]
+    return frozen is alike[0] and all(arm.seed != trained.seed for arm in alike)
 
 
 def _test(first: Arm, second: Arm, *, one: Score | Unscored, other: Score | Unscored) -> Comparison | NotComparable:
@@ -125,9 +150,12 @@ def _test(first: Arm, second: Arm, *, one: Score | Unscored, other: Score | Unsc
     return compare(one.per_problem, other.per_problem)
 
 
-def _correct(contrasts: Sequence[Contrast]) -> Iterator[Contrast]:
-    p_values = [item.outcome.p_value for item in contrasts if isinstance(item.outcome, Comparison)]
-    adjusted = iter(holm(p_values))
+def _correct(contrasts: Sequence[Contrast], correction: Correction) -> Iterator[Contrast]:
+    p_values = [item.outcome.p_value for item in contrasts if _is_tested(item.outcome)]
+    adjusted = iter(CORRECTIONS[correction](p_values))
     for item in contrasts:
-        tested = isinstance(item.outcome, Comparison)
-        yield replace(item, p_adjusted=next(adjusted)) if tested else item
+        yield replace(item, p_adjusted=next(adjusted)) if _is_tested(item.outcome) else item
+
+
+def _is_tested(outcome: Comparison | NotComparable) -> TypeGuard[Comparison]:
+    return isinstance(outcome, Comparison) and not outcome.untested

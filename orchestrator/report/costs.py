@@ -15,6 +15,7 @@ from orchestrator.report.layout import (
     format_count,
     format_number,
     format_seconds,
+    format_usd,
     label,
     labels,
 )
@@ -26,33 +27,55 @@ Facts = Mapping[str, object]
 _ON_CPU = "the model is not on a GPU"
 
 
-def build_cost_table(evidence: Evidence) -> Table:
-    """Seconds by stage and in total, then training's facts, one row a trial."""
+def build_cost_tables(evidence: Evidence) -> tuple[Table, ...]:
+    """What each trial took: its time by stage, its training, and its generation, a row a trial in each."""
+    return (
+        _build_times(evidence),
+        _build_facts(evidence, name="training", title="Training by trial", shows=_OF_TRAINING),
+        _build_facts(evidence, name="generation", title="Generation by trial", shows=_OF_GENERATION),
+    )
+
+
+def _build_times(evidence: Evidence) -> Table:
     results = evidence.results
     # The fullest trial first, so that a frozen one, which skips training, does not set the order.
     fullest = sorted(results.trials, key=lambda trial: -len(trial.stages))
     stages = list(dict.fromkeys(stage.stage for trial in fullest for stage in trial.stages))
-    facts = {trial.trial: collect_facts(trial) for trial in results.trials}
-    shown = {
-        title: show for title, show in _FACTS.items() if any(show(known).text != ABSENT for known in facts.values())
-    }
+    priced = any(stage.usd is not None for trial in results.trials for stage in trial.stages)
     return Table(
         name="cost",
-        title="Cost",
+        title="Time by trial",
         columns=(
             *labels("trial"),
-            *(Column(title=stage, group="time") for stage in (*stages, "total")),
-            *(Column(title=title) for title in shown),
+            *(Column(title=stage) for stage in (*stages, "total")),
+            *([Column(title="USD")] if priced else []),
         ),
         rows=tuple(
             (
                 label(evidence.names[trial.trial]),
                 *_show_times(trial, stages),
-                *(show(facts[trial.trial]) for show in shown.values()),
+                *([_show_usd(trial)] if priced else []),
             )
             for trial in results.trials
         ),
         caption="Time is each stage's own, where it ran; a stage found done in the ledger keeps its first time.",
+    )
+
+
+def _build_facts(evidence: Evidence, *, name: str, title: str, shows: Mapping[str, Callable[[Facts], Cell]]) -> Table:
+    """What trials recorded of themselves; what none recorded has no column, and who recorded nothing no row."""
+    facts = {trial.trial: collect_facts(trial) for trial in evidence.results.trials}
+    cells = {trial: {head: show(known) for head, show in shows.items()} for trial, known in facts.items()}
+    heads = [head for head in shows if any(found[head].text != ABSENT for found in cells.values())]
+    return Table(
+        name=name,
+        title=title,
+        columns=(*labels("trial"), *(Column(title=head) for head in heads)),
+        rows=tuple(
+            (label(evidence.names[trial]), *(found[head] for head in heads))
+            for trial, found in cells.items()
+            if any(found[head].text != ABSENT for head in heads)
+        ),
     )
 
 
@@ -65,6 +88,11 @@ def _show_times(trial: TrialOutcome, stages: Sequence[StageName]) -> list[Cell]:
     taken = {stage.stage: stage.seconds for stage in trial.stages if stage.seconds is not None}
     cells = [_show_time(taken.get(stage)) for stage in stages]
     return [*cells, _show_time(sum(taken.values()) if taken else None)]
+
+
+def _show_usd(trial: TrialOutcome) -> Cell:
+    spent = [stage.usd for stage in trial.stages if stage.usd is not None]
+    return Cell(text=format_usd(sum(spent)), value=sum(spent)) if spent else Cell(text=ABSENT)
 
 
 def _show_time(seconds: float | None) -> Cell:
@@ -181,7 +209,7 @@ def _sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-_FACTS: Mapping[str, Callable[[Facts], Cell]] = {
+_OF_TRAINING: Mapping[str, Callable[[Facts], Cell]] = {
     "trainable parameters": _show_trainable,
     "steps": _show_number("steps", format_count),
     "examples a row": _show_rows,
@@ -190,6 +218,8 @@ _FACTS: Mapping[str, Callable[[Facts], Cell]] = {
     "computed by peft": _show_by_peft,
     "tokens": _show_number("tokens", format_count),
     "peak memory": _show_number("peak_memory_bytes", format_bytes),
+}
+_OF_GENERATION: Mapping[str, Callable[[Facts], Cell]] = {
     "outputs changed %": _show_change,
     "decoded in": _show_engine,
     "new tokens/s": _show_rate,

@@ -48,6 +48,11 @@ class Arm:
     trials: tuple[TrialOutcome, ...]
 
     @property
+    def method(self) -> str:
+        """The method's name in the study file."""
+        return self.trials[0].method
+
+    @property
     def is_frozen(self) -> bool:
         """Whether the model is used as it came."""
         return not traits_of(self.kind).is_trained
@@ -59,7 +64,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Results with their indexes. `names` are trials' names as short as the study allows, by label."""
+    """Results with their indexes. `names` are what trials are called, by label."""
 
     results: StudyResults
     arms: tuple[Arm, ...]
@@ -86,11 +91,24 @@ def gather(results: StudyResults) -> Evidence:
     return Evidence(
         results=results,
         arms=arms,
-        names={trial.trial: name_trial(trial, head=arm.title) for arm in arms for trial in arm.trials},
+        names={trial.trial: name_of(trial) for trial in results.trials},
         places=_find_places(results),
         rows={key: tuple(value) for key, value in rows.items()},
         cells={(cell.trial, cell.track, cell.dataset): cell for cell in results.cells},
     )
+
+
+def group_ways(arms: Iterable[Arm]) -> Mapping[tuple[str, str], tuple[Arm, ...]]:
+    """Arms by model and way: those of one group differ in their seeds alone."""
+    ways: dict[tuple[str, str], tuple[Arm, ...]] = {}
+    for arm in arms:
+        ways[arm.model, arm.way] = (*ways.get((arm.model, arm.way), ()), arm)
+    return ways
+
+
+def name_of(trial: TrialOutcome) -> str:
+    """What a trial is called in the page, in every file and in MLflow: the label that commands print and take."""
+    return trial.trial
 
 
 def name_trial(trial: TrialOutcome, *, head: str) -> str:

@@ -10,16 +10,18 @@ from orchestrator.report.contrasts import Contrast, Scores, draw_contrasts
 from orchestrator.report.evidence import Arm, Evidence, gather
 from orchestrator.report.results import StudyResults
 from orchestrator.report.scores import Measure, Score, Unscored, choose_measures, score_arm
+from orchestrator.report.verdicts import Verdict, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Scores of every arm by every headline measure, and the tests between arms."""
+    """Scores of every arm by every headline measure, the tests between arms, and what they say together."""
 
     evidence: Evidence
     measures: tuple[Measure, ...]
     scores: Scores
     contrasts: tuple[Contrast, ...]
+    verdicts: tuple[Verdict, ...]
 
     @property
     def results(self) -> StudyResults:
@@ -42,5 +44,6 @@ def find(results: StudyResults) -> Findings:
         evidence=evidence,
         measures=measures,
         scores=scores,
-        contrasts=draw_contrasts(evidence.arms, measures, scores=scores),
+        contrasts=draw_contrasts(evidence.arms, measures, scores=scores, question=results.asked),
+        verdicts=judge(evidence, results.asked),
     )

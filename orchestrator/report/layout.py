@@ -14,6 +14,8 @@ from orchestrator.report.statistics import Interval
 ABSENT = "\N{EN DASH}"
 """Stands where there is nothing to say: the trial was not asked for this."""
 MINUS = "\N{MINUS SIGN}"
+_MOST_COLUMNS = 8
+"""Columns of figures that stand side by side on a page 1,160 pixels wide, or on paper."""
 _LONG = 24
 """Characters above which an explanation in place of a number is moved below the table."""
 
@@ -36,6 +38,8 @@ class Column:
 class Cell:
     """One entry. `interval` and `detail` (such as a count) stand below it, smaller; `note` explains.
 
+    `link` is a place in the page that shows what is behind the entry, such as `#sample=...`; only the page uses it.
+
     `value` is None where there is no number; `warning` says that the entry needs the reader's
     attention before it is believed. `digits` are the decimals of the interval. `mark` is the number
     of its note below the table, 0 for none.
@@ -49,6 +53,7 @@ class Cell:
     warning: bool = False
     note: str = ""
     mark: int = 0
+    link: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -140,6 +145,59 @@ def starts_as(row: Sequence[Cell], above: Sequence[Cell], count: int) -> bool:
     return all(cell.text == other.text for cell, other in zip(row[:count], above[:count], strict=True))
 
 
+def fit(table: Table) -> tuple[Table, ...]:
+    """A table as the page can show it whole: turned where that makes it narrower, else in blocks of some columns."""
+    figures = len(table.columns) - table.label_count
+    if figures <= _MOST_COLUMNS:
+        return (table,)
+    if len(table.rows) <= _MOST_COLUMNS:
+        return (turn(table),)
+    return _cut(table)
+
+
+def turn(table: Table) -> Table:
+    """The table with its rows as columns: heading and title head the rows, and the labels of a row its column."""
+    heads = table.columns[table.label_count :]
+    grouped = any(column.group for column in heads)
+    columns = [" · ".join(cell.text for cell in row[: table.label_count]) for row in table.rows]
+    return replace(
+        table,
+        columns=(*labels(*(("", " ") if grouped else ("",))), *(Column(title=title) for title in columns)),
+        rows=tuple(
+            (
+                *((label(head.group),) if grouped else ()),
+                label(head.title),
+                *(row[table.label_count + index] for row in table.rows),
+            )
+            for index, head in enumerate(heads)
+        ),
+    )
+
+
+def _cut(table: Table) -> tuple[Table, ...]:
+    """Blocks of as many columns as fit, each with the labels; shared headings are not cut where that can be helped."""
+    heads = list_headings(table.columns[table.label_count :])
+    blocks: list[list[int]] = [[]]
+    start = table.label_count
+    for heading in heads:
+        width = len(heading.titles)
+        for index in range(start, start + width):
+            whole = width if heading.group and index == start else 1
+            if blocks[-1] and len(blocks[-1]) + min(whole, _MOST_COLUMNS) > _MOST_COLUMNS:
+                blocks.append([])
+            blocks[-1].append(index)
+        start += width
+    return tuple(
+        replace(
+            table,
+            columns=tuple(table.columns[index] for index in (*range(table.label_count), *block)),
+            rows=tuple(tuple(row[index] for index in (*range(table.label_count), *block)) for row in table.rows),
+            caption=table.caption if block is blocks[-1] else "",
+        )
+        for block in blocks
+    )
+
+
 def is_text(table: Table, *, column: int) -> bool:
     """Whether a column holds words alone, which are set flush left."""
     cells = [row[column] for row in table.rows if row[column].text != ABSENT]
@@ -188,6 +246,11 @@ def format_bytes(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1024
     return f"{size:.3g} GiB"
+
+
+def format_usd(amount: float) -> str:
+    """An amount of money; a fraction of a cent is not called nothing."""
+    return "< 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"
 
 
 def count_nouns(count: int, noun: str) -> str:

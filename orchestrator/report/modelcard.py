@@ -55,8 +55,8 @@ def _summary(study: Study, trial: TrialSpec, *, merged: bool) -> Iterator[str]:
     if merged:
         yield "The adapter is merged into the base in full precision; nothing but this folder is needed."
     yield f"Tasks: {', '.join(trial.tracks)}, by one model. Made by Polytune in the study `{study.study}`."
-    if study.question.strip():
-        yield f"\n> {' '.join(study.question.split())}"
+    if study.question.text.strip():
+        yield f"\n> {' '.join(study.question.text.split())}"
 
 
 def _training(trial: TrialSpec, record: StageRecord) -> Iterator[str]:

@@ -1,31 +1,40 @@
-"""The HTML page: one file, no scripts, nothing fetched, readable ten years on.
+"""The HTML page: one file, nothing fetched, readable ten years on, with and without scripts.
 
 One decision: the template decides the order and the words around the parts; everything that comes from
-a study (names, causes, model output) passes through autoescaping, and only our own SVG does not.
+a study (names, causes, model output) passes through autoescaping, and only our own SVG and scripts do not. The page's
+policy names each of our scripts by its digest, so a browser runs nothing else that stands in the page.
 """
 
+import base64
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.report.answer import compose_answer
+from orchestrator.report.answer import Group, list_groups, list_sentences, say_margins, sum_up
+from orchestrator.report.citing import cite_block
+from orchestrator.report.doubts import list_doubts, main_verdicts
+from orchestrator.report.exports.methods import describe_methods
 from orchestrator.report.findings import Findings
-from orchestrator.report.health import list_warnings
-from orchestrator.report.layout import is_text, list_headings, merge_alike, number_notes, starts_as
-from orchestrator.report.pictures import NARROW, WIDE, Frame, Picture, drawing_style, render_png, render_svg
-from orchestrator.report.plots import draw_curves, draw_forest, draw_overview
+from orchestrator.report.gallery import DRAWINGS
+from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
+from orchestrator.report.links import link_verdict
+from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
+from orchestrator.report.plots import draw_overview
+from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
+from orchestrator.report.sections import list_sections
+from orchestrator.report.strips import draw_axis, draw_strip, find_reach
 from orchestrator.report.tables import build_tables
+from orchestrator.report.verdicts import Verdict
+from orchestrator.report.visible import make_visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
-
-_FOLDED = ("details", "verdicts", "quality-detail")
-"""Tables that a reader opens when needed."""
 
 
 def save_page(findings: Findings, *, folder: Path) -> Path:
@@ -35,84 +44,136 @@ def save_page(findings: Findings, *, folder: Path) -> Path:
         overview = draw_overview(findings, WIDE)
         if overview is not None:
             _replace(folder / "overview.png", render_png(overview))
-    page = folder / "report.html"
-    _replace(page, render_page(findings).encode())
+    page, browser = folder / "report.html", build_browser(findings.evidence)
+    for name, content in browser.side_files.items():
+        _replace(folder / name, content.encode())
+    _replace(page, render_page(findings, browser=browser).encode())
+    for old in folder.glob(SIDE_FILES):
+        if old.name not in browser.side_files:
+            old.unlink()
     return page
 
 
-def render_page(findings: Findings) -> str:
+def render_page(findings: Findings, *, browser: Browser) -> str:
     """The page as text."""
+    pictures = _draw_pictures(findings)
+    tables = {table.name: table for table in build_tables(findings)}
+    script = _read("page.js")
     return _load_template().render(
         results=findings.results,
-        style=files(__package__).joinpath("page.css").read_text(encoding="utf-8"),
-        answer=compose_answer(findings),
-        warnings=list_warnings(findings.evidence),
-        pictures=_draw_pictures(findings),
-        tables={table.name: number_notes(table) for table in build_tables(findings)},
-        folded=_FOLDED,
-        signatures=_list_signatures(findings),
+        style=_read("page.css"),
+        script=script,
+        policy=_write_policy(script, browser),
+        panels=_list_panels(findings),
+        sentences=list_sentences(findings),
+        doubts=list_doubts(findings),
+        pictures=pictures,
+        titles={name: table.title for name, table in tables.items()},
+        tables={name: [number_notes(part) for part in fit(table)] for name, table in tables.items()},
+        sections=list_sections(pictures=pictures, tables=tables),
+        browser=browser,
+        cite=cite_block(findings),
+        methods=describe_methods(findings),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Verdicts on one axis: groups of claims, each claim's strip by its place, and the words above them."""
+
+    title: str
+    heading: str
+    caption: str
+    groups: tuple[Group, ...]
+    axis: str
+    strips: dict[int, str]
+    looks: dict[str, list[tuple[str, str]]]
+
+
+def _list_panels(findings: Findings) -> list[Panel]:
+    """The verdicts that answer the question, then, to be opened, those against the frozen model."""
+    main = main_verdicts(findings)
+    rest = [verdict for verdict in findings.verdicts if verdict not in main]
+    panels = [("", main), (f"Against the frozen model: {sum_up(rest)}", rest)]
+    return [_make_panel(findings, title, verdicts) for title, verdicts in panels if verdicts]
+
+
+def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> Panel:
+    reach = find_reach(verdicts)
+    groups = list_groups(findings, verdicts)
+    claims = [claim for group in groups for claim in group.claims]
+    strips = {id(claim): draw_strip(claim.verdict, reach=reach) for claim in claims}
+    looks = {group.title: _list_looks(findings, group) for group in groups}
+    heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
+    caption = (
+        "Points of 0 to 100, the first less the second. Where the interval lies in the grey band "
+        f"(±{say_margins(verdicts)}), the two count as equally good. Ticks: single tracks."
+    )
+    return Panel(
+        title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks
+    )
+
+
+def _list_looks(findings: Findings, group: Group) -> list[tuple[str, str]]:
+    """Ways to the programs on which a pair differs; of several models there would be too many."""
+    judged = [claim.verdict for claim in group.claims if link_verdict(findings, claim.verdict, ahead=True)]
+    if len(judged) != 1:
+        return []
+    verdict = judged[0]
+    sides = ((f"only {verdict.first} passes", True), (f"only {verdict.second} passes", False))
+    return [(words, link_verdict(findings, verdict, ahead=ahead)) for words, ahead in sides]
+
+
+def _write_policy(script: str, browser: Browser) -> str:
+    """Who may do what in the page: our own scripts by their digests, styles and drawn pictures, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    sources = f"'sha256-{digest}' {browser.policy.removeprefix('script-src')}".strip()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {sources}"
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
 def _load_template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=_show,
+    )  # fmt: skip
     environment.filters |= {
+        "address": id,
         "merge_alike": merge_alike,
         "headings": list_headings,
         "is_text": is_text,
         "starts_as": starts_as,
     }
-    return environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    return environment.get_template("page.html.j2")
 
 
-_DRAWINGS: Mapping[str, tuple[Callable[[Findings, Frame], "Figure | None"], str, str]] = {
-    "overview": (
-        draw_overview,
-        "Scores by method",
-        "A dot is a mean over problems, its line the 95 % interval, the hollow dot and dashed line the frozen "
-        "model. Circles: one model for all tasks; diamonds: one for each. Panels of one metric share their scale.",
-    ),
-    "forest": (
-        draw_forest,
-        "Differences, problem by problem",
-        "Right of zero favours the first. Lines are 95 % intervals of each difference by itself; a dot is filled "
-        "where the difference holds after Holm's correction. Each panel has its own scale.",
-    ),
-    "curves": (
-        draw_curves,
-        "Training",
-        "Coloured: training loss. Black or white with dots: validation loss.",
-    ),
-}
-"""What is drawn, by name: the drawing, its title and its caption."""
+def _show(value: object) -> object:
+    """What a study named or a model wrote, with no character that acts or hides; our own markup stays as it is."""
+    return make_visible(value) if type(value) is str else value
 
 
 def _draw_pictures(findings: Findings) -> dict[str, Picture]:
+    """Every picture that the study can fill, for wide and for narrow windows."""
     pictures: dict[str, Picture] = {}
-    for name, (draw, title, caption) in _DRAWINGS.items():
+    for item in DRAWINGS:
         with drawing_style():
-            wide, narrow = draw(findings, WIDE), draw(findings, NARROW)
+            wide, narrow = item.draw(findings, WIDE), item.draw(findings, NARROW)
             if wide is None or narrow is None:
                 continue
-            pictures[name] = Picture(
-                title=title,
-                caption=caption,
-                wide=render_svg(wide, name=name, title=title, description=caption),
-                narrow=render_svg(narrow, name=f"{name}-narrow", title=title, description=caption),
+            words = {"title": item.title, "description": item.caption}
+            pictures[item.name] = Picture(
+                title=item.title,
+                caption=item.caption,
+                wide=render_svg(wide, name=item.name, **words),
+                narrow=render_svg(narrow, name=f"{item.name}-narrow", **words),
             )
     return pictures
-
-
-def _list_signatures(findings: Findings) -> dict[str, list[str]]:
-    """How each metric was computed; several signatures of one metric are all told."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in findings.results.cells:
-        for metric, signature in cell.signatures.items():
-            found.setdefault(metric, {})[signature] = None
-    return {metric: list(signatures) for metric, signatures in sorted(found.items())}
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -122,3 +183,6 @@ def _replace(path: Path, content: bytes) -> None:
         stream.write(content)
     os.chmod(name, 0o644)
     os.replace(name, path)
+
+
+__all__ = ["render_page", "save_page"]

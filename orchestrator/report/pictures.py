@@ -5,7 +5,7 @@ CSS variable of that name. One drawing then serves light, dark and print.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -15,20 +15,30 @@ from typing import TYPE_CHECKING, Any
 from trainers.methods.table import METHODS, MethodKind
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PALETTE: Mapping[str, str] = {
     "ink": "#1d2129",
-    "soft": "#626a76",
+    "soft": "#5b636f",
     "rule": "#dfe2e7",
     "paper": "#fffffe",
-    MethodKind.FROZEN: "#858d99",
-    MethodKind.QLORA: "#2b6cd4",
-    MethodKind.LORA: "#0f8a7e",
-    MethodKind.FULL: "#c65b12",
-    "other": "#8a4fc0",
+    MethodKind.FROZEN: "#7d8590",
+    MethodKind.QLORA: "#0a5fb0",
+    MethodKind.LORA: "#2fa37c",
+    MethodKind.FULL: "#c9520a",
+    "other": "#6b2d7d",
+    "gain": "#1f78c8",
+    "loss": "#d9680f",
 }
-"""Colours by role; page.css holds the same names for light and for dark. No two may be equal."""
+"""Colours by role; page.css holds the same names for light and for dark. No two may be equal.
+
+Those of methods stay apart for readers who see no red, no green or no blue, which a test computes.
+"""
+MARKERS: Mapping[str, str] = {"together": "o", "apart": "D"}
+"""The marker of a grouping, in every picture; what has a colour of its own has a shape of its own as well."""
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+"""Lines of ways of one kind, which share a colour."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -71,7 +81,8 @@ class Frame:
 
 
 WIDE = Frame(width=11.5, across=4)
-NARROW = Frame(width=7.8, across=2)
+NARROW = Frame(width=4.6, across=1)
+"""For telephones, one panel below the other; page.css says below which width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +109,19 @@ def choose_colour(kind: str) -> str:
     return PALETTE.get(kind if kind in METHODS else "other", PALETTE["other"])
 
 
+def draw_dot(
+    panel: "Axes", at: tuple[float, float], *, kind: str, grouping: str, filled: bool, size: float = 5.2
+) -> None:
+    """Put a way's marker somewhere; hollow where it stands for the frozen model or for what is not shown."""
+    colour = choose_colour(kind)
+    panel.plot([at[0]], [at[1]], MARKERS.get(grouping, "o"), markersize=size, color=colour, markeredgewidth=1.4,
+               markerfacecolor=colour if filled else PALETTE["paper"])  # fmt: skip
+
+
 def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> str:
     """The figure as an `svg` element with unique ids, a title and a description for screen readers."""
     stream = StringIO()
+    _settle(figure)
     figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -115,6 +136,32 @@ def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> 
     said = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
     svg = re.sub(r"<svg([^>]*)>", lambda found: f"{opening}{found[1]}>{said}", svg, count=1)
     return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', _keep_start, svg, count=1)
+
+
+def _settle(figure: "Figure") -> None:
+    """Lay the figure out once; `savefig` would draw all of it a first time to do so."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
+def add_legend(figure: "Figure", ways: Iterable[tuple[str, str, str]], *, hollow: str = "", columns: int = 6) -> None:
+    """Name the dots of ways (name, kind and grouping) above all panels; `hollow` says what hollow dots are."""
+    from matplotlib.lines import Line2D
+
+    looks = [(name, MARKERS.get(grouping, "o"), choose_colour(kind), kind) for name, kind, grouping in ways]
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, label=name, markeredgewidth=1.4,
+               markerfacecolor=PALETTE["paper"] if kind == MethodKind.FROZEN else colour)
+        for name, marker, colour, kind in looks
+    ]  # fmt: skip
+    if hollow:
+        handles.append(
+            Line2D([], [], linestyle="", marker="o", markeredgewidth=1.4, color=PALETTE["soft"],
+                   markerfacecolor=PALETTE["paper"], label=hollow)
+        )  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=8)
 
 
 def _keep_start(found: re.Match[str]) -> str:

@@ -1,20 +1,19 @@
-"""The pictures of a report: scores by arm, differences between arms, training curves.
+"""The pictures of scores and of differences.
 
 One decision: every dot has its interval and every axis of one metric the same scale, so that what
 looks different is different; arms keep their colour and marker in all pictures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.report.contrasts import FAMILIES, Contrast
-from orchestrator.report.evidence import Arm, name_trial
+from orchestrator.report.contrasts import Contrast
+from orchestrator.report.evidence import Arm, group_ways
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import format_number
-from orchestrator.report.pictures import PALETTE, Frame, choose_colour
-from orchestrator.report.results import TrialOutcome
+from orchestrator.report.pictures import PALETTE, Frame, add_legend, choose_colour, draw_dot
 from orchestrator.report.scores import Measure, Score, Unscored
 from trainers.methods.table import MethodKind
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = {"together": "o", "apart": "D"}
 _SEED_SPREAD = 0.22
 Line = tuple[str, str]
 """A line of the overview: model and way; its arms differ in their seeds alone."""
@@ -34,7 +32,7 @@ def draw_overview(findings: Findings, frame: Frame) -> "Figure | None":
 
     if not findings.measures:
         return None
-    lines = _group_lines(findings.evidence.arms)
+    lines = group_ways(findings.evidence.arms)
     across = min(frame.across, len(findings.measures))
     down = -(-len(findings.measures) // across)
     figure = Figure(figsize=(frame.width, down * (0.27 * len(lines) + 0.75)))
@@ -49,13 +47,6 @@ def draw_overview(findings: Findings, frame: Frame) -> "Figure | None":
     return figure
 
 
-def _group_lines(arms: Sequence[Arm]) -> Mapping[Line, tuple[Arm, ...]]:
-    lines: dict[Line, tuple[Arm, ...]] = {}
-    for arm in arms:
-        lines[arm.model, arm.way] = (*lines.get((arm.model, arm.way), ()), arm)
-    return lines
-
-
 def _find_reach(findings: Findings) -> Mapping[str, float]:
     """The right end of each metric's axis, the same at every place."""
     reach: dict[str, float] = {}
@@ -67,9 +58,9 @@ def _find_reach(findings: Findings) -> Mapping[str, float]:
 
 
 def _draw_panel(panel: "Axes", findings: Findings, *, lines: Mapping[Line, tuple[Arm, ...]], measure: Measure) -> None:
-    metric = "BLEU per problem" if measure.metric == "bleu" else measure.title
     panel.set_title(f"{measure.place.title}\n", fontweight="bold")
-    panel.text(0, 1.04, metric, transform=panel.transAxes, color=PALETTE["soft"], fontsize=8)
+    panel.annotate(measure.title, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+                   color=PALETTE["soft"], fontsize=8)  # fmt: skip
     several = len({model for model, _ in lines}) > 1
     panel.set_yticks(range(len(lines)), [f"{model} · {way}" if several else way for model, way in lines])
     panel.set_ylim(len(lines) - 0.5, -0.5)
@@ -90,7 +81,7 @@ def _draw_line(panel: "Axes", found: Sequence[tuple[Arm, Score | Unscored]], *, 
         y = at if len(scored) == 1 else at + _SEED_SPREAD * (2 * index / (len(scored) - 1) - 1)
         if score.interval:
             panel.hlines(y, *score.interval, color=choose_colour(arm.kind), linewidth=1.8, alpha=0.55)
-        _draw_dot(panel, arm, x=score.value, y=y, filled=not arm.is_frozen)
+        draw_dot(panel, (score.value, y), kind=arm.kind, grouping=arm.grouping, filled=not arm.is_frozen)
         ends.append(max(score.value, score.interval.high if score.interval else 0.0))
     small: dict[str, Any] = {"va": "center", "fontsize": 7.5, "color": PALETTE["soft"]}
     if scored:
@@ -103,12 +94,6 @@ def _draw_line(panel: "Axes", found: Sequence[tuple[Arm, Score | Unscored]], *, 
     panel.text(0.02, at, reason, transform=panel.get_yaxis_transform(), style="italic", bbox=behind, **small)
 
 
-def _draw_dot(panel: "Axes", arm: Arm, *, x: float, y: float, filled: bool) -> None:
-    colour = choose_colour(arm.kind)
-    panel.plot([x], [y], _MARKERS.get(arm.grouping, "o"), markersize=5.2, color=colour, markeredgewidth=1.4,
-               markerfacecolor=colour if filled else PALETTE["paper"])  # fmt: skip
-
-
 def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
     """Differences in points with their intervals: a panel for each question and model."""
     from matplotlib.figure import Figure
@@ -117,19 +102,44 @@ def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
     if not tested:
         return None
     models = list(dict.fromkeys(contrast.first.model for contrast in tested))
-    families = [family for family in FAMILIES if any(contrast.family == family for contrast in tested)]
+    families = list(dict.fromkeys(contrast.family for contrast in tested))
     measures = [measure for measure in findings.measures if any(contrast.measure == measure for contrast in tested)]
-    figure = Figure(figsize=(frame.width, len(models) * (0.4 * len(measures) + 0.6) + 0.5))
-    panels = figure.subplots(len(models), len(families), sharey=True, sharex="col", squeeze=False)
-    for model, line in zip(models, panels, strict=True):
-        for family, panel in zip(families, line, strict=True):
-            mine = [item for item in tested if (item.family, item.first.model) == (family, model)]
-            _draw_differences(panel, mine, measures=measures)
-            panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
-    for panel in panels[-1]:
+    lines = max(
+        len({(item.first.title, item.second.title) for item in tested if item.family == family}) for family in families
+    ) / len(models)
+    across = min(frame.across, len(families))
+    shown = [(model, family) for model in models for family in families]
+    down = -(-len(families) // across) * len(models)
+    figure = Figure(figsize=(frame.width, down * (max(0.4, 0.1 * lines) * len(measures) + 0.6) + 0.5))
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    reach = {family: _find_ends([item for item in tested if item.family == family]) for family in families}
+    for panel, (model, family) in zip(panels, _pad(shown, across, len(families)), strict=True):
+        mine = [item for item in tested if (item.family, item.first.model) == (family, model)]
+        panel.set_visible(bool(family))
+        if not family:
+            continue
+        _draw_differences(panel, mine, measures=measures)
+        panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
+        panel.set_xlim(*reach[family])
         panel.set_xlabel("points, first less second")
-    _draw_legend(figure, tested)
+    ways = dict.fromkeys((item.first.way, item.first.kind, item.first.grouping) for item in tested)
+    add_legend(figure, ways, hollow="hollow: no difference shown", columns=6 if frame.across > 1 else 2)
     return figure
+
+
+def _pad(shown: Sequence[tuple[str, str]], across: int, families: int) -> Iterator[tuple[str, str]]:
+    """What each panel shows, with blanks where the families of a model do not fill its last line."""
+    for start in range(0, len(shown), families):
+        yield from shown[start : start + families]
+        yield from [("", "")] * (-families % across)
+
+
+def _find_ends(contrasts: Sequence[Contrast]) -> tuple[float, float]:
+    """Ends of an axis that holds zero and every interval of one family, so that its panels can be compared."""
+    ends = [0.0, *(item.points or 0.0 for item in contrasts)]
+    ends += [end for item in contrasts if item.points_interval for end in item.points_interval]
+    room = 0.06 * (max(ends) - min(ends)) or 1.0
+    return min(ends) - room, max(ends) + room
 
 
 def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures: Sequence[Measure]) -> None:
@@ -137,73 +147,13 @@ def _draw_differences(panel: "Axes", contrasts: Sequence[Contrast], *, measures:
     panel.axvline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
     panel.set_yticks(range(len(measures)), [f"{measure.place.title}  {measure.title}" for measure in measures])
     panel.set_ylim(len(measures) - 0.5, -0.5)
+    for edge in range(1, len(measures)):
+        panel.axhline(edge - 0.5, color=PALETTE["rule"], linewidth=0.5)
     for item in contrasts:
         index = pairs.index((item.first.title, item.second.title))
         offset = 0.0 if len(pairs) == 1 else 0.56 * (index / (len(pairs) - 1) - 0.5)
         at = measures.index(item.measure) + offset
         if item.points_interval:
             panel.hlines(at, *item.points_interval, color=choose_colour(item.first.kind), linewidth=1.5, alpha=0.55)
-        _draw_dot(panel, item.first, x=item.points or 0.0, y=at, filled=item.is_shown)
-
-
-def _draw_legend(figure: "Figure", contrasts: Sequence[Contrast]) -> None:
-    from matplotlib.lines import Line2D
-
-    firsts = {item.first.way: item.first for item in contrasts}
-    handles = [
-        Line2D([], [], linestyle="", marker=_MARKERS.get(arm.grouping, "o"), color=choose_colour(arm.kind), label=way)
-        for way, arm in firsts.items()
-    ]
-    hollow = Line2D([], [], linestyle="", marker="o", markeredgewidth=1.4, color=PALETTE["soft"],
-                    markerfacecolor=PALETTE["paper"], label="hollow: no difference shown")  # fmt: skip
-    figure.legend(handles=[*handles, hollow], loc="outside upper left", ncols=6, frameon=False, fontsize=8)
-
-
-def draw_curves(findings: Findings, frame: Frame) -> "Figure | None":
-    """Loss by step, all panels on one scale: a panel for each way and its tracks, a line for each seed."""
-    from matplotlib.figure import Figure
-
-    trained = _group_curves(findings.evidence.arms)
-    if not trained:
-        return None
-    across = min(frame.across, len(trained))
-    down = -(-len(trained) // across)
-    figure = Figure(figsize=(frame.width, 1.85 * down + 0.3))
-    panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
-    for index, (panel, title) in enumerate(zip_longest(panels, trained)):
-        if title is None:
-            panel.set_visible(False)
-            continue
-        _draw_curves(panel, trained[title])
-        panel.set_title(title, fontweight="bold")
-        panel.set_xlabel("step")
-        if index % across == 0:
-            panel.set_ylabel("loss")
-    return figure
-
-
-def _group_curves(arms: Sequence[Arm]) -> Mapping[str, list[TrialOutcome]]:
-    """Trials with a curve, by a title that leaves out the seed alone."""
-    several = len({arm.model for arm in arms}) > 1
-    found: dict[str, list[TrialOutcome]] = {}
-    for arm in arms:
-        for trial in arm.trials:
-            title = name_trial(trial, head=f"{arm.model} · {arm.way}" if several else arm.way)
-            if any("loss" in point for point in trial.curve):
-                found.setdefault(title.replace(" · ", "\n"), []).append(trial)
-    return found
-
-
-def _draw_curves(panel: "Axes", trials: Sequence[TrialOutcome]) -> None:
-    panel.grid(visible=True, axis="y")
-    panel.grid(visible=False, axis="x")
-    for trial in trials:
-        panel.plot(*_list_points(trial, "loss"), color=choose_colour(trial.kind), linewidth=1.3, alpha=0.75)
-        validation = _list_points(trial, "validation/loss")
-        if validation[0]:
-            panel.plot(*validation, color=PALETTE["ink"], linewidth=1.1, marker="o", markersize=2.8)
-
-
-def _list_points(trial: TrialOutcome, name: str) -> tuple[list[float], list[float]]:
-    points = [(point["step"], point[name]) for point in trial.curve if name in point and "step" in point]
-    return [step for step, _ in points], [value for _, value in points]
+        first = item.first
+        draw_dot(panel, (item.points or 0.0, at), kind=first.kind, grouping=first.grouping, filled=item.is_shown)

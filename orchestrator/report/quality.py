@@ -25,26 +25,38 @@ _PMD = tuple(
 )
 _MCS = ("mcs.error", "mcs.unresolved", "mcs.warning")
 _SHOWN_RULES = 10
+BY_NATURE = (
+    "pylint.missing-module-docstring",
+    "pylint.missing-class-docstring",
+    "pylint.missing-function-docstring",
+    "pylint.missing-final-newline",
+    "pmd.CommentDefaultAccessModifier",
+    "pmd.CommentRequired",
+    "pmd.NoPackage",
+    "pmd.UseUtilityClass",
+)
+"""Rules that every snippet breaks because it is one: it has no documentation, no package, and no last newline."""
 _TOO_FEW = "too few outputs parse for this to stand for all of them"
 _CAPTION = (
     "Means per file over outputs that parse, over outputs that pass their tests, and of the difference from the "
     "reference solution to the same problem. n is the number of files behind a figure, /100 the figure per 100 lines "
-    "of code. Compare methods by the difference. Where too few outputs parse, means over the rest are not shown."
+    "of code. Compare methods by the difference. Where too few outputs parse, means over the rest are not shown. Lint "
+    "messages leave out what every snippet has by nature, such as a missing docstring."
 )
 
 
-def _sum_of(*alternatives: tuple[str, ...], per_lines: bool = True) -> Count:
-    """The sum of several counts, of the first set that a file has."""
+def _sum_of(*alternatives: tuple[str, ...], per_lines: bool = True, less: Sequence[str] = ()) -> Count:
+    """The sum of several counts, of the first set that a file has, less what is counted of the rules `less`."""
 
     def read(counts: Counts) -> float | None:
         names = next((names for names in alternatives if all(name in counts for name in names)), None)
-        return sum(counts[name] for name in names) if names else None
+        return sum(counts[name] for name in names) - sum(counts.get(name, 0.0) for name in less) if names else None
 
     return Count(read=read, per_lines=per_lines)
 
 
 HEADLINES: Mapping[str, Count] = {
-    "lint messages": _sum_of(_PYLINT, _PMD),
+    "lint messages": _sum_of(_PYLINT, _PMD, less=BY_NATURE),
     "cyclomatic complexity": _sum_of(("lizard.ccn",), ("radon.cyclomatic_total",)),
     "lines of code": _sum_of(("lizard.nloc",), ("radon.lloc",), per_lines=False),
 }
@@ -63,13 +75,10 @@ def build_quality_table(evidence: Evidence) -> Table:
                 label(evidence.names[trial.trial]),
                 label(place.title),
                 *_show_rates(rows),
-                *(
-                    entry
-                    for count in shown.values()
-                    for entry in _show(read_three_ways(rows, evidence.cell_at(trial, place), count))
-                ),
+                *(entry for count in shown.values() for entry in _show(read_files(files, count))),
             )
             for trial, place, rows in _list_code(evidence)
+            for files in (gather_files(rows, evidence.cell_at(trial, place)),)
         ),
         caption=_CAPTION,
     )
@@ -81,8 +90,9 @@ def build_quality_detail(evidence: Evidence) -> Table:
         (label(evidence.names[trial.trial]), label(place.title), label(name), *_show_apart(ways))
         for trial, place, rows in _list_code(evidence)
         for cell in (evidence.cell_at(trial, place),)
+        for files in (gather_files(rows, cell),)
         for name, count in list_counts(rows, cell)
-        for ways in (read_three_ways(rows, cell, count),)
+        for ways in (read_files(files, count),)
     ]
     columns = [Column(title=title, group=kind) for kind in _KINDS for title in ("per file", "per 100 lines")]
     return Table(
@@ -108,19 +118,41 @@ class ThreeWays:
     marked: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFiles:
+    """The counts of a cell's files, to be read many times: of those that parse, that pass, and of their references."""
+
+    parsing: tuple[Counts, ...]
+    passing: tuple[Counts, ...]
+    references: tuple[Counts, ...]
+    marked: bool
+
+
+def gather_files(rows: Sequence[InstanceRow], cell: CellScores | None) -> CodeFiles:
+    """The files of a cell, with counts and rules in one."""
+    parsing = [row for row in rows if _is_code(row)]
+    counted = tuple({**row.counts, **row.rules} for row in parsing)
+    return CodeFiles(
+        parsing=counted,
+        passing=tuple(counts for row, counts in zip(parsing, counted, strict=True) if row.verdict == "passed"),
+        references=tuple(_reference(cell, row.problem_id) for row in parsing),
+        marked=len(parsing) < (1 - LIMITS["unparseable"].highest) * len(rows),
+    )
+
+
 def read_three_ways(rows: Sequence[InstanceRow], cell: CellScores | None, count: Count) -> ThreeWays:
     """A count over outputs that parse, over those that pass, and as a difference from their references."""
-    parsing = [row for row in rows if _is_code(row)]
-    counted = [{**row.counts, **row.rules} for row in parsing]
-    passing = [counts for row, counts in zip(parsing, counted, strict=True) if row.verdict == "passed"]
-    references = [_reference(cell, row.problem_id) for row in parsing]
-    marked = len(parsing) < (1 - LIMITS["unparseable"].highest) * len(rows)
+    return read_files(gather_files(rows, cell), count)
+
+
+def read_files(files: CodeFiles, count: Count) -> ThreeWays:
+    """One count of files that were gathered before."""
     return ThreeWays(
-        parsing=None if marked else figure_of(counted, count),
-        passing=None if marked else figure_of(passing, count),
-        difference=difference_of(list(zip(counted, references, strict=True)), count),
-        lost=sum(count.read(counts) is None for counts in counted),
-        marked=marked,
+        parsing=None if files.marked else figure_of(files.parsing, count),
+        passing=None if files.marked else figure_of(files.passing, count),
+        difference=difference_of(list(zip(files.parsing, files.references, strict=True)), count),
+        lost=sum(count.read(counts) is None for counts in files.parsing),
+        marked=files.marked,
     )
 
 

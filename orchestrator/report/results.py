@@ -4,11 +4,14 @@ One decision: everything downstream reads per-instance rows keyed by problem id.
 computed from rows, so it can always be paired, counted and shown with what was left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evaluators.health import Health
 from orchestrator.ledger.progress import State
+from orchestrator.report.setup import Setup
+from orchestrator.report.texts import Texts, no_texts
+from orchestrator.study.question import Question
 from orchestrator.study.stages import StageName
 from tasks.records import UnjudgedReason, VerdictName
 
@@ -62,11 +65,12 @@ class CellScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOutcome:
-    """One stage of one trial: its state and what it took."""
+    """One stage of one trial: its state and what it took; `usd` is None where the study names no price."""
 
     stage: StageName
     state: State
     seconds: float | None = None
+    usd: float | None = None
     cause: str = ""
     log_path: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -100,8 +104,10 @@ class TrialOutcome:
 class StudyResults:
     """All that a report may speak of.
 
-    `provenance` holds versions, hardware and git state; `isolation` is the class that generated code ran
-    under, with the shares of it that ran apart from its tests and in their process.
+    `question` is its words alone, `asked` all of it. `provenance` holds versions, hardware and git state;
+    `isolation` is the class that generated code ran under, with the shares of it that ran apart from its tests and in
+    their process. `setup` is what the trials were given. `read_texts` reads what was asked and written, which takes a
+    while and is done by who shows it.
     """
 
     study: str
@@ -111,3 +117,6 @@ class StudyResults:
     cells: tuple[CellScores, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
     isolation: str = ""
+    asked: Question = field(default_factory=Question)
+    setup: Setup = field(default_factory=Setup)
+    read_texts: Callable[[], Texts] = field(default=no_texts, compare=False, repr=False)

@@ -7,6 +7,7 @@ table, picture and paired test speak of the same numbers; corpus-level figures s
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 from evaluators.passk import pass_at_k
@@ -20,6 +21,8 @@ from tasks.records import Task, UnjudgedReason
 
 PASS = "pass@1"
 _PASS_TITLE = "pass@1 %"
+_POOLED = ("bleu", "chrf", "codebleu")
+"""Metrics of a whole corpus, which count all its n-grams together; their mean over problems is another figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +62,10 @@ class Unscored:
 
 
 def title_metric(metric: str) -> str:
-    """A metric as tables write it."""
-    return _PASS_TITLE if metric == PASS else title_of(metric)
+    """A metric as tables write it; one whose corpus figure differs says that it is the mean over problems."""
+    if metric == PASS:
+        return _PASS_TITLE
+    return f"{title_of(metric)} (mean)" if metric.startswith(_POOLED) else title_of(metric)
 
 
 def choose_measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -117,6 +122,19 @@ def score_trial(evidence: Evidence, trial: TrialOutcome, *, measure: Measure) ->
     )
 
 
+def values_of(evidence: Evidence, arm: Arm, *, measure: Measure) -> Mapping[str, float] | Unscored:
+    """What `score_arm` is the mean of, by problem, in points of 0-100; or why there is nothing."""
+    trial = arm.trial_for(measure.place.track)
+    if trial is None:
+        return Unscored()
+    rows = evidence.rows_at(trial, measure.place)
+    values = _average_samples(rows, metric=measure.metric)
+    if not values:
+        why = _explain_unscored(evidence, trial, measure=measure) if rows else _explain_unfinished(trial)
+        return Unscored(reason=why or "no results recorded")
+    return {problem: _percent({problem: value}, metric=measure.metric) for problem, value in values.items()}
+
+
 def mean_of(rows: Sequence[InstanceRow], *, metric: str) -> float | None:
     """The mean over problems that tables show, 0-100; None where no row has a value."""
     values = _average_samples(rows, metric=metric)
@@ -154,12 +172,18 @@ def estimate_pass(rows: Sequence[InstanceRow], *, k: int) -> dict[str, float]:
 def _find_interval(values: Sequence[float], *, metric: str) -> Interval | None:
     """Wilson's for yes or no a problem; with several samples a problem, a bootstrap over problems."""
     if metric != PASS:
-        return bootstrap_interval(values)
+        return _resample(tuple(values))
     if set(values) <= {0.0, 1.0}:
         found = wilson_interval(round(sum(values)), total=len(values))
     else:
-        found = bootstrap_interval(values)
+        found = _resample(tuple(values))
     return found and Interval(100 * found.low, 100 * found.high)
+
+
+@lru_cache(maxsize=4096)
+def _resample(values: tuple[float, ...]) -> Interval | None:
+    """The bootstrap's interval, once for all tables and pictures that show it."""
+    return bootstrap_interval(values)
 
 
 def _explain_unfinished(trial: TrialOutcome) -> str:

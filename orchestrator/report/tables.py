@@ -5,15 +5,17 @@ is left out rather than shown empty.
 """
 
 from collections import Counter
+from dataclasses import replace
 from statistics import fmean
 from typing import get_args
 
 from orchestrator.ledger.progress import State
 from orchestrator.report.contrasts import Contrast
-from orchestrator.report.costs import build_cost_table
+from orchestrator.report.costs import build_cost_tables
 from orchestrator.report.evidence import Arm, Evidence, Place
 from orchestrator.report.findings import Findings
 from orchestrator.report.health import build_health_table
+from orchestrator.report.interference import build_interference_table
 from orchestrator.report.layout import (
     ABSENT,
     Cell,
@@ -26,9 +28,12 @@ from orchestrator.report.layout import (
     labels,
     say_state,
 )
+from orchestrator.report.links import link_ends, link_failures
+from orchestrator.report.methodcosts import build_method_costs
 from orchestrator.report.quality import build_quality_detail, build_quality_table
 from orchestrator.report.results import TrialOutcome
 from orchestrator.report.scores import (
+    PASS,
     Measure,
     Score,
     Unscored,
@@ -63,7 +68,9 @@ def build_tables(findings: Findings) -> tuple[Table, ...]:
         build_quality_table(findings.evidence),
         build_quality_detail(findings.evidence),
         build_health_table(findings.evidence),
-        build_cost_table(findings.evidence),
+        build_method_costs(findings),
+        build_interference_table(findings),
+        *build_cost_tables(findings.evidence),
         build_trouble_table(findings.evidence),
     )
     return tuple(table for table in tables if table.rows)
@@ -76,12 +83,12 @@ def build_main_table(findings: Findings) -> Table:
         title="Scores",
         columns=(*labels("method"), *_measure_columns(findings.measures)),
         rows=tuple(
-            (label(arm.title), *(show_score(findings.score(arm, measure), measure) for measure in findings.measures))
+            (label(arm.title), *(_show_measure(findings, arm, measure) for measure in findings.measures))
             for arm in findings.evidence.arms
         ),
         caption=(
             "Scale 0-100, higher is better; the range below a figure is its 95 % interval (Wilson for pass@1, "
-            "bootstrap over problems otherwise). BLEU is of the whole corpus, all else a mean over problems."
+            "bootstrap otherwise). Every figure is a mean over problems; those of a whole corpus are among all metrics."
         ),
     )
 
@@ -90,19 +97,23 @@ def _measure_columns(measures: tuple[Measure, ...]) -> tuple[Column, ...]:
     return tuple(Column(title=measure.title, group=measure.place.title) for measure in measures)
 
 
-def show_score(score: Score | Unscored, measure: Measure) -> Cell:
+def _show_measure(findings: Findings, arm: Arm, measure: Measure) -> Cell:
+    """A score; where programs are judged, with the way to those that fail."""
+    cell = show_score(findings.score(arm, measure))
+    judged = measure.metric == PASS and cell.value is not None
+    return replace(cell, link=link_failures(arm, measure.place)) if judged else cell
+
+
+def show_score(score: Score | Unscored) -> Cell:
     """A score as a cell, or the reason why there is none."""
     if isinstance(score, Unscored):
         return Cell(text=score.reason or ABSENT, warning=bool(score.reason))
-    # BLEU is a corpus metric: its mean over sentences serves the paired tests alone, and so its interval.
-    corpus = score.corpus if measure.metric == "bleu" else None
-    shown = score.value if corpus is None else corpus
     missing = score.problems - len(score.per_problem)
     counted = f"{len(score.per_problem)} of {score.problems}" + (" judged" if score.unjudged else "")
     return Cell(
-        text=format_number(shown),
-        value=shown,
-        interval=score.interval if corpus is None else None,
+        text=format_number(score.value),
+        value=score.value,
+        interval=score.interval,
         detail=counted if missing else "",
         warning=bool(missing or score.unjudged),
     )
@@ -169,7 +180,7 @@ def _show_contrast(contrast: Contrast) -> tuple[Cell, ...]:
         Cell(text=contrast.wording),
         _show_difference(contrast),
         _show_effect(outcome),
-        Cell(text=format_p(outcome.p_value), value=outcome.p_value, detail=_TESTS[outcome.test], note=outcome.note),
+        _show_p(outcome),
         _show_adjusted(contrast),
         _show_pairs(outcome),
     )
@@ -189,6 +200,12 @@ def _show_effect(outcome: Comparison) -> Cell:
     name = "odds ratio" if outcome.effect == "odds_ratio" else f"delta, {outcome.magnitude}"
     size = outcome.effect_size
     return Cell(text=format_number(size, digits=2), value=size, interval=outcome.ci, digits=2, detail=name)
+
+
+def _show_p(outcome: Comparison) -> Cell:
+    if outcome.untested:
+        return Cell(text=ABSENT, note=outcome.untested)
+    return Cell(text=format_p(outcome.p_value), value=outcome.p_value, detail=_TESTS[outcome.test], note=outcome.note)
 
 
 def _show_adjusted(contrast: Contrast) -> Cell:
@@ -221,13 +238,18 @@ def _list_details(evidence: Evidence, trial: TrialOutcome, *, place: Place) -> l
     for metric in list_metrics(evidence, place):
         score = score_trial(evidence, trial, measure=Measure(place=place, metric=metric))
         if isinstance(score, Unscored):
-            found.append((title_metric(metric), Cell(text=score.reason, warning=True), Cell(text=ABSENT)))
+            found.append((_name_metric(metric), Cell(text=score.reason, warning=True), Cell(text=ABSENT)))
             continue
         corpus = Cell(text=ABSENT) if score.corpus is None else _show_points(score.corpus)
         detail = f"n = {len(score.per_problem)}"
         mean = Cell(text=format_number(score.value), value=score.value, interval=score.interval, detail=detail)
-        found.append((title_metric(metric), mean, corpus))
+        found.append((_name_metric(metric), mean, corpus))
     return [*found, *_list_pass_at_k(evidence, trial, place=place)]
+
+
+def _name_metric(metric: str) -> str:
+    """A metric beside whose mean the corpus figure stands under a heading of its own."""
+    return title_metric(metric).removesuffix(" (mean)")
 
 
 def _list_pass_at_k(evidence: Evidence, trial: TrialOutcome, *, place: Place) -> list[tuple[str, Cell, Cell]]:
@@ -247,7 +269,7 @@ def _show_points(value: float, *, detail: str = "") -> Cell:
 def build_verdict_table(evidence: Evidence) -> Table:
     """How often each verdict was given, by trial and place: what running the outputs showed."""
     counted = {
-        (evidence.names[trial.trial], place.title): Counter(
+        (evidence.names[trial.trial], place): Counter(
             row.verdict for row in evidence.rows_at(trial, place) if row.verdict
         )
         for trial in evidence.results.trials
@@ -259,7 +281,7 @@ def build_verdict_table(evidence: Evidence) -> Table:
         title="Verdicts",
         columns=(*labels("trial", "track"), *(Column(title=name.replace("_", " ")) for name in names)),
         rows=tuple(
-            (label(trial), label(place), *(_show_verdicts(name, counts[name]) for name in names))
+            (label(trial), label(place.title), *(_show_verdicts(trial, place, name, counts[name]) for name in names))
             for (trial, place), counts in counted.items()
             if counts
         ),
@@ -268,8 +290,9 @@ def build_verdict_table(evidence: Evidence) -> Table:
     )
 
 
-def _show_verdicts(name: str, count: int) -> Cell:
-    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0)
+def _show_verdicts(trial: str, place: Place, name: str, count: int) -> Cell:
+    link = link_ends(trial, place, name) if count else ""
+    return Cell(text=str(count), value=count, warning=name == "unjudged" and count > 0, link=link)
 
 
 def build_trouble_table(evidence: Evidence) -> Table:

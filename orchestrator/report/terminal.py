@@ -1,7 +1,8 @@
 """The answer and the tables on a terminal.
 
 One decision: a wide table is cut into blocks that fit the terminal, each with its row labels, and a
-long explanation becomes a numbered note below; nothing is squeezed until it cannot be read.
+long explanation becomes a numbered note below; nothing is squeezed until it cannot be read. Whatever a study named or a
+model wrote is made visible first, so that it is shown and never acts.
 """
 
 from __future__ import annotations
@@ -12,43 +13,108 @@ from dataclasses import replace
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from orchestrator.report.answer import compose_answer
+from orchestrator.report.answer import Claim, list_groups, list_sentences, sum_up
+from orchestrator.report.doubts import list_doubts, main_verdicts
 from orchestrator.report.findings import Findings
-from orchestrator.report.health import list_warnings
-from orchestrator.report.layout import Cell, Column, Table, is_text, number_notes, starts_as
+from orchestrator.report.layout import Cell, Column, Table, count_nouns, is_text, number_notes, starts_as
 from orchestrator.report.tables import build_tables
+from orchestrator.report.visible import make_visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
 _LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "methods": (),
     "main": (),
     "seeds": (),
     "comparisons": ("question", "pairs", "effect", "p", "p (Holm)"),
+    "interference": (),
     "quality": (),
     "cost": (),
+    "training": (),
+    "generation": (),
     "troubles": ("log",),
 }
 """The tables that a terminal shows, and which of their columns it leaves to the page and the CSV files."""
+_STYLES: Mapping[str, str] = {"better": "bold green", "as good as": "bold green", "worse": "bold red"}
+_PAGE = 80
+"""Columns that the answer's table takes at most, however wide the terminal is."""
 
 
-_BRIEF = ("main", "seeds", "troubles")
-"""The tables that end a run; `polytune report` prints the others too."""
-
-
-def print_findings(findings: Findings, *, console: Console, brief: bool = False) -> None:
-    """Print the question, the answer, the most important tables (fewer when `brief`) and the warnings."""
-    from rich.markup import escape
+def print_findings(findings: Findings, *, console: Console, full: bool = False) -> None:
+    """Print the question, when `full` all tables, and then the answer: a table, three sentences, and what to doubt."""
+    from rich.text import Text
 
     results = findings.results
-    console.print(f"[bold]{escape(results.study)}[/bold]  {escape(results.question)}\n", highlight=False)
-    console.print(compose_answer(findings), markup=False, highlight=False)
-    for table in build_tables(findings):
-        if table.name in (_BRIEF if brief else _LEFT_OUT):
+    title = Text(make_visible(results.study), style="bold")
+    console.print(title + Text(f"  {make_visible(results.question.strip())}", style="not bold"))
+    for table in build_tables(findings) if full else ():
+        if table.name in _LEFT_OUT:
             print_table(_leave_out(table, _LEFT_OUT[table.name]), console=console)
-    for warning in list_warnings(findings.evidence):
-        console.print(f"[yellow]▲[/yellow] {escape(warning)}", highlight=False)
+    _print_claims(findings, console=console)
+    for sentence in list_sentences(findings):
+        _print_plain(sentence, console=console)
+    _print_doubts(findings, console=console, full=full)
+
+
+def _print_plain(text: str, *, console: Console, style: str = "") -> None:
+    from rich.text import Text
+
+    console.print(Text(make_visible(text), style=style))
+
+
+def _print_claims(findings: Findings, *, console: Console) -> None:
+    """Every verdict that answers the question, a line each below its pair, all of them in the same columns."""
+    main = main_verdicts(findings)
+    groups = list_groups(findings, main)
+    longest = max((len(claim.name) for group in groups for claim in group.claims), default=0)
+    for group in groups:
+        console.print()
+        _print_plain(group.title, console=console, style="bold")
+        for claim in group.claims:
+            _print_claim(claim, console=console, name_width=min(longest, 20) + 2)
+    rest = [verdict for verdict in findings.verdicts if verdict not in main]
+    if rest:
+        console.print()
+        _print_plain(f"Against the frozen model: {sum_up(rest)}.", console=console)
+    console.print()
+
+
+def _print_claim(claim: Claim, *, console: Console, name_width: int) -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    widths = (name_width, 13, 6, 16)
+    room = max(10, min(console.width, _PAGE) - sum(widths) - len(widths))
+    for width, side in zip((*widths, room), ("left", "left", "right", "left", "left"), strict=True):
+        grid.add_column(width=width, justify=side, overflow="fold")  # type: ignore[arg-type]  # one of rich's words
+    grid.add_row(
+        Text(f"  {make_visible(claim.name)}"),
+        Text(f"{claim.sign} {claim.wording}", style=_STYLES.get(claim.wording, "yellow")),
+        Text(claim.effect),
+        Text(claim.interval),
+        Text(claim.basis, style="dim"),
+    )
+    console.print(grid)
+    for more in (claim.outlook, claim.verdict.stepped):
+        if more:
+            _print_plain(f"    {more}", console=console, style="dim")
+
+
+def _print_doubts(findings: Findings, *, console: Console, full: bool) -> None:
+    """What touches a verdict; the rest as a number, or when `full` too."""
+    from rich.text import Text
+
+    doubts = list_doubts(findings)
+    for doubt in doubts:
+        if doubt.touches or full:
+            sign = Text("▲ ", style="yellow" if doubt.touches else "dim")
+            console.print(sign + Text(make_visible(doubt.text)))
+    rest = sum(not doubt.touches for doubt in doubts)
+    if rest and not full:
+        _print_plain(f"{count_nouns(rest, 'more kind')} of warning touch no verdict.", console=console, style="dim")
 
 
 def _leave_out(table: Table, titles: Sequence[str]) -> Table:
@@ -60,13 +126,14 @@ def _leave_out(table: Table, titles: Sequence[str]) -> Table:
 def print_table(table: Table, *, console: Console) -> None:
     """Print one table in as many blocks as the console's width asks for."""
     numbered = number_notes(table)
-    console.print(f"\n[bold]{table.title}[/bold]")
+    console.print()
+    _print_plain(table.title, console=console, style="bold")
     for block in _cut(numbered, width=console.width):
         _print_block(numbered, block, console=console)
     for number, note in enumerate(numbered.notes, start=1):
-        console.print(f"({number}) {note}", markup=False, highlight=False)
+        _print_plain(f"({number}) {note}", console=console)
     if table.caption:
-        console.print(table.caption, markup=False, highlight=False, style="dim")
+        _print_plain(table.caption, console=console, style="dim")
 
 
 def _cut(table: Table, *, width: int) -> Iterator[range]:
@@ -91,13 +158,14 @@ def _measure(table: Table, *, column: int) -> int:
 def _write_head(column: Column) -> str:
     # Headings break after a task and between words, so that columns are no wider than their figures.
     parts = re.sub("(/)| · ", r"\1\n", column.group).split("\n")
-    return "\n".join([*(line for part in parts for line in wrap(part, 12, break_long_words=False)), column.title])
+    lines = [*(line for part in parts for line in wrap(part, 12, break_long_words=False)), column.title]
+    return make_visible("\n".join(lines))
 
 
 def _write(cell: Cell) -> str:
     """A cell as plain text, its detail below it."""
     mark = f" ({cell.mark})" if cell.mark else " ▲" if cell.warning and cell.value is not None else ""
-    return "\n".join([cell.text + mark, *cell.lines])
+    return make_visible("\n".join([cell.text + mark, *cell.lines]))
 
 
 def _print_block(table: Table, block: range, *, console: Console) -> None:

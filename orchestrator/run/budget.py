@@ -16,11 +16,11 @@ from types import TracebackType
 from models.shapes import Estimate
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.ledger import Ledger
-from orchestrator.plan.estimates import GIB, checkpoints_of, disk_of, units_held
+from orchestrator.plan.estimates import GIB, checkpoints_of, disk_of
 from orchestrator.plan.history import History
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
-from orchestrator.study.trial import TrialSpec
+from orchestrator.study.trial import TrialSpec, units_held
 
 _KEEP_EVERY_S = 10.0
 _USED = "used.json"

@@ -16,6 +16,10 @@ from orchestrator.study.cells import Cells, expand
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
+# What of a stage's identity is the code's, and what is the data's.
+_CODE = ("version", "prompts", "inputs", "training", "judge")
+_DATA = ("train", "validation", "test")
+
 
 def open_study(
     study: str | Path, *, changes: Sequence[str] = (), storage: Path | str | None = None
@@ -38,23 +42,29 @@ def open_as_run(
     """A study to be looked at: its trials by the keys under which they were run, whatever code has changed since.
 
     Whether that tells other keys than the code of today would is the third value. A study that is opened with changes,
-    or was never run, is as `open_study` opens it.
+    or was never run, is as `open_study` opens it. Data that are gone do not hinder a look at what was made from them.
 
     Raises:
         StudyError, DataError, ModelError, LedgerError: as `open_study`.
     """
-    cells, ledger = open_study(study, changes=changes, storage=storage)
-    named = None if changes else read_named(ledger, cells.study.study)
+    found = find_study(study, changes=changes, storage=storage)
+    ledger = ledger_of(found)
+    named = None if changes else read_named(ledger, found.study)
     if named is None:
-        return cells, ledger, False
+        return resolved(expand(found), ledger), ledger, False
+    cells = resolved(expand(found, without_data=True), ledger)
     trials = tuple(_as_run(trial, named.trials.get(trial.label, {})) for trial in cells.trials)
     return replace(cells, trials=trials), ledger, trials != cells.trials
 
 
 def _as_run(trial: TrialSpec, stages: Mapping[StageName, NamedStage]) -> TrialSpec:
-    """A trial with the keys of when it was run, if only the versions of code differ since."""
+    """A trial with the keys of when it was run, if only the versions of code differ since, or data are gone."""
+    sources = (*trial.train, *trial.validation, *trial.test)
+    # Data of the hub may have no identity and be there.
+    gone = any(s.identity is None and s.source.repository is None for s in sources)
+    apart = (*_CODE, *_DATA) if gone else _CODE
     if not stages or any(
-        stage not in stages or not _differs_by_code_alone(stages[stage].spec, trial.identity(stage))
+        stage not in stages or not _same(stages[stage].spec, trial.identity(stage), apart=apart)
         for stage in trial.stages
     ):
         return trial
@@ -62,10 +72,9 @@ def _as_run(trial: TrialSpec, stages: Mapping[StageName, NamedStage]) -> TrialSp
     return trial.model_copy(update={"stored_keys": keys}) if keys else trial
 
 
-def _differs_by_code_alone(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether data, models and what is judged are the same; settings that were added or dropped belong to the code."""
-    ours = ("version", "prompts", "inputs", "training", "judge")
-    return all(before.get(name) == now.get(name) for name in (before.keys() | now.keys()) - set(ours))
+def _same(before: Mapping[str, Any], now: Mapping[str, Any], *, apart: Sequence[str]) -> bool:
+    """Whether all but some is the same; settings that were added or dropped belong to the code."""
+    return all(before.get(name) == now.get(name) for name in (before.keys() | now.keys()) - set(apart))
 
 
 __all__ = ["open_as_run", "open_study"]

@@ -16,7 +16,7 @@ from orchestrator.errors import Fault, StudyError
 from orchestrator.study.schema import Method, Study, short_name
 from orchestrator.study.space import Values, with_values
 from orchestrator.study.trial import TrackSource, TrialSpec
-from tasks.readers import Source, digest
+from tasks.readers import DataError, Source, digest
 from tasks.records import Task
 
 _ROLES = ("train", "validation", "test")
@@ -50,8 +50,12 @@ class Cells:
         return Cells(study=study, trials=_trials(study, self.digests), digests=self.digests)
 
 
-def expand(study: Study) -> Cells:
+def expand(study: Study, *, without_data: bool = False) -> Cells:
     """Every cell of a study, with data and models identified. Reads local files, never a network.
+
+    Args:
+        study: What was asked.
+        without_data: Let data that cannot be read have no identity, for a look at what was run on them.
 
     Raises:
         DataError, ModelError: if local data or a local model is not there.
@@ -59,11 +63,20 @@ def expand(study: Study) -> Cells:
     root = Path(study.data.root)
     named = [source for entry in study.tasks.values() for role in _ROLES for source in getattr(entry, role)]
     digests = Digests(
-        sources={source.model_dump_json(): digest(source, root=root) for source in named},
+        sources={source.model_dump_json(): _digest(source, root, without_data=without_data) for source in named},
         models={model.model_dump_json(): identified(model) for model in study.models},
         projections={model.name: names_known(model) for model in study.models},
     )
     return Cells(study=study, trials=_trials(study, digests), digests=digests)
+
+
+def _digest(source: Source, root: Path, *, without_data: bool) -> str | None:
+    try:
+        return digest(source, root=root)
+    except DataError:
+        if not without_data:
+            raise
+        return None
 
 
 def _trials(study: Study, digests: Digests) -> tuple[TrialSpec, ...]:

@@ -11,6 +11,7 @@ from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
+from orchestrator.study.question import Way, faults_of_pair
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
 from trainers.methods.table import MethodKind, traits_of
@@ -26,6 +27,7 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
     Raises:
         ModelError: if a built-in model has an unknown name.
     """
+    ways = [Way(method=name, kind=method.kind, grouping=method.grouping) for name, method in study.methods.items()]
     damaged = tuple(
         Fault(where=f"models.{number}", message=text)
         for number, model in enumerate(study.models)
@@ -43,6 +45,11 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
             fault
             for name, method in study.methods.items()
             for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
+        )
+        + tuple(
+            Fault(where=f"question.compare.{number}", message=message)
+            for number, pair in enumerate(study.question.compare)
+            for message in faults_of_pair(pair, ways)
         )
     )
 

@@ -20,6 +20,7 @@ from orchestrator.errors import Fault, StudyError
 from orchestrator.study.conflicts import conflicts
 from orchestrator.study.places import with_places
 from orchestrator.study.plainform import SHARED, plain_form, without_replaced
+from orchestrator.study.question import Question
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import DataSettings, Evaluation, Method, Study, TaskData, validate
 from orchestrator.study.space import Range, Search
@@ -180,6 +181,7 @@ def _known_keys(location: _Path) -> list[str]:
     model: type[BaseModel] = Study
     by_place: dict[str, type[BaseModel]] = {
         "columns": Columns,
+        "question": Question,
         "data": DataSettings,
         "evaluation": Evaluation,
         "resources": Resources,

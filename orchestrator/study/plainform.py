@@ -33,6 +33,8 @@ def plain_form(raw: dict[str, Any]) -> dict[str, Any]:
     Values of a wrong type are passed on as they are, for validation to name.
     """
     plain = {key: value for key, value in raw.items() if key not in SHARED}
+    if isinstance(raw.get("question"), str):
+        plain["question"] = {"text": raw["question"]}
     if isinstance(raw.get("models"), list):
         plain["models"] = [{"name": model} if isinstance(model, str) else model for model in raw["models"]]
     data = raw.get("data") if isinstance(raw.get("data"), dict) else {}

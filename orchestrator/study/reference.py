@@ -133,6 +133,9 @@ def _add_short_forms(schema: JsonSchema) -> None:
     """What `plain_form` writes out: a name for a block, one source for a list, blocks that methods share."""
     properties = schema["properties"]
     properties["models"]["items"] = {"anyOf": [{"type": "string"}, properties["models"]["items"]]}
+    properties["question"] = {"anyOf": [{"type": "string"}, {"$ref": properties["question"].pop("$ref")}]} | properties[
+        "question"
+    ]
     # Of a text alone it can be told that it names a reader that needs more; not whether there is such a file.
     text = {"type": "string", "not": {"enum": _readers_with_settings()}}
     for role in TaskData.model_fields:

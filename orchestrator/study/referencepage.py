@@ -174,7 +174,8 @@ def _plain_type(key: JsonSchema, places: dict[str, str]) -> str:
 
 def _list_type(key: JsonSchema, places: dict[str, str]) -> str:
     if "prefixItems" in key:
-        return f"list of {len(key['prefixItems'])} numbers"
+        noun = "texts" if key["prefixItems"][0].get("type") == "string" else "numbers"
+        return f"list of {len(key['prefixItems'])} {noun}"
     item = _type(key["items"], places)
     if "anyOf" in key["items"]:
         return f"list of ({item})"

@@ -14,6 +14,7 @@ from evaluators.generation.settings import GenerationSettings
 from evaluators.sandbox.records import Limits
 from evaluators.similarity import faults_for_studies
 from models.spec import ModelSpec
+from orchestrator.study.question import Question
 from orchestrator.study.resources import Resources
 from orchestrator.study.space import Search, fit, with_values
 from tasks.readers import Source
@@ -161,8 +162,11 @@ class Study(Settings):
     study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME, examples=["quickstart"])
     """Name of the study, by which commands find it once it was run."""
 
-    question: str = Field(default="", examples=["Is one adapter for all tasks as good as one for each?"])
-    """What the study asks, in words; the report opens with it."""
+    question: Question = Field(
+        default=Question(),
+        examples=[{"text": "Is one adapter as good as one for each task?", "compare": [["together", "apart"]]}],
+    )
+    """What the study asks, and what would answer it; a text alone is its `text`."""
 
     storage: str = Field(default=DEFAULT_STORAGE, examples=["s3://BUCKET/PREFIX"])
     """Where the ledger lies: a folder that all nodes see, or a bucket (`s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`).

@@ -153,6 +153,16 @@ def processes_of(trial: TrialSpec, resources: Resources) -> int:
     return table.processes_of(trial.kind, full_workers=resources.full_workers)
 
 
+def units_held(trial: TrialSpec, stage: StageName, resources: Resources) -> float:
+    """How many of what `price_per_hour` prices a stage holds: GPUs, or cores in a study without GPUs."""
+    processes = processes_of(trial, resources)
+    if resources.trial_gpus or resources.generator_gpus:
+        gpus = {StageName.TRAIN: resources.trial_gpus * processes, StageName.GENERATE: resources.generator_gpus}
+        return float(gpus.get(stage, 0.0))
+    cores = {StageName.TRAIN: resources.trial_cpus * processes, StageName.GENERATE: resources.generator_cpus}
+    return float(cores.get(stage, 1))
+
+
 def _identity_of(training: TrainingSpec | None) -> dict[str, object] | None:
     """A training spec with its model reduced to what identifies it."""
     if training is None:

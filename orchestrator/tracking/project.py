@@ -163,7 +163,7 @@ class Projector:
             rows += self._show(name, store)
         metrics = set().union(*self._figures.values())
         offer = make_offer(trials, metrics=metrics, tracks=tuple(study.tasks))
-        store.describe(study.question, views=saved_views(offer))
+        store.describe(study.question.text, views=saved_views(offer))
         if wanted():
             self._register(store)
         return rows

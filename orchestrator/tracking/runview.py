@@ -187,7 +187,7 @@ def _study_note(study: Study, trials: Sequence[TrialSpec], seen: Sequence[Glance
     """What a study's run says of itself: what is asked, how far it is, and which artifact is what."""
     done = sum(glance.state == State.DONE for glance in seen)
     lines = (
-        study.question.strip(),
+        study.question.text.strip(),
         f"{done} of {count_nouns(len(trials), 'trial')} done. Under Artifacts: the answer is `report.html`; "
         "`samples.jsonl.gz` holds all that the models wrote; `settings.json` what all trials have in common, so that "
         "a run's parameters are what differs.",

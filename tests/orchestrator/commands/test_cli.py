@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ def test_every_command_explains_itself_with_an_example_of_itself(path: tuple[str
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_example_of_a_command_is_one_that_it_takes(path: tuple[str, ...]) -> None:
     command = COMMANDS[path]
-    arguments = (command.epilog or "").removeprefix("Example: polytune ").split()[len(path) :]
+    arguments = shlex.split((command.epilog or "").removeprefix("Example: polytune "))[len(path) :]
     # Parses and types them, and runs nothing.
     command.make_context(path[-1], arguments).close()
 

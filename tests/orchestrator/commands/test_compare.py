@@ -42,7 +42,8 @@ def test_numbers_get_wilcoxon_paired_by_id_across_formats(tmp_path: Path) -> Non
     a = table(tmp_path / "A.csv", LEFT)
     b = table(tmp_path / "B.parquet", [*RIGHT[::-1], 5.0], ids=[f"p{i}" for i in reversed(range(6))] + ["other"])
     found = compare(a, b, "--metric", "bleu")
-    assert set(found) == {"n", "dropped", "test", "statistic", "p_value", "effect", "effect_size", "ci"}
+    figures = {"n", "dropped", "test", "statistic", "p_value", "effect", "effect_size", "ci", "paired_effect"}
+    assert set(found) == figures
     assert (found["n"], found["dropped"], found["test"], found["effect"]) == (6, 1, "wilcoxon", "cliffs_delta")
     assert found["p_value"] == pytest.approx(wilcoxon(LEFT, RIGHT).pvalue)
 
@@ -67,6 +68,53 @@ def test_words_for_a_person_say_which_is_higher(tmp_path: Path) -> None:
     a, b = table(tmp_path / "A.csv", LEFT), table(tmp_path / "B.csv", RIGHT)
     done = CliRunner().invoke(app, ["compare", str(a), str(b), "--metric", "bleu"])
     assert "A is higher" in done.stdout and "6 pairs" in done.stdout
+
+
+def test_margin_is_answered_in_words(tmp_path: Path) -> None:
+    values = [50.0 + index % 7 for index in range(60)]
+    a = table(tmp_path / "A.csv", values)
+    b = table(tmp_path / "B.csv", [value + (-1) ** index for index, value in enumerate(values)])
+    near = CliRunner().invoke(app, ["compare", str(a), str(b), "--metric", "bleu", "--margin", "2"])
+    assert "A is as good as B: their means differ by less than 2 (two one-sided tests, p = " in near.stdout
+    far = CliRunner().invoke(app, ["compare", str(a), str(b), "--metric", "bleu", "--margin", "0.1"])
+    assert "not shown that A is as good as B within 0.1" in far.stdout
+    assert "pairs would decide" in far.stdout and "the smallest difference that these pairs would show" in far.stdout
+    told = compare(a, b, "--metric", "bleu", "--margin", "2")["equivalence"]
+    assert told["equal"] and told["p_equivalence"] < 0.05 and told["margin"] == 2
+
+
+def test_margin_of_right_and_wrong_is_in_points(tmp_path: Path) -> None:
+    column = [1, 0] * 200
+    a = table(tmp_path / "A.csv", column, name="exact_match")
+    b = table(tmp_path / "B.csv", [*column[:-4], 0, 1, 1, 0], name="exact_match")
+    done = CliRunner().invoke(app, ["compare", str(a), str(b), "--metric", "exact_match", "--margin", "5"])
+    assert "differ by less than 5 points" in done.stdout
+
+
+def test_margin_that_is_none_is_refused(tmp_path: Path) -> None:
+    a, b = table(tmp_path / "A.csv", LEFT), table(tmp_path / "B.csv", RIGHT)
+    assert "--margin 0: a margin is above 0" in fault(a, b, "--metric", "bleu", "--margin", "0")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        (LEFT[:5], RIGHT[:5], "no test: 5 pairs, and with fewer than 6 no test shows anything"),
+        ([7.0] * 9, [7.0] * 9, "no test: constant: every value is 7"),
+    ],
+)
+def test_what_no_test_can_tell_has_no_p_value(tmp_path: Path, left: list[Any], right: list[Any], said: str) -> None:
+    a, b = table(tmp_path / "A.csv", left), table(tmp_path / "B.csv", right)
+    words = CliRunner().invoke(app, ["compare", str(a), str(b), "--metric", "bleu", "--margin", "2"]).stdout
+    assert said in words and "p =" not in words
+    told = compare(a, b, "--metric", "bleu", "--margin", "2")
+    assert told["p_value"] is None and told["equivalence"]["equal"] is None
+
+
+def test_table_of_several_says_which_are_equal_within_the_margin(tmp_path: Path) -> None:
+    files = [table(tmp_path / f"{name}.csv", [50 + (i * k) % 5 for i in range(60)]) for k, name in enumerate("ABC", 1)]
+    done = CliRunner().invoke(app, ["compare", *map(str, files), "--metric", "bleu", "--margin", "3"])
+    assert "equal within 3" in done.stdout and "yes, p = " in done.stdout
 
 
 def test_faults_of_both_tables_are_told_at_once(tmp_path: Path) -> None:

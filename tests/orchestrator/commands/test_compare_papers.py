@@ -90,8 +90,8 @@ def test_share_with_other_values_asks_for_a_test(tmp_path: Path) -> None:
 
 
 def test_one_table_in_percent_and_one_in_ones_are_compared_as_right_and_wrong(tmp_path: Path) -> None:
-    a = table(tmp_path / "A.csv", [100, 0, 100, 100], name="exact_match")
-    b = table(tmp_path / "B.csv", [1, 0, 1, 1], name="exact_match")
+    a = table(tmp_path / "A.csv", [100, 0, 100, 100, 0, 0], name="exact_match")
+    b = table(tmp_path / "B.csv", [1, 0, 1, 1, 0, 0], name="exact_match")
     assert found(a, b, "--metric", "exact_match")["p_value"] == 1.0
 
 
@@ -114,9 +114,9 @@ def test_several_metrics_and_files_are_one_family(tmp_path: Path, adjust: str) -
     else:
         assert {row["p_adjusted"] for row in rows} == {None}
     constant = rows[-1]
-    assert constant["p_adjusted"] is None and constant["note"] == "constant, left out of the family"
+    assert constant["p_adjusted"] is None and constant["note"] == "constant: every value is 0; left out of the family"
     words = run(*files, *options, "--adjust", adjust).stdout
-    assert "constant" in words if adjust != "none" else "not corrected" in words
+    assert "constant" in words and ("not corrected" in words) == (adjust == "none")
 
 
 def test_families_name_the_form_of_each_test(tmp_path: Path) -> None:

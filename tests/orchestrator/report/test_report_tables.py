@@ -8,7 +8,7 @@ from report_samples import NO_COMPILER, NO_MEMORY, TRACKS, make_study, make_tria
 
 from orchestrator.ledger.progress import State
 from orchestrator.report import Cell, Column, Table, build_tables, find
-from orchestrator.report.health import list_warnings
+from orchestrator.report.doubts import list_doubts
 from orchestrator.report.layout import (
     ABSENT,
     format_bytes,
@@ -30,6 +30,10 @@ def study() -> StudyResults:
 @pytest.fixture(scope="module")
 def tables(study: StudyResults) -> dict[str, Table]:
     return {table.name: table for table in build_tables(find(study))}
+
+
+def build_table(study: StudyResults, name: str) -> Table:
+    return next(table for table in build_tables(find(study)) if table.name == name)
 
 
 def look_up(table: Table, *heads: str, column: str) -> Cell:
@@ -61,9 +65,9 @@ def test_track_without_any_verdict_reads_its_note(tables: dict[str, Table]) -> N
 
 
 def test_failed_trial_reads_its_cause(tables: dict[str, Table]) -> None:
-    cell = look_up(tables["main"], "qlora apart", column="summarization/java: BLEU")
+    cell = look_up(tables["main"], "qlora apart", column="summarization/java: BLEU (mean)")
     assert (cell.text, cell.value) == (f"train failed: {NO_MEMORY}", None)
-    trouble = look_up(tables["troubles"], "qlora apart · summarization", column="cause")
+    trouble = look_up(tables["troubles"], "qlora-apart-summarization", column="cause")
     assert trouble.text == NO_MEMORY
 
 
@@ -79,12 +83,18 @@ def test_apart_trials_share_a_row(tables: dict[str, Table]) -> None:
     assert [row[0].text for row in tables["main"].rows] == ["frozen", "qlora together", "qlora apart", "full together"]
 
 
-def test_bleu_is_of_the_corpus(study: StudyResults, tables: dict[str, Table]) -> None:
+def test_bleu_is_a_mean_over_problems_wherever_it_stands_and_says_so(
+    study: StudyResults, tables: dict[str, Table]
+) -> None:
     cell = next(c for c in study.cells if (c.trial, c.track) == ("frozen", "summarization/python"))
-    shown = look_up(tables["main"], "frozen", column="summarization/python: BLEU")
-    assert shown.value == cell.corpus["bleu"] and shown.interval is None
-    detail = look_up(tables["details"], "frozen", "summarization/python", "BLEU", column="mean over problems")
-    assert detail.value == pytest.approx(cell.corpus["bleu"] / 1.04) and detail.detail == "n = 60"
+    shown = look_up(tables["main"], "frozen", column="summarization/python: BLEU (mean)")
+    assert shown.value == pytest.approx(cell.corpus["bleu"] / 1.04) and shown.interval is not None
+    mean, corpus = (
+        look_up(tables["details"], "frozen", "summarization/python", "BLEU", column=column)
+        for column in ("mean over problems", "corpus")
+    )
+    assert (mean.value, mean.detail) == (shown.value, "n = 60")
+    assert corpus.value == cell.corpus["bleu"]
 
 
 def test_several_samples_count_as_their_problems_mean() -> None:
@@ -139,15 +149,15 @@ def test_empty_output_that_parses_is_not_clean_code() -> None:
 def test_quality_counts_say_how_many_files_are_behind_them(study: StudyResults, tables: dict[str, Table]) -> None:
     mine = [row for row in study.rows if (row.trial, row.track) == ("full-together", "generation/python")]
     parsing, passing = [row for row in mine if row.parses], [row for row in mine if row.verdict == "passed"]
-    cell = look_up(tables["quality"], "full together", "generation/python", column="lint messages: parses")
+    cell = look_up(tables["quality"], "full-together", "generation/python", column="lint messages: parses")
     total = sum(sum(v for k, v in row.counts.items() if k.startswith("pylint.")) for row in parsing)
     lines = sum(row.counts["lizard.nloc"] for row in parsing)
     assert cell.value == pytest.approx(total / len(parsing))
     assert cell.detail == f"n = {len(parsing)}, {100 * total / lines:.1f} /100"
-    passed = look_up(tables["quality"], "full together", "generation/python", column="lines of code: passes")
+    passed = look_up(tables["quality"], "full-together", "generation/python", column="lines of code: passes")
     assert passed.detail == f"n = {len(passing)}"
     assert look_up(tables["quality"], "frozen", "generation/java", column="lint messages: parses").text == ABSENT
-    difference = look_up(tables["quality"], "full together", "generation/python", column="lines of code: vs reference")
+    difference = look_up(tables["quality"], "full-together", "generation/python", column="lines of code: vs reference")
     assert difference.value == pytest.approx(lines / len(parsing) - 8)
     names = [row[2].text for row in tables["quality-detail"].rows if row[0].text == "frozen"][:4]
     assert names == ["lizard.ccn", "lizard.nloc", "lizard.tokens", "pylint.error"]
@@ -172,15 +182,15 @@ def test_means_of_a_cell_that_is_mostly_broken_are_not_shown() -> None:
 def test_health_marks_only_what_is_above_its_limit(tables: dict[str, Table]) -> None:
     health = tables["health"]
     assert look_up(health, "frozen", "generation/python", column="unparseable (≤ 10%)").warning
-    assert not look_up(health, "qlora together", "generation/python", column="unparseable (≤ 10%)").warning
+    assert not look_up(health, "qlora-together", "generation/python", column="unparseable (≤ 10%)").warning
     assert look_up(health, "frozen", "summarization/java", column="unparseable (≤ 10%)").text == ABSENT
 
 
 def test_cost_shows_absent_facts_as_absent(tables: dict[str, Table]) -> None:
     cost = tables["cost"]
-    assert look_up(cost, "frozen", column="time: train").text == ABSENT
-    assert look_up(cost, "qlora together", column="time: total").value == pytest.approx(913.0 + 241.5 + 64.2 + 9.1)
-    trainable = look_up(cost, "qlora together", column="trainable parameters")
+    assert look_up(cost, "frozen", column="train").text == ABSENT
+    assert look_up(cost, "qlora-together", column="total").value == pytest.approx(913.0 + 241.5 + 64.2 + 9.1)
+    trainable = look_up(tables["training"], "qlora-together", column="trainable parameters")
     assert (trainable.text, trainable.detail) == ("184 k", "3.85 % of 4.78 M")
 
 
@@ -191,24 +201,24 @@ def test_cost_tells_whether_a_row_held_several_examples(study: StudyResults) -> 
         return replace(trial, stages=tuple(replace(s, facts=facts.get(trial.trial, {})) for s in trial.stages))
 
     trials = tuple(with_rows(trial) for trial in study.trials)
-    cost = next(table for table in build_tables(find(replace(study, trials=trials))) if table.name == "cost")
-    shown = {row[0].text: look_up(cost, row[0].text, column="examples a row").text for row in cost.rows}
-    assert (shown.pop("qlora together"), shown.pop("full together")) == ("several", "one")
+    table = build_table(replace(study, trials=trials), "training")
+    shown = {row[0].text: look_up(table, row[0].text, column="examples a row").text for row in table.rows}
     # Nobody said it of the others: the frozen one is not trained, and older records do not hold it.
-    assert set(shown.values()) == {ABSENT}
+    assert shown == {"qlora-together": "several", "full-together": "one"}
 
 
 def test_cost_has_no_column_of_what_no_trial_recorded(tables: dict[str, Table]) -> None:
-    assert "examples a row" not in [column.title for column in tables["cost"].columns]
+    assert "examples a row" not in [column.title for column in tables["training"].columns]
 
 
 def test_training_that_changes_no_output_is_flagged(study: StudyResults) -> None:
     facts: dict[str, object] = {"adapter_changes_outputs": 0.0, "steps": 5}
     idle = tuple(replace(trial, stages=tuple(replace(s, facts=facts) for s in trial.stages)) for trial in study.trials)
     findings = find(replace(study, trials=idle))
-    assert "have learned nothing in 5 steps; more of them or a higher" in "\n".join(list_warnings(findings.evidence))
-    cost = next(table for table in build_tables(findings) if table.name == "cost")
-    cell = look_up(cost, "qlora together", column="outputs changed %")
+    doubt = next(doubt for doubt in list_doubts(findings) if doubt.kind == "nothing learned")
+    assert doubt.touches and "qlora-together in 5 steps" in doubt.where
+    cost = next(table for table in build_tables(findings) if table.name == "generation")
+    cell = look_up(cost, "qlora-together", column="outputs changed %")
     assert (cell.text, cell.warning) == ("0.0", True)
 
 
@@ -216,17 +226,17 @@ def test_cost_says_what_a_training_stood_on(study: StudyResults) -> None:
     on_gpu = {"kernels": ["rope", "swiglu"], "kernels_of": "0.8.5", "by_peft": {"q_proj": 28}, "longest_row": 16_288}
     facts = {"footing": on_gpu, "runtime": {"micro_tokens": 16_384, "gradient_checkpointing": True}}
     told = tuple(replace(t, stages=tuple(replace(s, facts=facts) for s in t.stages)) for t in study.trials)
-    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
+    cost = build_table(replace(study, trials=told), "training")
     found = {
-        column: look_up(cost, "qlora together", column=column)
+        column: look_up(cost, "qlora-together", column=column)
         for column in ("tokens a pass", "kernels", "computed by peft")
     }
     assert [cell.text for cell in found.values()] == ["16.3 k", "rope, swiglu", "q_proj"]
     assert found["tokens a pass"].detail == "of 16.4 k allowed, activations computed again"
     lacking = {"footing": {"kernels": [], "no_kernels": "liger-kernel is not installed"}}
     told = tuple(replace(t, stages=tuple(replace(s, facts=lacking) for s in t.stages)) for t in study.trials)
-    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
-    cell = look_up(cost, "qlora together", column="kernels")
+    cost = build_table(replace(study, trials=told), "training")
+    cell = look_up(cost, "qlora-together", column="kernels")
     assert (cell.text, cell.note) == ("none", "liger-kernel is not installed")
 
 
@@ -323,19 +333,18 @@ def test_cost_says_what_proves_that_completions_are_the_model_s_own(study: Study
         replace(t, stages=tuple(replace(s, facts=facts) for s in t.stages))
         for t, facts in zip_longest(study.trials, known, fillvalue={})
     )
-    cost = next(table for table in build_tables(find(replace(study, trials=told))) if table.name == "cost")
-    first, second, third = (row[0].text for row in cost.rows[:3])
+    cost = build_table(replace(study, trials=told), "generation")
+    first, second = (row[0].text for row in cost.rows)
     shown = {
         trial: [
             look_up(cost, trial, column=title).text
             for title in ("decoded in", "logits moved by adapter", "differs if asked alone %")
         ]
-        for trial in (first, second, third)
+        for trial in (first, second)
     }
     assert shown == {
         first: ["slots", "1.9", "25.0"],
         second: ["batches", ABSENT, "0.0"],
-        third: [ABSENT, ABSENT, ABSENT],
     }
     assert look_up(cost, first, column="decoded in").detail == "logits 0.48 % off the model's own"
     rate = look_up(cost, first, column="new tokens/s")

@@ -51,7 +51,7 @@ def said_of(path: Path, text: str | None = None, *, changes: Sequence[str] = ())
 def test_every_study_of_the_project_loads(name: str) -> None:
     study = load_study(STUDIES / name)
     assert study.study == Path(name).stem
-    assert study.question
+    assert study.question.text
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_change_makes_the_blocks_that_the_file_leaves_out(path: Path) -> None:
 
 def test_value_of_a_change_may_hold_equals_signs_and_mappings(path: Path) -> None:
     study = load_study(path, changes=["question=a=b", "methods.full={kind: full}"])
-    assert study.question == "a=b"
+    assert study.question.text == "a=b"
     assert study.methods["full"].training is not None
 
 
