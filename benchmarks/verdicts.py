@@ -143,7 +143,7 @@ def check_equal_studies(world: World, count: int, seed: int, question: Question)
         for family in _families(found, question):
             families += 1
             wrong += any(verdict.p_difference is not None and verdict.p_difference < ALPHA for verdict in family)
-    share, limit = 100 * wrong / families, 100 * (ALPHA + 1.96 * math.sqrt(ALPHA * (1 - ALPHA) / families))
+    share, limit = 100 * wrong / families, 100 * (ALPHA + _error(families))
     asked = f"over {question.over}, family {question.family}, {question.correction}"
     return (
         f"{_mark(share <= limit)} equal methods, {count:,} studies ({world}; {asked}): a false finding in "
@@ -164,15 +164,33 @@ def check_margin(world: World, count: int, rng: np.random.Generator) -> str:
         sum(found.p_equivalence(MARGIN) < ALPHA for found in estimates(world, count, rng, side * MARGIN)) / count
         for side in (1, -1)
     ]
-    worst, limit = 100 * max(shares), 100 * (ALPHA + 2.24 * math.sqrt(ALPHA * (1 - ALPHA) / count))
+    worst, limit = 100 * max(shares), 100 * (ALPHA + _error(count))
     apart = f"{MARGIN:g} points apart ({world})"
     return f"{_mark(worst <= limit)} {apart}: called equal in {worst:.1f} % (at most {limit:.1f})"
+
+
+def check_exact_margin(problems: int, losing: float) -> str:
+    """The same by counting: each result of so many problems with its probability, and no error of simulation."""
+    rates = (losing + MARGIN / 100, losing)
+    wrong = 0.0
+    for gained, lost in np.ndindex(problems + 1, problems + 1):
+        rest = problems - gained - lost
+        if rest < 0:
+            continue
+        logarithm = math.lgamma(problems + 1) - sum(math.lgamma(count + 1) for count in (gained, lost, rest))
+        logarithm += gained * math.log(rates[0]) + lost * math.log(rates[1]) + rest * math.log(1 - sum(rates))
+        if logarithm > math.log(1e-7):
+            differences = np.array([[100.0] * gained + [-100.0] * lost + [0.0] * rest])
+            if mean_difference([differences], coarse=True).p_equivalence(MARGIN) < ALPHA:
+                wrong += math.exp(logarithm)
+    name = f"{MARGIN:g} points apart (1 x {problems} problems, {100 * losing:g} % lost, counted)"
+    return f"{_mark(wrong <= ALPHA)} {name}: called equal in {100 * wrong:.2f} % (at most 5)"
 
 
 def check_margin_of_grades(world: World, count: int, rng: np.random.Generator, margin: float) -> str:
     """The same of skewed scores."""
     wrong = sum(estimate(*graded(world, rng, margin), coarse=False).p_equivalence(margin) < ALPHA for _ in range(count))
-    share, limit = 100 * wrong / count, 100 * (ALPHA + 1.96 * math.sqrt(ALPHA * (1 - ALPHA) / count))
+    share, limit = 100 * wrong / count, 100 * (ALPHA + _error(count))
     name = f"skewed scores {margin:g} points apart ({world.tracks} x {world.problems} problems)"
     return f"{_mark(share <= limit)} {name}: called equal in {share:.1f} % (at most {limit:.1f})"
 
@@ -218,7 +236,7 @@ def check_coverage(world: World, count: int, rng: np.random.Generator, *, skewed
     share = 100 * held / count
     beside = f"; hierarchical bootstrap {100 * drawn / count:.1f} %" if bootstrap else ""
     what = "skewed scores, " if skewed else ""
-    error = 196 * math.sqrt(0.95 * 0.05 / count)
+    error = 100 * _error(count)
     # Two seeds are not enough for any interval that is also short; verdicts say so.
     mark = _mark(share >= 93 - error or world.seeds == 2) if share <= 97 + error else "wide"
     return (
@@ -238,6 +256,11 @@ def hierarchical_bootstrap(differences: NDArray[np.float64], rng: np.random.Gene
         total += np.einsum("ds,sp,dp->d", by_seed, differences[:, track], by_problem, optimize=True) / tracks
     low, high = np.quantile(total, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _error(count: int) -> float:
+    """Three standard errors of a share of 5 % in so many cases: there are some forty checks."""
+    return 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
 
 
 def _mark(fine: bool) -> str:
@@ -267,6 +290,8 @@ def lines(studies: int) -> Iterator[str]:
         World(problems=300, seeds=5, seed_spread=0.1),
     ):
         yield check_margin(world, count, rng)
+    for problems, losing in ((60, 0.005), (100, 0.01), (400, 0.01), (400, 0.1), (800, 0.02)):
+        yield check_exact_margin(problems, losing)
     for problems in (30, 100, 400):
         yield check_margin_of_grades(World(problems=problems, tracks=1), count, rng, 2.0)
     for world in (World(tracks=1), World(), World(problems=400), World(rate=0.1), World(seeds=3), World(seeds=5)):

@@ -49,7 +49,7 @@ class Output:
     """
 
     text: str
-    finish: Literal["stop", "length", "skipped"]
+    finish: Literal["stop", "answered", "length", "skipped"]
     prompt: str
     reference: str
     parses: bool | None = None

@@ -131,6 +131,10 @@ def _together(name: str, adapters: Sequence[Adapter], *, model: Any, layouts: di
 def read_adapter(base: Any, folder: Path) -> Adapter | None:
     """An adapter's matrices, or None where it is more than A and B on linear layers and peft must compute it.
 
+    Args:
+        base: The model, or anything else that has its `config`.
+        folder: Where the adapter lies.
+
     Raises:
         ModelError: if it is of another base, is damaged, or holds what is no number.
     """
@@ -139,8 +143,8 @@ def read_adapter(base: Any, folder: Path) -> Adapter | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    refuse_other_base(base, folder)
     try:
+        refuse_other_base(base, folder)
         config = LoraConfig.from_pretrained(str(folder))
         tensors = load_file(folder / "adapter_model.safetensors")
     except (OSError, ValueError, TypeError, json.JSONDecodeError, SafetensorError) as error:
@@ -158,9 +162,20 @@ def read_adapter(base: Any, folder: Path) -> Adapter | None:
         if B_OR is None:
             raise ModelError(f"the adapter in {folder} has no B for {path}; train it again")
         alpha = config.alpha_pattern.get(get_pattern_key(list(config.alpha_pattern), path), config.lora_alpha)
-        rank = len(A_RI)
+        rank = config.rank_pattern.get(get_pattern_key(list(config.rank_pattern), path), config.r)
+        _refuse_other_rank(folder, path, A_RI, B_OR, rank=rank)
         layers[path] = (A_RI, B_OR, alpha / (rank**0.5 if config.use_rslora else rank))
     return Adapter(folder=folder, layers=layers) if layers else None
+
+
+def _refuse_other_rank(folder: Path, path: str, A_RI: Tensor, B_OR: Tensor, *, rank: int) -> None:
+    """Refuse a layer's matrices that are not of the rank that the adapter's settings say."""
+    if A_RI.ndim != 2 or B_OR.ndim != 2 or not len(A_RI) == B_OR.shape[1] == rank:
+        shapes = " and ".join("x".join(map(str, tensor.shape)) for tensor in (A_RI, B_OR))
+        raise ModelError(
+            f"the adapter in {folder} says rank {rank} for {path}, and holds matrices of {shapes}; its settings and "
+            "weights are of two trainings: train it again"
+        )
 
 
 def refuse_unfitting(adapter: Adapter, modules: dict[str, Any]) -> None:
@@ -175,7 +190,8 @@ def refuse_unfitting(adapter: Adapter, modules: dict[str, Any]) -> None:
             raise ModelError(
                 f"the adapter in {adapter.folder} has {name}, which the base has not; use it with its own base"
             )
-        wants, has = (B_OR.shape[0], A_RI.shape[1]), (module.out_features, module.in_features)
+        wants = B_OR.shape[0], A_RI.shape[1]
+        has = getattr(module, "out_features", None), getattr(module, "in_features", None)
         if wants != has:
             raise ModelError(
                 f"the adapter in {adapter.folder} is for {name} of {wants[1]} inputs and {wants[0]} outputs, and the "

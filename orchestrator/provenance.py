@@ -17,11 +17,13 @@ import subprocess
 from pathlib import Path
 
 _PACKAGES = (
-    "polytune", "torch", "transformers", "peft", "bitsandbytes", "deepspeed", "ray", "mlflow", "datasets",
+    "polytune", "torch", "transformers", "peft", "bitsandbytes", "vllm", "deepspeed", "ray", "mlflow", "datasets",
     "sacrebleu", "pylint", "radon", "lizard", "tree-sitter",
 )  # fmt: skip
 
 
+# What stands in place of the version of a package that is not there.
+ABSENT = "not installed"
 # What of provenance may change a number; a study that goes on under others is told so.
 VERSIONS = ("python", "cuda", *_PACKAGES)
 
@@ -100,7 +102,7 @@ def _version_of(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return ABSENT
 
 
 def _cuda() -> str:

@@ -243,7 +243,9 @@ class Completion(Record):
     """What a model wrote for one problem, exactly as decoded, and why it stopped.
 
     `sample` counts from 0 within its problem. `prompt_tokens` and `new_tokens` are counts of the
-    model's own tokens. `finish` is `skipped` when the prompt leaves no room in the model's context.
+    model's own tokens. `finish` is `stop` where the model or a stop string ended it, `answered` where
+    the answer was whole and the model went on with something else, `length` at the limit of tokens,
+    and `skipped` when the prompt leaves no room in the model's context.
     """
 
     problem_id: str
@@ -251,7 +253,7 @@ class Completion(Record):
     dataset: str
     sample: int = 0
     text: str
-    finish: Literal["stop", "length", "skipped"]
+    finish: Literal["stop", "answered", "length", "skipped"]
     prompt_tokens: int
     new_tokens: int
 

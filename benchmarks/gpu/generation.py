@@ -5,7 +5,7 @@
 
 Random weights in the size of Qwen2.5-Coder-1.5B, in 16 and 4 bits; prompts of 60 to 300 tokens and 128 new tokens each,
 none of which ends an answer, so that every way writes the same number. Each line is one JSON object. Where vLLM is
-installed it writes the same prompts.
+installed it writes the same prompts, by the engine of studies (`benchmarks.gpu.vllm_generation`).
 
 One decision: the first line after the machine's says how far the slots are off the model's own forward pass, and how
 many answers differ from `generate`'s, since a speed without that says nothing.
@@ -173,15 +173,18 @@ def kernels(model: Any, load: Load, vocabulary: int, *, slots: int) -> dict[str,
     return {"steps": 12, "ms": {one.key[:60]: [one.count, round(one.device_time_total / 1000, 2)] for one in found}}
 
 
-def by_vllm(name: str) -> dict[str, Any]:
-    """Whether vLLM could be asked; it reads models from files, so its line needs a local folder."""
-    from importlib.util import find_spec
+def by_vllm(name: str, load: Load, device: torch.device, *, until: float) -> Iterator[dict[str, Any]]:
+    """The same prompts by vLLM, where it is installed."""
+    from benchmarks.gpu.vllm_generation import vllm_lines
 
-    return {
-        "model": name,
-        "by": "vllm",
-        "not_run": "vLLM is not installed" if find_spec("vllm") is None else "no files",
-    }
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    bare = random_model(name, device=torch.device("meta"), precision=torch.bfloat16)
+
+    def asked(adapters: int) -> list[Asked]:
+        return load.asked(sized(name).vocabulary, adapters=adapters)
+
+    yield from vllm_lines(name, random_adapters(bare, 8), asked, device=device, until=until)
 
 
 def main() -> None:
@@ -206,7 +209,9 @@ def main() -> None:
             late = {"not_run": "no time left; give it more with --seconds"}
             said = said | (measure() if time.monotonic() < until else late)
         print(json.dumps(said), flush=True)
-    print(json.dumps(by_vllm(name)), flush=True)
+    for line in by_vllm(name, load, device, until=until):
+        if options.only in json.dumps(line):
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -66,20 +66,32 @@ def turns(text: str, *, literals: re.Pattern[str]) -> Iterator[str]:
     A turn ends at each mark, since a mark may stand in a comment; it begins behind the last mark that opens
     an answer, or with the text.
     """
+    starts = [0]
+    for turn, _ in ended_turns(text, literals=literals, starts=starts):
+        yield turn
+    for start in reversed(starts):
+        yield text[start:]
+
+
+def ended_turns(text: str, *, literals: re.Pattern[str], starts: list[int] | None = None) -> Iterator[tuple[str, int]]:
+    """The turns that a mark ends, each with the mark's place; `starts` is filled with where turns begin."""
     marks = list(CHAT_MARK.finditer(text)) if _HINT.search(text) else []
     if marks:
         hidden = [match.span() for match in literals.finditer(text) if match.lastgroup == "literal"]
         marks = [mark for mark in marks if not _is_inside(mark.start(), hidden)]
-    starts = [0]
+    starts = [0] if starts is None else starts
     for mark in marks[:_TURNS]:
         for start in reversed(starts):
             if text[start : mark.start()].strip():
-                yield text[start : mark.start()]
+                yield text[start : mark.start()], mark.start()
         opener = _OPENER.match(text, mark.start())
         if opener:
             starts.append(opener.end())
-    for start in reversed(starts):
-        yield text[start:]
+
+
+def has_thoughts(text: str) -> bool:
+    """Whether a text begins with a thought, or has a mark that ends one."""
+    return bool(_THOUGHT_START.match(text) or _THOUGHT_END.search(text))
 
 
 def first_turn(text: str) -> str:
@@ -90,4 +102,4 @@ def first_turn(text: str) -> str:
     return text[: mark.start()] if mark else text
 
 
-__all__ = ["CHAT_MARK", "first_turn", "turns", "without_thoughts"]
+__all__ = ["CHAT_MARK", "ended_turns", "first_turn", "has_thoughts", "turns", "without_thoughts"]

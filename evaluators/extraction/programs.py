@@ -70,6 +70,38 @@ def extract_program(text: str, *, problem: Problem) -> str:
     return _broken(text if first is None else first, asked)
 
 
+def is_whole_turn(turn: str, text: str, *, problem: Problem) -> bool:
+    """Whether a turn of a text holds a whole answer, which is then taken whatever follows the turn."""
+    asked = _asked_for_certain(text, problem)
+    return asked is not None and _whole_answer(turn, asked) is not None
+
+
+def is_whole_alone(text: str, *, problem: Problem, begun: str) -> bool:
+    """Whether a text without marks and thoughts is code alone, and a whole answer that needs nothing else.
+
+    `begun` is the name of what the line behind it begins to define, empty if that is a statement.
+    """
+    asked = _asked_for_certain(text, problem)
+    if asked is None or asked.name is None or "```" in text or "~~~" in text:
+        return False
+    reading = next(_bare_readings(text, asked))
+    if reading.given and not asked.dialect.goes_on_alone(asked.preamble, text):
+        return False
+    complete = asked.dialect.completes(reading.program, asked.name, reading.given)
+    return complete and asked.dialect.needs_no_more(reading.program, asked.name, begun=begun)
+
+
+def _asked_for_certain(text: str, problem: Problem) -> _Asked | None:
+    """What a program must define; None where that, or how the text is read, may change with what follows it."""
+    language = problem.parsed_track.target
+    if language is None or "\r" in text or text.startswith("\ufeff"):
+        return None
+    if not problem.preamble.strip() and re.match(r"\n*[ \t]+\S", text):
+        return None
+    asked = _asked(problem, LANGUAGES[language], text)
+    return asked if asked.known else None
+
+
 def _asked(problem: Problem, support: LanguageSupport, text: str) -> _Asked:
     """What the tests call, or else the preamble begins, or else the answer defines first."""
     tests, dialect = problem.tests, support.dialect
@@ -248,4 +280,4 @@ def _bare_readings(text: str, asked: _Asked) -> Iterator[_Reading]:
         yield _put_before(text, asked)
 
 
-__all__ = ["extract_program"]
+__all__ = ["extract_program", "is_whole_alone", "is_whole_turn"]

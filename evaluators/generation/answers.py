@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluators.generation.choosing import draws
+from evaluators.extraction import answer_end, ends_at_last_line
+from evaluators.generation.choosing import draws, seed_of
 from evaluators.generation.protocol import Prompt
 from evaluators.generation.settings import GenerationSettings
 from models.folders import context_of
@@ -38,6 +39,10 @@ class Question:
         if settings.temperature == 0:
             return ()
         return draws(settings.seed, self.problem.id, self.sample, count=self.limit)
+
+    def seed(self, settings: GenerationSettings) -> int | None:
+        """What an engine that draws by itself is seeded with; None for greedy decoding."""
+        return None if settings.temperature == 0 else seed_of(settings.seed, self.problem.id, self.sample)
 
 
 def questions(tokenizer: Any, prompts: Iterable[Prompt], settings: GenerationSettings) -> Iterator[Question]:
@@ -71,25 +76,59 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset({tokenizer.eos_token_id, *(end for end in listed if end is not None)})
 
 
-def stopper(tokenizer: Any, settings: GenerationSettings) -> Callable[[Sequence[int]], bool] | None:
-    """Whether an answer's tokens so far hold a stop string; None where none is set."""
-    if not settings.stop:
-        return None
-    window = max(len(stop) for stop in settings.stop) + _MORE_TOKENS
+class Stopper:
+    """Tells whether an answer is over by its text, given its tokens so far: one model's, for all its answers.
 
-    def stopped(ids: Sequence[int]) -> bool:
-        tail = str(tokenizer.decode(list(ids[-window:])))
-        return any(stop in tail for stop in settings.stop)
+    A stop string is looked for after each token, the end of an answer at each line's end alone.
+    """
 
-    return stopped
+    def __init__(self, tokenizer: Any, settings: GenerationSettings) -> None:
+        self._tokenizer, self._settings = tokenizer, settings
+        self._window = max((len(stop) for stop in settings.stop), default=0) + _MORE_TOKENS
+        self._has_line_end: dict[int, bool] = {}
+
+    def of(self, question: Question) -> Callable[[Sequence[int]], bool] | None:
+        """Whether the answer to a question is over; None where only its tokens tell."""
+        if not self._settings.stop and not self._settings.stop_at_answer:
+            return None
+
+        def stopped(ids: Sequence[int]) -> bool:
+            return self._holds_stop(ids) or (self._settings.stop_at_answer and self._is_answered(question, ids))
+
+        return stopped
+
+    def _holds_stop(self, ids: Sequence[int]) -> bool:
+        if not self._settings.stop:
+            return False
+        tail = str(self._tokenizer.decode(list(ids[-self._window :])))
+        return any(stop in tail for stop in self._settings.stop)
+
+    def _is_answered(self, question: Question, ids: Sequence[int]) -> bool:
+        last = ids[-1]
+        if last not in self._has_line_end:
+            self._has_line_end[last] = "\n" in str(self._tokenizer.decode([last]))
+        return self._has_line_end[last] and ends_at_last_line(
+            written(question, ids, tokenizer=self._tokenizer), problem=question.problem
+        )
+
+
+def written(question: Question, ids: Sequence[int], *, tokenizer: Any) -> str:
+    """The text of an answer's tokens."""
+    return written_behind(tokenizer, question.ids, ids).removeprefix(question.rendered.lead)
 
 
 def completed(
     question: Question, ids: Sequence[int], *, stopped: bool, tokenizer: Any, settings: GenerationSettings
 ) -> Completion:
-    """A completion of an answer's tokens, which are without the one that ended it."""
-    text = written_behind(tokenizer, question.ids, ids).removeprefix(question.rendered.lead)
+    """A completion of an answer's tokens, which are without the one that ended it.
+
+    Its text is cut where it ends by the settings, also for an engine that wrote further than that.
+    """
+    text = written(question, ids, tokenizer=tokenizer)
     cut = min((at for stop in settings.stop if (at := text.find(stop)) >= 0), default=len(text))
+    answered = answer_end(text[:cut], problem=question.problem) if settings.stop_at_answer else None
+    if answered is not None:
+        return _completion(question, text=text[:answered], finish="answered", new_tokens=len(ids))
     finish = "stop" if stopped or cut < len(text) else "length"
     return _completion(question, text=text[:cut], finish=finish, new_tokens=len(ids))
 
@@ -107,4 +146,14 @@ def _completion(question: Question, *, text: str, finish: Any, new_tokens: int) 
     )
 
 
-__all__ = ["Question", "completed", "context_tokens", "end_tokens", "fits", "questions", "skipped", "stopper"]
+__all__ = [
+    "Question",
+    "Stopper",
+    "completed",
+    "context_tokens",
+    "end_tokens",
+    "fits",
+    "questions",
+    "skipped",
+    "written",
+]

@@ -20,9 +20,17 @@ def draws(seed: int, problem_id: str, sample: int, *, count: int) -> tuple[float
 
     By Philox, a counter-based generator (Salmon et al. 2011), keyed by a digest of what the answer is known by.
     """
-    key = hashlib.sha256(f"{seed}/{problem_id}/{sample}".encode()).digest()[:16]
-    generator = numpy.random.Generator(numpy.random.Philox(key=int.from_bytes(key)))
+    generator = numpy.random.Generator(numpy.random.Philox(key=_key(seed, problem_id, sample, size=16)))
     return tuple(generator.random(count, dtype=numpy.float32).tolist())
+
+
+def seed_of(seed: int, problem_id: str, sample: int) -> int:
+    """What an engine that draws by itself is seeded with for an answer, at least 0 and of 63 bits."""
+    return _key(seed, problem_id, sample, size=8) >> 1
+
+
+def _key(seed: int, problem_id: str, sample: int, *, size: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{problem_id}/{sample}".encode()).digest()[:size])
 
 
 def choose(logits_SV: Tensor, settings: GenerationSettings, *, draw_S: Tensor | None, seen_SV: Tensor | None) -> Tensor:
@@ -71,4 +79,4 @@ def _drawn(kept_SV: Tensor, draw_S: Tensor) -> Tensor:
     return place_S.minimum(last_S)
 
 
-__all__ = ["choose", "draws"]
+__all__ = ["choose", "draws", "seed_of"]

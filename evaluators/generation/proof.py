@@ -43,7 +43,7 @@ class Proof(Record):
     Attributes:
         probes: How many prompts.
         engine_off: By how much the engine's logits are off the model's own forward pass, over their standard deviation;
-            None where the model's own `generate` wrote.
+            None where the model's own `generate` wrote, or an engine that has no model to compare with (vLLM).
         adapter_logits: Mean absolute difference of the logits behind the prompts with the adapter and without; None
             for a base.
         adapter_answers: The share of answers, of their first tokens, that differ with the adapter and without.
@@ -195,6 +195,26 @@ def _last(model: Any, text_1T: Tensor, *, rack: Rack | None = None, adapter: int
     return logits_1V
 
 
+def prove_by_answers(write: Write, asked: Sequence[Asked], *, change: float | None) -> Proof:
+    """A proof by what an engine says of itself, where the model is not at hand to be compared with.
+
+    Args:
+        write: Writes answers, with so many slots or as many as it likes.
+        asked: The probes; 0 is the base's number.
+        change: Mean absolute difference of the engine's logits with the adapter and without; None for a base.
+    """
+    probes = _short(asked)
+    answers = _first(write, probes)
+    plain = answers if change is None else _first(write, [replace(probe, adapter=0) for probe in probes])
+    return Proof(
+        probes=len(asked),
+        engine_off=None,
+        adapter_logits=change,
+        adapter_answers=None if change is None else _share_differing(answers, plain),
+        alone_differs=_alone(write, probes, answers),
+    )
+
+
 def no_effect(folder: Any, probes: int) -> str:
     """What to say of an adapter that changes nothing."""
     return (
@@ -203,4 +223,4 @@ def no_effect(folder: Any, probes: int) -> str:
     )
 
 
-__all__ = ["Proof", "Slotted", "no_effect", "prove_adapter", "prove_base", "slotted"]
+__all__ = ["Proof", "Slotted", "no_effect", "prove_adapter", "prove_base", "prove_by_answers", "slotted"]

@@ -4,13 +4,19 @@ One decision: this module loads no engine, so a study can say how to generate wi
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from tasks.records import Problem, Seed, Settings, Task
 
-ENGINE_VERSIONS: Mapping[str, int] = {"transformers": 2}
+EngineName = Literal["transformers", "vllm"]
+
+ENGINE_VERSIONS: Mapping[str, int] = {"transformers": 2, "vllm": 1}
 """Engines by name, each with the version of what it computes; both are part of what a completion is known by."""
+
+# vLLM's `SamplingParams` refuse more.
+_WARMEST_OF_VLLM = 2.0
 
 
 class GenerationSettings(Settings):
@@ -48,8 +54,19 @@ class GenerationSettings(Settings):
     stop: tuple[str, ...] = Field(default=(), examples=[["\nif __name__"]], json_schema_extra={"since": 2})
     """An answer ends before the first of these strings in it, beside the tokens by which the model ends it."""
 
+    stop_at_answer: bool = Field(default=False, examples=[True], json_schema_extra={"since": 2})
+    """Whether an answer ends where it is whole and the model goes on with something else: behind a complete function
+    that stands alone, and at a mark of a chat. What is judged stays the same; explanations are written to their end."""
+
     seed: Seed = Field(default=0, examples=[1])
     """Seed of sampling. Greedy completions do not depend on it."""
+
+    engine: Literal["transformers", "vllm", "auto"] = Field(
+        default="transformers", examples=["vllm"], json_schema_extra={"since": 2}
+    )
+    """What writes completions: `transformers`, everywhere, or `vllm`, on GPUs (`pip install polytune[vllm]`). Their
+    answers differ, so all trials of a study have the same. `auto` is `vllm` where it can write all of the study, and is
+    decided once: a study that was run keeps what it was run with."""
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "GenerationSettings":
@@ -64,6 +81,20 @@ class GenerationSettings(Settings):
         if "" in self.stop:
             raise ValueError("generation.stop has an empty string, at which every answer would end; remove it")
         return self
+
+    @model_validator(mode="after")
+    def _engine_takes_the_temperature(self) -> "GenerationSettings":
+        if self.engine == "vllm" and self.too_warm_for_vllm:
+            raise ValueError(
+                f"generation.temperature is {self.temperature:g}, and vLLM takes at most {_WARMEST_OF_VLLM:g}; lower "
+                "it, or use generation.engine: transformers"
+            )
+        return self
+
+    @property
+    def too_warm_for_vllm(self) -> bool:
+        """Whether vLLM would refuse the temperature."""
+        return self.temperature > _WARMEST_OF_VLLM
 
     @model_validator(mode="after")
     def _limits_are_of_tracks(self) -> "GenerationSettings":

@@ -2,7 +2,8 @@
 
 One decision: a base is read once and kept while adapters come and go. Reading a base of billions of weights for
 each adapter of some megabytes would take most of a study's generation. It is only ever evaluated here, and the
-4-bit layers that some CPUs repack at their first evaluation are kept so, so that every adapter finds the same base.
+4-bit layers that some CPUs repack at their first evaluation are kept so, so that every adapter finds the same base;
+those whose widths the kernels for CPUs do not take are held in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from models.loading import load_adapter, load_base, load_tokenizer
-from models.quantised import kept_packed
+from models.quantised import dequantise_unfit, kept_packed
 from models.spec import ModelSpec, Precision
 
 
@@ -45,6 +46,8 @@ class ModelShelf:
         self._adapted: Any = None
         self._adapter: Path | None = None
         self._adapters_seen = 0
+        # How often a base was read from disk.
+        self.reads = 0
 
     def ready(self, base: Base, *, adapter: Path | None = None) -> Ready:
         """The base with an adapter, or the base alone.
@@ -70,9 +73,12 @@ class ModelShelf:
 
     def _held(self, base: Base) -> PreTrainedModel:
         if self._model is None or self._base != base:
+            self.reads += 1
             self.clear()  # frees the previous model before the next is loaded
             self._tokenizer = load_tokenizer(base.model)
             self._model = load_base(base.model, precision=base.precision, device=base.device, weights=base.weights)
+            if base.device.type == "cpu":
+                dequantise_unfit(self._model)
             self._model.eval()
             self._base = base
         return self._model

@@ -17,13 +17,13 @@ import torch
 
 from evaluators.generation.answers import (
     Question,
+    Stopper,
     completed,
     context_tokens,
     end_tokens,
     fits,
     questions,
     skipped,
-    stopper,
 )
 from evaluators.generation.batches import write_in_batches
 from evaluators.generation.proof import Proof, no_effect, prove_adapter, prove_base, slotted
@@ -65,6 +65,11 @@ class TransformersGenerator:
         self._shelf, self._base, self._slots, self._probes = shelf, base, slots, probes
         self.proofs: dict[Path | None, Proof] = {}
         self.work = Work()
+
+    @property
+    def base_reads(self) -> int:
+        """How often this process has read a base, for this generator or another."""
+        return self._shelf.reads
 
     def complete(self, prompts: Sequence[Prompt], *, settings: GenerationSettings) -> Iterator[_Answered]:
         """See `Generator`."""
@@ -125,12 +130,13 @@ class TransformersGenerator:
         else:
             yield from writing.answers([(0, group)])
 
-    def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError | None:
+    def _proved(self, writing: "_Writing", group: _Group, *, adapter: int) -> Proof | ModelError:
         """Measure what shows that a group's answers are its own; an error where its adapter has no effect."""
         asked = writing.probes(group.prompts, count=self._probes, adapter=adapter)
         if not asked:
-            return None
-        if group.folder is None:
+            # No prompt fits, so nothing will be written.
+            proof = Proof(probes=0, engine_off=writing.off)
+        elif group.folder is None:
             proof = prove_base(writing.write, asked, off=writing.off)
         else:
             proof = prove_adapter(writing.write, asked, model=writing.model, adapters=writing.adapters, off=writing.off)
@@ -158,7 +164,7 @@ class _Writing:
         self._slots, self._slotted = slots or _SLOTS[model.device.type], slotted(model)
         self._counted = slots is None
         self._ends = end_tokens(model, tokenizer)
-        self._stopper, self._context = stopper(tokenizer, settings), context_tokens(model)
+        self._stopper, self._context = Stopper(tokenizer, settings), context_tokens(model)
 
     @property
     def off(self) -> float | None:
@@ -210,7 +216,9 @@ class _Writing:
 
     def _write(self, asked: Sequence[Asked], *, slots: int) -> Iterator[Written]:
         if self._slotted is None:
-            return write_in_batches(self.model, asked, ends=self._ends, settings=self._settings, size=slots)
+            return write_in_batches(
+                self.model, asked, ends=self._ends, settings=self._settings, size=slots, work=self._work
+            )
         writer = SlotWriter(
             self.model,
             ends=self._ends,
@@ -236,7 +244,7 @@ class _Writing:
             limit=question.limit,
             adapter=adapter,
             draws=question.draws(self._settings),
-            ends=self._stopper,
+            ends=self._stopper.of(question),
         )
 
 

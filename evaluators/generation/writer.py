@@ -7,6 +7,7 @@ digits of a logit and nowhere else.
 Letters of shapes: S slots in use, V vocabulary.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -38,6 +39,7 @@ class Asked:
         adapter: 0 for the base, n + 1 for the n-th adapter.
         draws: The numbers by which tokens are drawn, one for each; none for greedy decoding.
         ends: Whether an answer is over, given its tokens so far; asked after each token. None: only at an end token.
+        seed: What an engine that draws by itself is seeded with; None for greedy decoding.
     """
 
     ids: Sequence[int]
@@ -45,6 +47,7 @@ class Asked:
     adapter: int = 0
     draws: Sequence[float] = ()
     ends: Callable[[Sequence[int]], bool] | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,13 +74,14 @@ class _Open:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """What a writer did: steps, the slots that they had, those that were in use, and tokens."""
+    """What a writer did: steps, the slots that they had, those that were in use, tokens, and seconds in the model."""
 
     steps: int = 0
     slot_steps: int = 0
     used: int = 0
     prompt_tokens: int = 0
     new_tokens: int = 0
+    seconds: float = 0.0
 
 
 class SlotWriter:
@@ -132,10 +136,12 @@ class SlotWriter:
         live: list[_Open] = []
         seen_SV: Tensor | None = None
         while waiting or live:
+            begin = time.perf_counter()
             if waiting and (store.slots - len(live)) * _FREE_SHARE >= min(store.slots, len(waiting)):
                 seen_SV = self._fill(waiting, live, store, seen_SV)
             else:
                 self._step(live, store, replay, seen_SV)
+            self.work.seconds += time.perf_counter() - begin
             yield from self._leave(live, store, seen_SV)
 
     def _fill(

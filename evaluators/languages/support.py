@@ -62,6 +62,21 @@ class Dialect(Protocol):
     def answer(self, program: str, name: str | None, given: int) -> str:
         """A complete program without all that runs, tests or goes on after the answer and is not needed by it."""
 
+    def begins_another(self, line: str) -> str | None:
+        """What a whole line begins that is no part of the answer above it, unless that uses it: its name.
+
+        Empty for a statement that only shows or tests the answer; None where the line may belong to the answer.
+        """
+
+    def goes_on_alone(self, preamble: str, code: str) -> bool:
+        """Whether `code` goes on with what a preamble began, and has ended it, whatever is written behind it."""
+
+    def needs_no_more(self, program: str, name: str, *, begun: str) -> bool:
+        """Whether a complete program has all that `name` needs, when a line below it begins `begun`.
+
+        It may say no where that is not certain.
+        """
+
     def supply(self, program: str, others: Sequence[str]) -> str:
         """A program with what it uses and only other programs define or import."""
 

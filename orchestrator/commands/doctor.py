@@ -272,6 +272,7 @@ def _optional() -> tuple[Check, ...]:
         ),
         _wordnet(),
         _boto3(),
+        _vllm(),
     )
 
 
@@ -299,6 +300,17 @@ def _boto3() -> Check:
         return Check(name="boto3", state="ok", detail=importlib.metadata.version("boto3"))
     lost = "optional; without it `ray up` and `polytune submit` cannot reach AWS"
     return Check(name="boto3", state="missing", detail=lost, remedy=install_command("boto3"))
+
+
+def _vllm() -> Check:
+    from evaluators.generation.engines import absent_vllm, vllm_version
+
+    absent = absent_vllm(quantised=False) or absent_vllm(quantised=True)
+    if not absent:
+        return Check(name="vllm", state="ok", detail=f"{vllm_version()}, for generation.engine: vllm on GPUs")
+    why = absent.partition(":")[0]
+    lost = f"optional; {why}, so completions are written by generation.engine: transformers"
+    return Check(name="vllm", state="missing", detail=lost, remedy=f"{_reinstall()}[vllm]")
 
 
 def _print_checks(checks: Sequence[Check]) -> None:

@@ -93,7 +93,7 @@ def _run_watched(
 
     uri = tracking_uri(ledger.storage)
     with (
-        Watcher(cells.trials, ledger, quiet=quiet) as watcher,
+        Watcher(cells, ledger, quiet=quiet) as watcher,
         LiveTracking(ledger, uri=uri, say=warn) as tracking,
         # Ray tells of lost processes and nodes on standard output, which is for results.
         open(os.devnull, "w", encoding="utf-8") as nowhere,

@@ -108,8 +108,8 @@ def _head(title: str, output: "Output") -> "Text":
     facts += ["cut off at the limit of tokens"] if output.finish == "length" else []
     if facts:
         line.append(f"  {', '.join(facts)}", style="dim")
-    if output.rules:
-        said = [name if count == 1 else f"{name} x{count:g}" for name, count in output.rules.items()]
+    if output.messages:
+        said = [name if count == 1 else f"{name} x{count:g}" for name, count in output.messages.items()]
         line.append(f"\n    {', '.join(said)}", style="dim")
     return line
 

@@ -17,7 +17,11 @@ def status(
     follow: Annotated[bool, typer.Option("--follow", help="Redraw while the study runs; Ctrl-C ends it.")] = False,
     cluster: ClusterOption = None,
 ) -> None:
-    """Show each trial's stage, step, loss, tokens/s and time left, as the ledger has them now."""
+    """Show each trial's stage, step, loss, tokens/s and time left, as the ledger has them now.
+
+    Below them stands how fast all trainings and all generations go together; --json lists, for each trial that is
+    being written for, the processes at it: their tokens/s, slots, slots in use and busy share.
+    """
     if cluster:
         options = [name for name, wanted in (("--json", json_), ("--follow", follow)) if wanted]
         ask_about("status", study, cluster, *options, changes=set_)
@@ -28,7 +32,8 @@ def status(
     from orchestrator.run.budget import stopped_because
 
     cells, ledger = opened_as_run(study, set_)
-    name, look = cells.study.study, ProgressReader(cells.trials, ledger)
+    name = cells.study.study
+    look = ProgressReader(name, cells.trials, ledger)
 
     def since() -> float | None:
         driver = ledger.lease(name).holder()

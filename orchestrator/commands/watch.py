@@ -19,12 +19,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.commands.speed import at_work, generation_line, speed_lines
 from orchestrator.errors import PolytuneError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.progress import StageProgress, State, TrialProgress, progress_of
 from orchestrator.ledger.rejudging import present_tools
+from orchestrator.ledger.writing import words_on
 from orchestrator.report.layout import format_seconds
 from orchestrator.run.state import Listener
+from orchestrator.study.cells import Cells
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
@@ -45,14 +48,16 @@ _ORDER = (State.RUNNING, State.FAILED, State.NOT_RUN, State.STOPPED, State.WAITI
 class ProgressReader:
     """Repeated looks at a study's progress: a trial that is done is read once."""
 
-    def __init__(self, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
-        self.trials, self._ledger, self._tools = tuple(trials), ledger, present_tools()
+    def __init__(self, study: str, trials: Sequence[TrialSpec], ledger: Ledger) -> None:
+        self.study, self.trials, self._ledger, self._tools = study, tuple(trials), ledger, present_tools()
         self._done: dict[str, TrialProgress] = {}
 
     def __call__(self, *, live_since: float | None) -> tuple[TrialProgress, ...]:
         """How far each trial is now."""
         open_ = [trial for trial in self.trials if trial.label not in self._done]
-        found = {p.trial: p for p in progress_of(open_, self._ledger, live_since=live_since, tools=self._tools)}
+        words = words_on(self._ledger.store, self.study) if open_ and live_since is not None else ()
+        progress = progress_of(open_, self._ledger, live_since=live_since, tools=self._tools, words=words)
+        found = {one.trial: one for one in progress}
         self._done |= {label: p for label, p in found.items() if p.now.state == State.DONE}
         return tuple((self._done | found)[trial.label] for trial in self.trials)
 
@@ -60,11 +65,9 @@ class ProgressReader:
 class Watcher:
     """Shows a run on standard error: a table that is redrawn on a terminal, lines elsewhere."""
 
-    def __init__(
-        self, trials: Sequence[TrialSpec], ledger: Ledger, *, quiet: bool, console: Console | None = None
-    ) -> None:
+    def __init__(self, cells: Cells, ledger: Ledger, *, quiet: bool, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._ledger, self._progress = ledger, ProgressReader(trials, ledger)
+        self._ledger, self._progress = ledger, ProgressReader(cells.study.study, cells.trials, ledger)
         self._quiet = quiet
         self._started, self._since = time.monotonic(), time.time()
         self._stop = threading.Event()
@@ -95,7 +98,7 @@ class Watcher:
 
     def watch(self, trials: Sequence[TrialSpec]) -> None:
         """Show these trials from now on: searches have found them."""
-        self._progress = ProgressReader(trials, self._ledger)
+        self._progress = ProgressReader(self._progress.study, trials, self._ledger)
 
     def say(self, text: str | Text) -> None:
         """A line with the time since the run began; above the table where there is one."""
@@ -137,8 +140,14 @@ class Watcher:
             self._live.update(shown, refresh=True)
             return
         running = [trial for trial in progress if trial.now.state == State.RUNNING]
+        writing = [trial for trial in running if trial.now.writers]
+        # Those that write together are told in one line: a study may have hundreds.
+        together = writing if len(writing) > 1 else []
         for trial in running:
-            self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+            if trial not in together:
+                self.say(Text(f"  {trial.trial} {trial.now.stage} {_in_words(trial.now)}", style="dim"))
+        for line in generation_line(together):
+            self.say(Text(f"  {len(together)} trials {line}", style="dim"))
         if not running:
             self.say(Text(f"  {_counts(progress)}", style="dim"))
 
@@ -160,8 +169,9 @@ def picture(
 ) -> RenderableType:
     """Trials as rows with stage, step, loss, tokens/s and time left; below them how many stand how, and what was there.
 
-    Where `height` lines are too few, the trials that are at work or failed come first. Names that a narrow terminal
-    has no room for go on below, from a slash or a hyphen on. `seconds` is how long they have been watched.
+    How fast trainings and generations go together stands there too. Where `height` lines are too few, the trials that
+    are at work or failed come first. Names that a narrow terminal has no room for go on below, from a slash or a hyphen
+    on. `seconds` is how long they have been watched.
     """
     return _Picture(tuple(progress), height, seconds)
 
@@ -196,13 +206,15 @@ class _Picture:
             table.add_row(Text("\n".join(names[i])), stage, *bar, *figures)
         yield table
         yield Text(self._below(len(self.progress) - len(shown)), style="dim")
+        yield from (Text(line, style="dim") for line in speed_lines(self.progress))
         if known := _known(self.progress):
             yield Text(known, style="dim")
 
     def _shown(self, lines: Sequence[int]) -> list[int]:
         """Which trials there is room for, by the lines of their names."""
         found: list[int] = []
-        left = sum(lines) if self.height is None else max(1, self.height - 3 - bool(_known(self.progress)))
+        below = bool(_known(self.progress)) + len(speed_lines(self.progress))
+        left = sum(lines) if self.height is None else max(1, self.height - 3 - below)
         for i in sorted(range(len(lines)), key=lambda i: (_ORDER.index(self.progress[i].now.state), i)):
             if found and lines[i] > left:
                 break
@@ -282,6 +294,7 @@ def _in_words(stage: StageProgress) -> str:
         _steps(stage),
         f"loss {stage.loss:.3f}" if stage.loss is not None else "",
         f"{stage.tokens_per_s:,.0f} tokens/s" if stage.tokens_per_s is not None else "",
+        at_work(stage.writers),
         f"{format_seconds(stage.seconds_left)} left" if stage.seconds_left is not None else "",
         f"{stage.known:,} of {stage.wanted:,} completions were there already" if stage.known else "",
     ]

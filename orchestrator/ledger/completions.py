@@ -84,32 +84,38 @@ class Wanted(Record):
 class Known:
     """What a ledger has of an owner's completions, and the names of chunks that are not what was written.
 
-    `made_with` says of each item with which software.
+    `made_with` says of each item with which software. `proof` is what was measured when some of them were written, None
+    where nothing was.
     """
 
     said: Mapping[Item, Said] = field(default_factory=dict)
     made_with: Mapping[Item, str] = field(default_factory=dict)
+    proof: JsonValue = None
     damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A chunk that is whole."""
+    """A chunk that is whole; `proof` is what its process had measured of what it wrote, None where another did."""
 
     owner: Owner
     made_with: str
     said: Mapping[Item, Said]
+    proof: JsonValue = None
 
 
-def software() -> str:
-    """What else may decide a completion, in words. No owner has it: what is finished is kept through an upgrade."""
+def software(engine: str) -> str:
+    """What else may decide an engine's completions, in words. No owner has it: what is finished outlives upgrades."""
     now = provenance()
-    return ", ".join(f"{name} {now[name]}" for name in ("torch", "cuda", "transformers", "peft", "bitsandbytes"))
+    names = ("torch", "cuda", "transformers", "peft", "bitsandbytes", *(() if engine == "transformers" else (engine,)))
+    return ", ".join(f"{name} {now[name]}" for name in names)
 
 
-def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str, engine: str = "transformers") -> Owner:
+def owner_of(trial: TrialSpec, trained: StageRecord | None, *, device: str) -> Owner:
     """Whose completions a trial's are; `trained` is its training's record, None for a frozen model."""
     train = trial.identity(StageName.TRAIN) if trained is not None else None
+    engine = trial.generation.engine
+    assert engine != "auto", "a study's engine is decided when it is opened"
     return Owner(
         recipe=recipe_of(trial.identity(StageName.GENERATE), train),
         weights=None if trained is None else trained.output_digest,
@@ -208,14 +214,23 @@ def known_of(store: Store, owner: Owner, *, part: str = "") -> Known:
     names = [entry.name for entry in store.entries(f"{FOLDER}{owner.digest}/{part and f'{part}/'}")]
     said: dict[Item, Said] = {}
     made_with: dict[Item, str] = {}
-    damaged = []
+    damaged, proof = [], None
     for name, chunk in read_chunks(store, names):
         if chunk is None:
             damaged.append(name)
         else:
             said |= {item: text for item, text in chunk.said.items() if item not in said}
             made_with |= {item: chunk.made_with for item in chunk.said if item not in made_with}
-    return Known(said=said, made_with=made_with, damaged=tuple(damaged))
+            proof = proof or chunk.proof
+    return Known(said=said, made_with=made_with, proof=proof, damaged=tuple(damaged))
+
+
+def arrivals(store: Store, owner: Owner, *, read: set[str]) -> dict[Item, Said]:
+    """What has come for an owner since; the names of its chunks are added to those that were `read`."""
+    folder = f"{FOLDER}{owner.digest}/"
+    names = [entry.name for entry in store.entries(folder) if entry.name not in read]
+    read.update(names)
+    return {item: text for _, chunk in read_chunks(store, names) if chunk for item, text in chunk.said.items()}
 
 
 def read_chunks(store: Store, names: Sequence[str]) -> Iterator[tuple[str, Chunk | None]]:
@@ -235,20 +250,26 @@ def _parsed(name: str, data: bytes) -> Chunk | None:
         if head["format"] != _FORMAT or whose.digest != owner:
             return None
         said = {(line.pop("item"), line["sample"]): line for line in lines}
-        return Chunk(owner=whose, made_with=head["made_with"], said=said)
+        return Chunk(owner=whose, made_with=head["made_with"], said=said, proof=head.get("proof"))
     except (ValueError, KeyError, TypeError, ValidationError):
         # Another version's, which says more or less than this one knows.
         return None
 
 
-def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said]) -> None:
-    """Keep completions in a chunk of their own.
+def write_chunk(store: Store, owner: Owner, part: str, said: Mapping[Item, Said], *, proof: JsonValue = None) -> None:
+    """Keep completions in a chunk of their own, with what was measured of their process, if anything was.
 
     Raises:
         LedgerError: if the store cannot be written.
     """
     rows = ({"item": key, **text} for (key, _), text in said.items())
-    head = {"format": _FORMAT, "made_with": software(), "owner": owner.model_dump(mode="json")}
+    head: dict[str, JsonValue] = {
+        "format": _FORMAT,
+        "made_with": software(owner.engine),
+        "owner": owner.model_dump(mode="json"),
+    }
+    if proof is not None:
+        head["proof"] = proof
     data = "".join(json.dumps(row, sort_keys=True) + "\n" for row in (head, *rows)).encode("ascii")
     name = f"{FOLDER}{owner.digest}/{part}/{hashlib.sha256(data).hexdigest()}.jsonl"
     # Where a damaged chunk has the name, it gets the content that it is named after.
@@ -264,6 +285,7 @@ __all__ = [
     "Owner",
     "Said",
     "Wanted",
+    "arrivals",
     "completions_in",
     "counts_in",
     "item_key",

@@ -13,6 +13,7 @@ No other code knows where a stage's files lie. Below a local folder, or below th
     stages/KEY/record-INPUTS.2.json            the success after that
     completions/OWNER/...                      what models wrote, item by item, see completions.py
     studies/NAME/...                           the resolved study, its stages' keys, its report
+    studies/NAME/writing/...                   what processes that write say of themselves, see writing.py
     leases/NAME/...                            who runs it, see lease.py
 
 One decision: a record is created only if absent, after its attempt's files are durable, and nothing is

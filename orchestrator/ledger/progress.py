@@ -19,6 +19,7 @@ from orchestrator.ledger.completions import counts_in
 from orchestrator.ledger.ledger import Finding, Ledger, StageRecord
 from orchestrator.ledger.oldwords import cause_of
 from orchestrator.ledger.rejudging import Tools, judgeable_since
+from orchestrator.ledger.writing import Share, Writing
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
@@ -101,11 +102,25 @@ def state_of(stages: Sequence[State], *, live: bool) -> State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """A process that writes completions, of this trial among others: what it does, as `Writing` tells it."""
+
+    process: str
+    tokens_per_s: float
+    completions_per_s: float
+    slots: float
+    slots_used: float
+    busy: float
+    busy_of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageProgress:
     """One stage of one trial.
 
-    `step` counts optimizer steps, samples or programs, `steps` how many there will be; times are in
-    seconds. `known` of the `wanted` completions of a generation were there when it began. What is not known is None.
+    `step` counts optimizer steps, completions or pieces of other work, `steps` how many there will be; times are in
+    seconds. `known` of the `wanted` completions of a generation were there when it began, and `writers` are at the
+    rest. What is not known is None.
     """
 
     stage: StageName
@@ -118,6 +133,7 @@ class StageProgress:
     seconds_left: float | None = None
     known: int | None = None
     wanted: int | None = None
+    writers: tuple[Writer, ...] = ()
     cause: str = ""
 
 
@@ -144,7 +160,12 @@ class TrialProgress:
 
 
 def progress_of(
-    trials: Sequence[TrialSpec], ledger: Ledger, *, live_since: float | None, tools: Tools = _NO_TOOLS
+    trials: Sequence[TrialSpec],
+    ledger: Ledger,
+    *,
+    live_since: float | None,
+    tools: Tools = _NO_TOOLS,
+    words: Sequence[Writing] = (),
 ) -> tuple[TrialProgress, ...]:
     """How far each trial is.
 
@@ -154,19 +175,28 @@ def progress_of(
         live_since: When the driver that is at work began, or None; an attempt without an end that is
             older than its driver was cut off.
         tools: What this machine has: a stage that lacked one of them is not done.
+        words: What the processes say that write for the study, where its driver is at work.
     """
-    return tuple(_trial(trial, ledger, live_since=live_since, tools=tools) for trial in trials)
+    return tuple(_trial(trial, ledger, live_since=live_since, tools=tools, words=words) for trial in trials)
 
 
-def _trial(trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools: Tools) -> TrialProgress:
+def _trial(
+    trial: TrialSpec, ledger: Ledger, *, live_since: float | None, tools: Tools, words: Sequence[Writing]
+) -> TrialProgress:
     found = ledger.find(trial)
     standings = (
         (stage, standing_of(stage, trial, ledger, found, live_since=live_since, tools=tools)) for stage in trial.stages
     )
-    return TrialProgress(trial=trial.label, stages=tuple(_stage(*standing) for standing in standings))
+    stages = (_stage(stage, standing, _on(trial.key(stage), words)) for stage, standing in standings)
+    return TrialProgress(trial=trial.label, stages=tuple(stages))
 
 
-def _stage(stage: StageName, standing: Standing) -> StageProgress:
+def _on(key: str, words: Sequence[Writing]) -> list[tuple[Writing, Share]]:
+    """Which processes write for a stage, and how far each is with it."""
+    return [(word, word.shares[key]) for word in words if key in word.shares]
+
+
+def _stage(stage: StageName, standing: Standing, writing: Sequence[tuple[Writing, Share]]) -> StageProgress:
     state = standing.state
     if standing.record is not None:
         known, wanted = counts_in(standing.record) or (None, None)
@@ -174,6 +204,8 @@ def _stage(stage: StageName, standing: Standing) -> StageProgress:
     row = newest_row(standing.attempt) if standing.attempt and state in (State.RUNNING, State.STOPPED) else {}
     if not row:
         return StageProgress(stage=stage, state=state, cause=standing.cause)
+    if "asked" in row:
+        return _generation(state, row, writing if state == State.RUNNING else ())
     return StageProgress(
         stage=stage,
         state=state,
@@ -183,8 +215,37 @@ def _stage(stage: StageName, standing: Standing) -> StageProgress:
         loss=row.get("loss", row.get("validation/loss")),
         tokens_per_s=row.get("tokens_per_s"),
         seconds_left=_seconds_left(row) if state == State.RUNNING else None,
-        known=int(row["known"]) if "known" in row else None,
-        wanted=int(row["wanted"]) if "wanted" in row else None,
+    )
+
+
+def _generation(state: State, row: Mapping[str, float], writing: Sequence[tuple[Writing, Share]]) -> StageProgress:
+    """A generation that was begun: what whole pieces gave, and what the processes say of theirs."""
+    asked = int(row["asked"])
+    there = min(asked, int(row.get("records", 0)) + sum(share.there for _, share in writing))
+    rate = sum(share.made / word.seconds for word, share in writing)
+    return StageProgress(
+        stage=StageName.GENERATE,
+        state=state,
+        seconds=row["seconds"],
+        step=there,
+        steps=asked,
+        tokens_per_s=sum(share.new_tokens / word.seconds for word, share in writing) if rate else None,
+        seconds_left=(asked - there) / rate if rate else None,
+        known=int(row["known"]),
+        wanted=int(row["wanted"]),
+        writers=tuple(_writer(word) for word, _ in writing),
+    )
+
+
+def _writer(word: Writing) -> Writer:
+    return Writer(
+        process=word.process,
+        tokens_per_s=word.tokens_per_s,
+        completions_per_s=word.made_per_s,
+        slots=word.slots,
+        slots_used=word.slots_used,
+        busy=word.busy,
+        busy_of=word.busy_of,
     )
 
 

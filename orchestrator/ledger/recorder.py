@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from pydantic import JsonValue
+
 from evaluators.generation.settings import GenerationSettings
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.completions import (
@@ -43,6 +45,10 @@ class Recorder:
 
     Holds what is there already of its part of the work, from a process that was killed over the same part. A chunk is
     written at so many completions, so many seconds after the first that is in none, and at the end.
+
+    Attributes:
+        proof: What was measured of what is written, see `evaluators.generation.proof`; kept in each chunk from the
+            moment that it is said. None while nobody has.
     """
 
     def __init__(
@@ -63,8 +69,11 @@ class Recorder:
         self._unwritten: dict[Item, Said] = {}
         self._timer: threading.Timer | None = None
         self._said: dict[Item, Said] = {}
+        self.proof: JsonValue = None
         with _harmless():
-            self._said |= known_of(store, owner, part=self._part).said
+            known = known_of(store, owner, part=self._part)
+            self._said |= known.said
+            self.proof = known.proof
 
     @property
     def missing(self) -> tuple[Wanted, ...]:
@@ -113,7 +122,7 @@ class Recorder:
             # Once: a bucket that is away would hold up every completion from here on.
             unwritten, self._unwritten = self._unwritten, {}
             with _harmless():
-                write_chunk(self._store, self._owner, self._part, unwritten)
+                write_chunk(self._store, self._owner, self._part, unwritten, proof=self.proof)
 
 
 @contextmanager

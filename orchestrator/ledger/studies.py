@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
+from evaluators.generation.settings import EngineName
 from orchestrator.errors import Fault, StudyError
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.study.file import load_study, read_study
@@ -66,9 +68,21 @@ def load_named(name: str, *, changes: Sequence[str] = ()) -> Study:
     return read_study(text, source=name, changes=[*changes, *moved], as_json=True)
 
 
+def engine_of(ledger: Ledger, study: str) -> EngineName | None:
+    """What wrote a study's completions when it was last run; None if it never was.
+
+    A study that was run before there was a choice was written by the first engine.
+    """
+    text = ledger.read_study_file(study, STUDY_FILE)
+    if text is None:
+        return None
+    said = json.loads(text).get("evaluation", {}).get("generation", {}).get("engine", "transformers")
+    return next((name for name in get_args(EngineName) if name == said), None)
+
+
 def _hint(name: str, ledger: Ledger) -> str:
     close = difflib.get_close_matches(name, ledger.studies(), n=1)
     return f"did you mean {close[0]}?" if close else "give the path of a study file, or STORAGE/NAME"
 
 
-__all__ = ["STUDY_FILE", "find_study", "ledger_of", "load_named"]
+__all__ = ["STUDY_FILE", "engine_of", "find_study", "ledger_of", "load_named"]

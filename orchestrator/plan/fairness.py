@@ -67,9 +67,9 @@ def _shared_rates(trained: Mapping[str, TrialSpec]) -> Iterator[str]:
 
 
 def _precisions(trials: Sequence[TrialSpec]) -> Iterator[str]:
-    """Adapters that answer over 4-bit weights beside full fine-tuning, with none over whole weights between them."""
+    """Adapters that answer over 4-bit weights beside whole ones, with no adapter over whole weights between them."""
     quantised = dict.fromkeys(t.method_name for t in trials if t.traits.is_quantised)
-    plain = dict.fromkeys(t.method_name for t in trials if t.traits.is_trained and not t.traits.is_quantised)
+    plain = dict.fromkeys(t.method_name for t in trials if not t.traits.is_quantised)
     told_apart = any(t.traits.has_adapter and not t.traits.is_quantised for t in trials)
     if quantised and plain and not told_apart:
         yield (

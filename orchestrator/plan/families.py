@@ -11,14 +11,13 @@ from typing import Literal
 
 from models.folders import notes_on_files
 from models.projections import ALL_LINEAR
+from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from models.verdicts import Prompting, Verdict, prompting_of, verdict_of
+from models.widths import growth_bytes, takes_packed
 from orchestrator.errors import Fault, StudyError
 from orchestrator.study.resources import Resources
 from orchestrator.study.trial import TrialSpec
-
-# bitsandbytes' block of 4-bit weights.
-_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,8 @@ def families_of(due: Sequence[Due], resources: Resources, *, study: str, probing
     verdicts = {m.name: v for m in trained if (v := verdict_of(m, probing=probing)) is not None}
     asked = _models(one.trial for one in due)
     prompting = {m.name: p for m in asked if (p := prompting_of(m, probing=probing)) is not None}
-    found = Families(verdicts=verdicts, prompting=prompting, notes=tuple(_notes(asked, verdicts, prompting)))
+    notes = (*_notes(asked, verdicts, prompting), *dict.fromkeys(_unfit_widths(due, verdicts, resources)))
+    found = Families(verdicts=verdicts, prompting=prompting, notes=notes)
     faults = tuple(dict.fromkeys(fault for one in due for fault in _faults(one, resources, found)))
     if faults:
         raise StudyError(study, faults)
@@ -106,8 +106,6 @@ def _faults(one: Due, resources: Resources, found: Families) -> Iterator[Fault]:
     # A family whose layers no table has keeps the word, which fits any.
     if trial.traits.has_adapter and trial.lora is not None and trial.lora.targets != ALL_LINEAR:
         yield from _absent_targets(trial, trial.lora.targets, verdict, where)
-    if trial.traits.is_quantised and not resources.trial_gpus:
-        yield from _odd_widths(trial, verdict, where)
 
 
 def _absent_targets(trial: TrialSpec, targets: Sequence[str], verdict: Verdict, where: str) -> Iterator[Fault]:
@@ -122,13 +120,19 @@ def _absent_targets(trial: TrialSpec, targets: Sequence[str], verdict: Verdict, 
         )
 
 
-def _odd_widths(trial: TrialSpec, verdict: Verdict, where: str) -> Iterator[Fault]:
-    odd = [name for name, sizes in verdict.linear.items() if any(inputs % _BLOCK for inputs, _ in sizes)]
-    if odd:
-        yield Fault(
-            where=f"{where}.kind",
-            message=f"4 bits on a CPU need inputs in multiples of {_BLOCK}, which {', '.join(odd)} of "
-            f"{trial.model.name} have not; use kind: lora, or resources.trial_gpus",
+def _unfit_widths(due: Sequence[Due], verdicts: Mapping[str, Verdict], resources: Resources) -> Iterator[str]:
+    """What generation on a CPU takes more than 4 bits, where its kernels cannot take a model's layers."""
+    for model in _models(one.trial for one in due if one.trial.traits.is_quantised and not resources.generator_gpus):
+        linear = verdicts[model.name].linear if model.name in verdicts else {}
+        sizes = {name: of for name, of in linear.items() if any(not takes_packed(*size) for size in of)}
+        if not sizes:
+            continue
+        shape = shape_of(model)
+        layers, each = (1, " a layer") if isinstance(shape, Unknown) else (shape.layers, "")
+        more = layers * growth_bytes(size for of in sizes.values() for size in of) / 2**20
+        yield (
+            f"{', '.join(sizes)} of {model.name} are held in 16 bits where a CPU generates, since kernels for CPUs "
+            f"take inputs in multiples of 64 and outputs of 32: {more:,.1f} MiB more than in 4 bits{each}"
         )
 
 

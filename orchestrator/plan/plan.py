@@ -26,7 +26,7 @@ from orchestrator.plan.estimates import (
 from orchestrator.plan.guesses import Guesser
 from orchestrator.plan.history import History
 from orchestrator.plan.machine import UNSEEN, Machine, asked_too_much, works_of
-from orchestrator.provenance import VERSIONS
+from orchestrator.provenance import ABSENT, VERSIONS
 from orchestrator.study.resources import Resources
 from orchestrator.study.stages import STAGES, StageName
 from orchestrator.study.trial import TrialSpec
@@ -291,7 +291,8 @@ def version_notes(planned: Sequence[PlannedTrial], ledger: Ledger, now: Mapping[
         for stage, record in ledger.records_of(p.trial).items():
             for name in VERSIONS:
                 before = record.provenance.get(name)
-                if before is not None and before != now.get(name):
+                # What was not installed made nothing.
+                if before is not None and before != ABSENT and before != now.get(name):
                     made.setdefault(name, {}).setdefault(before, set()).add(stage)
     return tuple(
         f"{name} {before} made finished {', '.join(sorted(stages))} stages, and this is {name} {now.get(name)}; "

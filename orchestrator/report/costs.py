@@ -165,10 +165,12 @@ def _show_by_peft(facts: Facts) -> Cell:
 
 
 def _show_engine(facts: Facts) -> Cell:
-    """Whether answers were written in slots, and how far those were off, or by the model's own `generate`."""
+    """Whether answers were written in slots, and how far those were off, by the model's own `generate` or by vLLM."""
     proof = _mapping(facts.get("proof"))
     if not proof:
         return Cell(text=ABSENT)
+    if engine := str(facts.get("engine") or ""):
+        return Cell(text=engine, note="how far its logits are off the model's own is not measured")
     off = read_number(proof, "engine_off")
     if off is None:
         return Cell(text="batches", note="the model cannot be asked in slots, so its own `generate` wrote")

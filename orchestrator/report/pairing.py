@@ -37,18 +37,40 @@ class Paired:
     stepped: str = ""
 
 
-def pair_up(evidence: Evidence, pairs: Sequence[tuple[Arm, Arm]], *, metric: str | None) -> Iterator[Paired]:
+class Readings:
+    """A study's values, each read once: an arm stands in many pairs, and its rows are many."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._values: dict[tuple[str, Measure], Values | Unscored] = {}
+        self._metrics: dict[Place, tuple[str, ...]] = {}
+
+    def values(self, arm: Arm, measure: Measure) -> Values | Unscored:
+        """Points by problem, or why there are none."""
+        key = (arm.title, measure)
+        if key not in self._values:
+            self._values[key] = _values(self.evidence, arm, measure)
+        return self._values[key]
+
+    def metrics(self, place: Place) -> tuple[str, ...]:
+        """What was measured at a place."""
+        if place not in self._metrics:
+            self._metrics[place] = list_metrics(self.evidence, place)
+        return self._metrics[place]
+
+
+def pair_up(readings: Readings, pairs: Sequence[tuple[Arm, Arm]], *, metric: str | None) -> Iterator[Paired]:
     """Each place that both were asked for. The pairs are of the same two ways, one of each seed."""
-    for place in evidence.places:
+    for place in readings.evidence.places:
         asked = [(one, other) for one, other in pairs if one.trial_for(place.track) and other.trial_for(place.track)]
         if asked:
-            yield _pair_at(evidence, place, asked, metric=metric)
+            yield _pair_at(readings, place, asked, metric=metric)
 
 
-def _pair_at(evidence: Evidence, place: Place, pairs: Sequence[tuple[Arm, Arm]], *, metric: str | None) -> Paired:
+def _pair_at(readings: Readings, place: Place, pairs: Sequence[tuple[Arm, Arm]], *, metric: str | None) -> Paired:
     passed_over: list[tuple[Paired, str]] = []
-    for name in _candidates(evidence, place, metric):
-        found = _collect(evidence, Measure(place=place, metric=name), pairs)
+    for name in _candidates(readings, place, metric):
+        found = _collect(readings, Measure(place=place, metric=name), pairs)
         why = _why_not(found)
         if not why:
             return _after(found, passed_over)
@@ -63,25 +85,29 @@ def _after(found: Paired, passed_over: Sequence[tuple[Paired, str]]) -> Paired:
     return Paired(place=found.place, metric=found.metric, by_seed=found.by_seed, lacking=found.lacking, stepped=stepped)
 
 
-def _candidates(evidence: Evidence, place: Place, metric: str | None) -> tuple[str, ...]:
+def _candidates(readings: Readings, place: Place, metric: str | None) -> tuple[str, ...]:
     """Metrics to try at a place, the first choice first."""
     code = [PASS] if place.task is not Task.SUMMARIZATION else []
     usual = (*code, *headlines_of(place.task), *stand_ins())
-    present = list_metrics(evidence, place)
+    present = readings.metrics(place)
     chosen = [metric] if metric and (metric in code or _applies(metric, place)) else []
-    return tuple(dict.fromkeys((*chosen, *code, *(name for name in usual if name in present), *usual[:1])))
+    known = [name for name in usual if name in present]
+    if present and not known:
+        # Other people's results may have a metric of their own alone.
+        return tuple(dict.fromkeys((*chosen, present[0], *usual[:1])))
+    return tuple(dict.fromkeys((*chosen, *code, *known, *usual[:1])))
 
 
 def _applies(metric: str, place: Place) -> bool:
     return metric in METRICS and METRICS[metric].applies_to(Track.parse(place.track))
 
 
-def _collect(evidence: Evidence, measure: Measure, pairs: Sequence[tuple[Arm, Arm]]) -> Paired:
+def _collect(readings: Readings, measure: Measure, pairs: Sequence[tuple[Arm, Arm]]) -> Paired:
     by_seed: dict[int, tuple[Values, Values]] = {}
     lacking: dict[int, str] = {}
     for first, second in pairs:
         seed = second.seed if first.is_frozen else first.seed
-        one, other = (_values(evidence, arm, measure) for arm in (first, second))
+        one, other = (readings.values(arm, measure) for arm in (first, second))
         if isinstance(one, Unscored):
             lacking[seed] = f"{first.title}: {one.reason}"
         elif isinstance(other, Unscored):
@@ -129,4 +155,4 @@ def _why_not(found: Paired) -> str:
     return ""
 
 
-__all__ = ["FLOOR", "Paired", "Values", "pair_up"]
+__all__ = ["FLOOR", "Paired", "Readings", "Values", "pair_up"]

@@ -147,6 +147,7 @@ def read_three_ways(rows: Sequence[InstanceRow], cell: CellScores | None, count:
 
 def read_files(files: CodeFiles, count: Count) -> ThreeWays:
     """One count of files that were gathered before."""
+    count = _read_once(count)
     return ThreeWays(
         parsing=None if files.marked else figure_of(files.parsing, count),
         passing=None if files.marked else figure_of(files.passing, count),
@@ -154,6 +155,19 @@ def read_files(files: CodeFiles, count: Count) -> ThreeWays:
         lost=sum(count.read(counts) is None for counts in files.parsing),
         marked=files.marked,
     )
+
+
+def _read_once(count: Count) -> Count:
+    """The count, which remembers what it read of a file: each way reads it, and some twice."""
+    known: dict[int, float | None] = {}
+
+    def read(counts: Counts) -> float | None:
+        place = id(counts)
+        if place not in known:
+            known[place] = count.read(counts)
+        return known[place]
+
+    return replace(count, read=read)
 
 
 def _reference(cell: CellScores | None, problem_id: str) -> Counts:

@@ -12,6 +12,7 @@ by reading lines; what filters look at (verdicts, quality messages) is in the in
 """
 
 import json
+import math
 import sys
 import zlib
 from array import array
@@ -96,7 +97,7 @@ class _Packer:
             self.ruleset_of.append(0)
             return 0
         self.states.append(_state(output))
-        counts = {self.rules.setdefault(name, len(self.rules)): count for name, count in output.rules.items()}
+        counts = {self.rules.setdefault(name, len(self.rules)): count for name, count in output.messages.items()}
         self.ruleset_of.append(self.rulesets.setdefault(tuple(sorted(counts)), len(self.rulesets)))
         for name in output.scores:
             if not name.startswith(_PARTS):
@@ -116,8 +117,8 @@ def _state(output: Output) -> int:
 
 
 def _short(value: float | None) -> float | None:
-    """To one decimal, and without one where it is zero."""
-    if value is None or value != value:
+    """To one decimal, and without one where it is zero; what is no number is left out, as JSON has no word for it."""
+    if value is None or not math.isfinite(value):
         return None
     rounded = round(value, 1)
     return int(rounded) if rounded == int(rounded) else rounded

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.report.evidence import Arm, Evidence, Place
+from orchestrator.report.quality import BY_NATURE
 from orchestrator.report.results import InstanceRow, TrialOutcome
 from orchestrator.report.texts import Asked, Key, Texts, Written
 from tasks.records import VerdictName
@@ -29,6 +30,11 @@ class Output:
     detail: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     rules: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> dict[str, float]:
+        """Its rules without those that every snippet breaks because it is one."""
+        return {name: count for name, count in self.rules.items() if name not in BY_NATURE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

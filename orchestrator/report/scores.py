@@ -132,7 +132,8 @@ def values_of(evidence: Evidence, arm: Arm, *, measure: Measure) -> Mapping[str,
     if not values:
         why = _explain_unscored(evidence, trial, measure=measure) if rows else _explain_unfinished(trial)
         return Unscored(reason=why or "no results recorded")
-    return {problem: _percent({problem: value}, metric=measure.metric) for problem, value in values.items()}
+    scale = 100 if measure.metric == PASS else 1
+    return {problem: scale * value for problem, value in values.items()}
 
 
 def mean_of(rows: Sequence[InstanceRow], *, metric: str) -> float | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from orchestrator.report.contrasts import ALPHA, pair_arms
 from orchestrator.report.evidence import Arm, Evidence
-from orchestrator.report.pairing import Paired, pair_up
+from orchestrator.report.pairing import Paired, Readings, pair_up
 from orchestrator.report.sampling import Sample, choose_sample
 from orchestrator.report.scores import PASS, title_metric
 from orchestrator.report.statistics import CORRECTIONS, FEWEST, Interval, MeanDifference, mean_difference
@@ -106,8 +106,9 @@ class _Draft:
 
 def judge(evidence: Evidence, question: Question) -> tuple[Verdict, ...]:
     """A verdict for each part of the question, each pair of ways that it names, each model, and each metric."""
+    readings = Readings(evidence)
     parts = [
-        [draft for pairs in _by_way(found).values() for draft in _draft(evidence, question, part, pairs)]
+        [draft for pairs in _by_way(found).values() for draft in _draft(readings, question, part, pairs)]
         or list(_say_nothing_paired(evidence, question, part))
         for part, found in pair_arms(evidence.arms, question).items()
     ]
@@ -141,9 +142,9 @@ def _by_way(pairs: Sequence[tuple[Arm, Arm]]) -> Mapping[tuple[str, str, str], l
     return found
 
 
-def _draft(evidence: Evidence, question: Question, part: str, pairs: Sequence[tuple[Arm, Arm]]) -> Iterator[_Draft]:
+def _draft(readings: Readings, question: Question, part: str, pairs: Sequence[tuple[Arm, Arm]]) -> Iterator[_Draft]:
     groups: dict[tuple[str, str], list[Paired]] = defaultdict(list)
-    for paired in pair_up(evidence, pairs, metric=question.metric):
+    for paired in pair_up(readings, pairs, metric=question.metric):
         groups[_SCOPES[question.over](paired.place.track), paired.metric].append(paired)
     first, second = pairs[0]
     for (scope, metric), places in groups.items():

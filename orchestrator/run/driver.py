@@ -16,6 +16,7 @@ from orchestrator.errors import Cause, PolytuneError, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.oldwords import retries_of
+from orchestrator.ledger.writing import clear_words
 from orchestrator.plan.estimates import passes_on_this_machine
 from orchestrator.plan.expected import expected
 from orchestrator.plan.machine import this_machine
@@ -68,6 +69,7 @@ def run_study(
     done = {p.trial.label for p in planned if not p.due}
     check_data([t for t in as_if_found(cells).trials if t.label not in done], root=Path(study.data.root))
     with ledger.lease(study.study) as lease, ExitStack() as stack:
+        clear_words(ledger.store, study.study)
         store_families(cells, ledger, planned)
         told.study(cells)
         if line := expected(planned, study.resources, machine):
@@ -212,8 +214,12 @@ def _run_threads(run: StudyRun, cluster: ClusterWatch) -> None:
                 run.working.discard(stage)
                 run.changed.notify_all()
 
+    def somebody_writes() -> bool:
+        return StageName.GENERATE in run.working and not run.stopping
+
     run.working = set(STAGES)
     threads = [threading.Thread(target=guarded, args=(stage,), name=stage, daemon=True) for stage in STAGES]
+    threads.append(threading.Thread(target=run.ahead.work, args=(somebody_writes,), name="ahead", daemon=True))
     for thread in threads:
         thread.start()
     try:
@@ -290,7 +296,7 @@ def _whenever_due(run: StudyRun, stage: StageName) -> None:
             # What comes in after this look wakes the wait below, or is seen in the next round.
             more = STAGES[stage].upstream in run.working
             due = run.done.due(stage)
-            ready = [trial for trial in due if not run.done.is_postponed(trial.key(stage))]
+            ready = [trial for trial in due if run.is_ready(trial, stage)]
             if not ready and (more or due):
                 run.changed.wait(_TICK_S)
                 continue
@@ -312,7 +318,7 @@ def _joining(run: StudyRun, stage: StageName, asked: Sequence[str]) -> Callable[
         if run.stopping:
             return []
         with run.changed:
-            new = [trial for trial in run.done.due(stage) if trial.key(stage) not in seen]
+            new = [t for t in run.done.due(stage) if t.key(stage) not in seen and run.is_ready(t, stage)]
         seen.update(trial.key(stage) for trial in new)
         allowed = [trial for trial in new if run.meter.may_start(trial, stage)]
         if allowed:

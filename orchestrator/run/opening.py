@@ -10,9 +10,10 @@ from typing import Any
 
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.manifest import NamedStage, read_named
-from orchestrator.ledger.studies import find_study, ledger_of
+from orchestrator.ledger.studies import engine_of, find_study, ledger_of
 from orchestrator.run.search import resolved
 from orchestrator.study.cells import Cells, expand
+from orchestrator.study.engines import decided
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 
@@ -33,7 +34,7 @@ def open_study(
     """
     found = find_study(study, changes=changes, storage=storage)
     ledger = ledger_of(found)
-    return resolved(expand(found), ledger), ledger
+    return resolved(expand(decided(found, before=engine_of(ledger, found.study))), ledger), ledger
 
 
 def open_as_run(

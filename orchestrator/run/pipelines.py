@@ -6,7 +6,7 @@ One decision: a pipeline serves whatever is due when it starts, and what fails i
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from orchestrator.ledger.completions import known_of, owner_of, software
 from orchestrator.ledger.ledger import Attempt, StageRecord
 from orchestrator.ledger.progress import leave_progress
 from orchestrator.ledger.rejudging import facts_of_absent, facts_of_outdated, present_tools
+from orchestrator.ledger.writing import words_folder
 from orchestrator.run.state import StudyRun
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _Stream = Iterable[tuple[str, Sequence[BaseModel] | StageFailed]]
-_OnPieceDone = Callable[[str, int, int], None]
+_OnPieceDone = Callable[[str, int, int, int], None]
 _Facts = Callable[[Any, Sequence[BaseModel]], dict[str, Any]]
 _Joining = Callable[[], Sequence[TrialSpec]]
 _More = Callable[[], Sequence[Any]]
@@ -50,7 +51,12 @@ def _generate(
 
     def stream(jobs: "Sequence[GenerationJob]", on_piece_done: _OnPieceDone, more: "_More") -> _Stream:
         return run_generation(
-            jobs, resources=resources, on_piece_done=on_piece_done, joining=more, in_process=in_process
+            jobs,
+            resources=resources,
+            words=words_folder(run.study.study),
+            on_piece_done=on_piece_done,
+            joining=more,
+            in_process=in_process,
         )
 
     record_as_they_arrive(
@@ -60,8 +66,8 @@ def _generate(
         job=lambda trial: _generation_job(run, trial),
         stream=stream,
         facts=lambda job, completions: job.facts(),
-        standing=lambda job: job.counts if job.counts["known"] else {},
-        took=lambda job: job.work["seconds"] / resources.generators,
+        standing=lambda job: job.counts,
+        took=lambda job, waited: job.work["seconds"] / resources.generators,
         joining=joining,
     )
 
@@ -85,36 +91,45 @@ def _generation_job(run: StudyRun, trial: TrialSpec) -> "GenerationJob":
     for name in known.damaged:
         run.listener.note(f"{trial.label} generate: {name} is not what was written; what it held is asked again")
     for made_with in job.made_with:
-        if made_with != software():
-            text = f"completions that were there were made with {made_with}, and this is {software()}"
+        if made_with != (now := software(owner.engine)):
+            text = f"completions that were there were made with {made_with}, and this is {now}"
             run.listener.note(f"{trial.label} generate: {text}; they are kept as they are")
+    run.ahead.begin(trial, job)
     return job
 
 
 def _judging_job(run: StudyRun, trial: TrialSpec, stage: StageName) -> "JudgingJob":
     from orchestrator.work.pieces import JudgingJob
 
+    completions = completions_of(run.ledger, run.done.record(trial, StageName.GENERATE))
+    known, early_s = run.ahead.take(trial, completions) if stage == StageName.EXECUTE else ((), 0.0)
     return JudgingJob(
         key=trial.key(stage),
         trial=trial,
         problems=run.test_data.problems(trial),
-        completions=completions_of(run.ledger, run.done.record(trial, StageName.GENERATE)),
+        completions=completions,
         contamination=run.test_data.contamination(trial) if stage == StageName.SCORE else {},
+        known=known,
+        early_s=early_s,
     )
 
 
 def _execute(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobody, in_process: bool = False) -> None:
     from orchestrator.work.pieces import run_execution
+    from orchestrator.work.sending import all_cores
 
+    cores = 1 if in_process else all_cores()
     record_as_they_arrive(
         run,
         StageName.EXECUTE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.EXECUTE),
         stream=lambda jobs, on_piece_done, more: run_execution(
-            jobs, on_piece_done=on_piece_done, in_process=in_process
+            jobs, cores=cores, on_piece_done=on_piece_done, joining=more, in_process=in_process
         ),
         facts=_wanting_toolchains,
+        took=lambda job, waited: waited + job.early_s,
+        joining=joining,
     )
 
 
@@ -126,13 +141,14 @@ def _score(run: StudyRun, due: Sequence[TrialSpec], *, joining: _Joining = _nobo
         StageName.SCORE,
         due,
         job=lambda trial: _judging_job(run, trial, StageName.SCORE),
-        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, in_process=in_process),
+        stream=lambda jobs, told, more: run_scoring(jobs, on_piece_done=told, joining=more, in_process=in_process),
         facts=lambda job, cells: _absent_analyzers(cells),
+        joining=joining,
     )
 
 
 def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dict[str, Any]:
-    """Languages that cannot be run here, and compilers that were too old for some of the programs."""
+    """Languages that cannot be run here, compilers too old for some programs, and how much was judged ahead."""
     tools = present_tools()
     refused = {
         verdict.task_id
@@ -141,6 +157,7 @@ def _wanting_toolchains(job: "JudgingJob", verdicts: Sequence[BaseModel]) -> dic
     }
     outdated = {target for p in job.problems if p.id in refused and (target := Track.parse(p.track).target)}
     return {
+        **({"judged_ahead": len(job.known)} if job.known else {}),
         **facts_of_absent(StageName.EXECUTE, [name for name in Language if name not in tools.names]),
         **facts_of_outdated(outdated, tools),
     }
@@ -162,7 +179,8 @@ PIPELINES: dict[StageName, Callable[..., None]] = {
 class _Begun:
     """A trial's stage that a pipeline works on: its attempt, digests of what it reads, and its job.
 
-    `before` is the record that it has already, where it is made again.
+    `before` is the record that it has already, where it is made again; `since` is when it was begun, by the clock that
+    never goes back.
     """
 
     trial: TrialSpec
@@ -170,6 +188,7 @@ class _Begun:
     inputs: dict[str, str]
     before: StageRecord | None
     job: Any
+    since: float = field(default_factory=time.monotonic)
 
 
 def record_as_they_arrive(
@@ -181,7 +200,7 @@ def record_as_they_arrive(
     stream: Callable[[list[Any], _OnPieceDone, _More], _Stream],
     facts: _Facts = lambda job, results: {},
     standing: Callable[[Any], Mapping[str, int]] = lambda job: {},
-    took: Callable[[Any], float | None] = lambda job: None,
+    took: Callable[[Any, float], float] = lambda job, waited: waited,
     joining: _Joining = _nobody,
 ) -> None:
     """Record each trial's stage as its results arrive; trials that a broken pipeline left get its cause.
@@ -194,16 +213,17 @@ def record_as_they_arrive(
         stream: Runs jobs; yields each one's key and results, or how it failed. It may ask for more jobs meanwhile.
         facts: Makes what to record beside a trial's results, of its job and of them.
         standing: Makes what to say of a job, beside how far it is, while it is under way.
-        took: Says how long a job took, in seconds; None for the time since the result before.
+        took: Says how long a job took, in seconds, given the time since the result before.
         joining: Gives further trials that have become due.
     """
     run.listener.stage(stage, len(due))
     begun = _begin(run, stage, due, job)
     started = time.monotonic()
 
-    def on_piece_done(key: str, done: int, pieces: int) -> None:
-        now = {"step": done, "total_steps": pieces, "seconds": time.monotonic() - started, "time": time.time()}
-        leave_progress(begun[key].attempt.folder, {**now, **standing(begun[key].job)})
+    def on_piece_done(key: str, done: int, pieces: int, records: int) -> None:
+        one = begun[key]
+        now = {"step": done, "total_steps": pieces, "records": records, "seconds": time.monotonic() - one.since}
+        leave_progress(one.attempt.folder, {**now, "time": time.time(), **standing(one.job)})
 
     def opened(more: Mapping[str, _Begun]) -> list[Any]:
         for one in more.values():
@@ -223,8 +243,8 @@ def record_as_they_arrive(
     error: Exception
     try:
         for key, (seconds, result) in _timed(stream(opened(begun), on_piece_done, more)):
-            own = took(begun[key].job)
-            _end(run, stage, begun.pop(key), result, seconds=seconds if own is None else own, facts=facts)
+            one = begun.pop(key)
+            _end(run, stage, one, result, seconds=took(one.job, seconds), facts=facts)
         error = RuntimeError(f"the pipeline ended after {time.monotonic() - started:.0f} s without this trial")
     except Exception as broken:
         error = broken

@@ -14,11 +14,13 @@ from orchestrator.ledger.studies import STUDY_FILE
 from orchestrator.plan.fairness import fairness
 from orchestrator.plan.families import Due, families_of
 from orchestrator.plan.guesses import Guesser
+from orchestrator.plan.likeness import unlike_software
 from orchestrator.plan.machine import asked_too_much, this_machine, works_of
 from orchestrator.plan.plan import PlannedTrial, plan, upgrade_note, version_notes
 from orchestrator.provenance import provenance
 from orchestrator.run.search import as_if_found, under_search, unfinished
 from orchestrator.study.cells import Cells
+from orchestrator.study.engines import engine_here, engine_notes
 from orchestrator.study.plainform import stored_form
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -70,15 +72,20 @@ def plan_study(
     trained = [p.trial for p in planned if StageName.TRAIN in p.due]
     if short := tuple(filter(None, map(guesser.short_of_warmup, trained))):
         raise StudyError(cells.study.study, tuple(Fault(where="", message=text) for text in short))
+    writes = any(StageName.GENERATE in p.due for p in planned)
+    if absent := engine_here(cells.study) if writes else "":
+        raise StudyError(cells.study.study, (Fault(where="evaluation.generation.engine", message=absent),))
     families = families_of(_due(cells, planned), resources, study=cells.study.study, probing=probing)
     return planned, (
         *upgrade_note(planned, before),
         *version_notes(planned, ledger, provenance()),
+        *unlike_software(planned, ledger, provenance()),
         *fair,
         *searches,
         *refused,
         *read,
         *families.notes,
+        *(engine_notes(cells.study) if writes else ()),
     )
 
 

@@ -18,6 +18,7 @@ from orchestrator.errors import Cause, StageFailed
 from orchestrator.ledger.lease import Lease
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.ledger.rejudging import JUDGED_AGAIN, judgeable_since, present_tools
+from orchestrator.run.ahead import Ahead
 from orchestrator.run.budget import Meter
 from orchestrator.run.queue import TrainingQueue
 from orchestrator.study.cells import Cells
@@ -201,10 +202,17 @@ class StudyRun:
         self.working: set[StageName] = set()
         self.in_pipeline: dict[StageName, Sequence[TrialSpec]] = {}
         self.queue: TrainingQueue | None = None
+        self.ahead = Ahead(ledger.store, changed=self._wake)
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
 
     def finished(self, trial: TrialSpec, stage: StageName, failed: StageFailed | None = None) -> None:
         """Take note of a stage's end, for every trial that shares it."""
         key = trial.key(stage)
+        if stage == StageName.GENERATE:
+            self.ahead.end(trial)
         with self.changed:
             failed = failed or self.done.look_again(key, stage)
             if failed is not None:
@@ -218,6 +226,11 @@ class StudyRun:
         told = f"{stage} not run: {failed.cause}" if failed and lacks else str(failed or "")
         self.listener.done(trial.label, stage, told)
 
+    def is_ready(self, trial: TrialSpec, stage: StageName) -> bool:
+        """Whether a stage that is due may begin now: it is not to wait after a loss, nor for what is judged ahead."""
+        ahead = stage == StageName.EXECUTE and self.ahead.is_busy(trial)
+        return not (ahead or self.done.is_postponed(trial.key(stage)))
+
     def begins_again(self, trial: TrialSpec, stage: StageName, failed: StageFailed, how: str) -> None:
         """Take note of a try that is followed by another."""
         text = f"{trial.label} {stage} {how}: {failed.cause}"
@@ -226,6 +239,8 @@ class StudyRun:
 
     def lost(self, trial: TrialSpec, stage: StageName, failed: StageFailed) -> None:
         """Take note of a stage whose node or process is gone."""
+        if stage == StageName.GENERATE:
+            self.ahead.end(trial)
         wait = self.done.postpone(trial.key(stage))
         self.begins_again(trial, stage, failed, f"begins again in {wait:.0f} s")
 

@@ -11,14 +11,12 @@ from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
+from orchestrator.study.engines import engine_conflicts
 from orchestrator.study.question import Way, faults_of_pair
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
 from trainers.methods.table import MethodKind, traits_of
 from trainers.spec import TrainingSettings
-
-# bitsandbytes' block of 4-bit weights; its CPU kernel at evaluation takes whole blocks alone.
-_BLOCK = 64
 
 
 def conflicts(study: Study) -> tuple[Fault, ...]:
@@ -51,6 +49,7 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
             for number, pair in enumerate(study.question.compare)
             for message in faults_of_pair(pair, ways)
         )
+        + engine_conflicts(study)
     )
 
 
@@ -89,13 +88,6 @@ def _between(model: ModelSpec, method: Method, resources: Resources, *, where: s
             message=f"full fine-tuning cannot train quantised weights, and {why}; name the full-precision model, or "
             f"use kind: {MethodKind.QLORA}",
         )
-    odd = _odd_widths(model) if traits_of(method.kind).is_quantised and not resources.trial_gpus else ()
-    if odd:
-        yield Fault(
-            where=f"{where}.kind",
-            message=f"4 bits on a CPU need widths that are multiples of {_BLOCK}, and {model.name} has "
-            f"{' and '.join(odd)}; use kind: {MethodKind.LORA}, or resources.trial_gpus",
-        )
     context = _context(model)
     if method.training is not None and context is not None and method.training.max_length > context:
         yield Fault(
@@ -111,13 +103,3 @@ def _context(model: ModelSpec) -> int | None:
     if settings is not None:
         return context_of(settings)
     return None if isinstance(shape, Unknown) else shape.context
-
-
-def _odd_widths(model: ModelSpec) -> tuple[str, ...]:
-    """Widths of projections that bitsandbytes' kernels for CPUs take in training and not in generation."""
-    settings = settings_of(model) or {}
-    return tuple(
-        f"{name} {value}"
-        for name in ("hidden_size", "intermediate_size")
-        if isinstance(value := settings.get(name), int) and value % _BLOCK
-    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from evaluators.generation.settings import GenerationSettings
+from evaluators.generation.settings import EngineName, GenerationSettings
 from evaluators.sandbox.records import Limits
 from evaluators.similarity import faults_for_studies
 from models.spec import ModelSpec
@@ -199,11 +199,24 @@ class Study(Settings):
     """Where and how the study runs."""
 
     _replaced: tuple[str, ...] = PrivateAttr(default=())
+    _engine_note: str = PrivateAttr(default="")
 
     @property
     def replaced(self) -> tuple[str, ...]:
         """What a stored study says that is no setting any more, with what took its place; such a study is not run."""
         return self._replaced
+
+    @property
+    def engine_note(self) -> str:
+        """What `generation.engine: auto` came to, and why; empty where the study names an engine."""
+        return self._engine_note
+
+    def with_engine(self, engine: EngineName, *, note: str) -> "Study":
+        """The same study with an engine in place of `auto`, and what is to be said of it."""
+        generation = self.evaluation.generation.model_copy(update={"engine": engine})
+        found = self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"generation": generation})})
+        found._engine_note = note
+        return found
 
     @field_validator("models")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from pydantic import Field, JsonValue
 
-from evaluators.generation.settings import GenerationSettings
+from evaluators.generation.settings import ENGINE_VERSIONS, GenerationSettings
 from evaluators.sandbox.records import Limits
 from models.spec import ModelSpec
 from orchestrator.study.fingerprint import canonical, fingerprint
@@ -126,12 +126,20 @@ class TrialSpec(Record):
                 "prompts": prompts.VERSION,
                 "test": _identities(self.test),
                 "generation": self.generation,
+                **self._engine(),
             }
         elif stage == StageName.EXECUTE:
             spec |= {"limits": self.limits}
         else:
             spec |= {"quality": self.quality} | ({} if self.metrics is None else {"metrics": sorted(set(self.metrics))})
         return spec
+
+    def _engine(self) -> dict[str, object]:
+        """What an engine computes, for all but the first one, which the stage's version speaks for."""
+        engine = self.generation.engine
+        if engine == "transformers" or engine == "auto":
+            return {}
+        return {"engine_version": ENGINE_VERSIONS[engine]}
 
     def _judge(self) -> dict[str, object]:
         """What else decides a training that keeps the checkpoint whose greedy output scores best."""

@@ -3,6 +3,7 @@
 One decision: a job is whole again by item and not by problem, so problems that are the same to a model are asked once.
 """
 
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from trainers.methods.table import traits_of
 _SLOTS, _SLOTS_ON_GPU = 64, 256
 # A piece has about so many times the prompts that are answered at once, so that slots are mostly full.
 _FILLS = 4
+# Completions of before there were proofs in chunks are told to be their owner's by so many.
+_ASKED_FOR_PROOF = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,8 @@ class GenerationJob:
 
     `owner` is whose completions they are, `known` what the ledger has of that owner's, `missing` what of the `wanted`
     is to be generated; `counts` says how many completions each is. Of two problems that are one item, one is asked.
-    `made_with` is the software that made what is there. `found` and `work` are filled while it is generated, with
-    what is to be recorded beside the completions and what its parts took.
+    `made_with` is the software that made what is there, `proof` what was measured then. `found` and `work` are filled
+    while it is generated, with what is to be recorded beside the completions and what its parts took.
     """
 
     key: str
@@ -45,6 +48,7 @@ class GenerationJob:
     missing: tuple[Wanted, ...]
     counts: Mapping[str, int]
     made_with: tuple[str, ...]
+    proof: JsonValue = None
     found: dict[str, JsonValue] = field(default_factory=dict)
     work: Counter[str] = field(default_factory=Counter)
 
@@ -61,7 +65,8 @@ class GenerationJob:
         """What to record of where the completions came from."""
         there: dict[str, JsonValue] = {"made_with": list(self.made_with)} if self.made_with else {}
         writing = {"writing": dict[str, JsonValue](self.work)} if self.work else {}
-        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **self.found, **writing}
+        proof = {} if self.proof is None else {"proof": self.proof}
+        return {"completions": {"owner": self.owner.digest, **self.counts, **there}, **proof, **self.found, **writing}
 
     def whole(self, made: Sequence[Completion]) -> tuple[Completion, ...] | StageFailed:
         """All that is wanted, in its order, of what is known and what was made; a failure if that is not all."""
@@ -76,18 +81,25 @@ class GenerationJob:
 def generation_job(
     key: str, problems: Sequence[Problem], *, weights: Weights, owner: Owner, settings: GenerationSettings, known: Known
 ) -> GenerationJob:
-    """The job of a stage that asks every sample of every problem."""
+    """The job of a stage that asks every sample of every problem.
+
+    Where all is there and nothing shows whose it is, the shortest problems are asked again, for a proof.
+    """
     samples = tuple(range(settings.samples))
     wanted = tuple(Wanted(problem=problem, samples=samples) for problem in problems)
-    left = missing(wanted, known.said, settings)
-    there = [item for one in wanted for item in items_of(one, settings) if item in known.said]
+    said = dict(known.said)
+    if known.proof is None and not missing(wanted, said, settings):
+        for one in sorted(wanted, key=lambda one: (len(one.problem.input), one.problem.id))[:_ASKED_FOR_PROOF]:
+            said.pop(items_of(one, settings)[0], None)
+    left = missing(wanted, said, settings)
+    there = [item for one in wanted for item in items_of(one, settings) if item in said]
     return GenerationJob(
         key=key,
         weights=weights,
         owner=owner,
         settings=settings,
         wanted=wanted,
-        known=known.said,
+        known=said,
         missing=left,
         counts={
             "wanted": len(samples) * len(wanted),
@@ -95,6 +107,7 @@ def generation_job(
             "asked": sum(len(one.samples) for one in left),
         },
         made_with=tuple(sorted({known.made_with[item] for item in there})),
+        proof=known.proof,
     )
 
 
@@ -102,6 +115,7 @@ def run_generation(
     jobs: Sequence[GenerationJob],
     *,
     resources: Resources,
+    words: str = "",
     on_piece_done: OnPieceDone = ignore,
     joining: Callable[[], Sequence[GenerationJob]] = none_join,
     in_process: bool = False,
@@ -109,10 +123,14 @@ def run_generation(
     """Generate what is missing of all jobs; yields each job's key and completions, in its problems' order, when done.
 
     A job that misses nothing starts no process. `joining` gives further jobs while others are under way. What the
-    processes say beside the completions goes into a job's facts.
+    processes say beside the completions goes into a job's facts; how far they are, into the ledger below `words`.
     """
     pool = Pool(
-        size=resources.generators, cpus=resources.generator_cpus, gpus=resources.generator_gpus, in_process=in_process
+        size=resources.generators,
+        cpus=resources.generator_cpus,
+        gpus=resources.generator_gpus,
+        name="generators",
+        in_process=in_process,
     )
     open_: dict[str, GenerationJob] = {}
     whole: deque[GenerationJob] = deque()
@@ -120,7 +138,7 @@ def run_generation(
     def pieces(of: Sequence[GenerationJob]) -> list[GenerationPiece]:
         open_.update({job.key: job for job in of})
         whole.extend(job for job in of if not job.missing)
-        return list(_pieces([job for job in of if job.missing], resources))
+        return list(_pieces([job for job in of if job.missing], resources, words))
 
     def complete() -> Iterator[tuple[str, tuple[Completion, ...] | StageFailed]]:
         while whole:
@@ -147,16 +165,16 @@ def run_generation(
     yield from complete()
 
 
-def _pieces(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _pieces(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     """Pieces of jobs over the same base and settings, a job's problems behind each other."""
     groups: dict[str, list[GenerationJob]] = {}
     for job in jobs:
         groups.setdefault(job.base, []).append(job)
     for group in groups.values():
-        yield from _cut(group, resources)
+        yield from _cut(group, resources, words)
 
 
-def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[GenerationPiece]:
+def _cut(jobs: Sequence[GenerationJob], resources: Resources, words: str) -> Iterator[GenerationPiece]:
     slots = None if resources.generation_batch == "auto" else resources.generation_batch
     usual = slots or (_SLOTS_ON_GPU if resources.generator_gpus else _SLOTS)
     size = _problems_per_piece(sum(len(job.missing) for job in jobs), usual, resources.generators)
@@ -164,8 +182,14 @@ def _cut(jobs: Sequence[GenerationJob], resources: Resources) -> Iterator[Genera
     room = size
 
     def piece() -> GenerationPiece:
-        settings = jobs[0].settings
-        return GenerationPiece(settings=settings, threads=resources.generator_cpus, slots=slots, parts=tuple(parts))
+        return GenerationPiece(
+            settings=jobs[0].settings,
+            threads=resources.generator_cpus,
+            slots=slots,
+            gpus=resources.generator_gpus,
+            word=words and f"{words}{uuid.uuid4().hex}.json",
+            parts=tuple(parts),
+        )
 
     for job in jobs:
         # Prompts of like length leave few slots unused at the end of a piece.

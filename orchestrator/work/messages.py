@@ -60,11 +60,17 @@ class GenerationPart(Record):
 
 
 class GenerationPiece(Piece):
-    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits."""
+    """Parts of trials over one base, and how to generate them. `slots`: most answers at once, None for what fits.
+
+    `gpus` is the share of a GPU that the process has; `word` the name in the ledger under which it says how far it is,
+    empty for nowhere.
+    """
 
     settings: GenerationSettings
     threads: int
     slots: int | None
+    gpus: float
+    word: str
     parts: tuple[GenerationPart, ...]
 
     @property
@@ -90,6 +96,12 @@ class ExecutionPiece(_OfOneJob):
     limits: Limits
     problems: tuple[Problem, ...]
     completions: tuple[Completion, ...]
+
+
+class EarlyPiece(ExecutionPiece):
+    """Some of what a trial has written so far, in one language: to execute, and where `quality` to analyse."""
+
+    quality: bool
 
 
 class ScoringPiece(_OfOneJob):
@@ -136,6 +148,7 @@ class PieceFailed(StageFailed):
 
 __all__ = [
     "Answer",
+    "EarlyPiece",
     "ExecutionPiece",
     "GenerationPart",
     "GenerationPiece",

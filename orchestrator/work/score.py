@@ -93,6 +93,15 @@ def score_cell(
     )
 
 
+def analyse_ahead(problems: Sequence[Problem], completions: Sequence[Completion]) -> None:
+    """Let this machine's analyzers say what they have to of outputs and references, so that scoring finds it said.
+
+    `problems[i]` is that of `completions[i]`, and all are of tracks with one target.
+    """
+    outputs = [_output(c, p) for c, p in zip(completions, problems, strict=True)]
+    _quality(outputs, problems, problems[0].parsed_track.target)
+
+
 def _output(completion: Completion, problem: Problem) -> str:
     """What is scored: the extracted program or summary; nothing where the model wrote nothing."""
     from evaluators.extraction import extract_program, extract_summary

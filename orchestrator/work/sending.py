@@ -25,12 +25,13 @@ from orchestrator.work import credentials
 from orchestrator.work.messages import Answer, Piece, PieceFailed, PieceFailure
 from tasks.records import Record
 
-# How often it is looked whether more work has joined.
+# How often it is looked whether more work has joined, and how many pipelines of as many tasks as fit go side by side.
 _LOOK_S = 1.0
+_PIPELINES = 4
 _COLUMN = "record"
 
-OnPieceDone = Callable[[str, int, int], None]
-"""Is given a job's key, how many of its pieces are done, and how many there are."""
+OnPieceDone = Callable[[str, int, int, int], None]
+"""Is given a job's key, how many of its pieces are done, how many there are, and how many records came of those."""
 
 _AnyPiece = TypeVar("_AnyPiece", bound=Piece)
 _AnyRecord = TypeVar("_AnyRecord", bound=Record)
@@ -38,7 +39,7 @@ Body = Callable[[_AnyPiece], Iterable[Answer]]
 """What is done with a piece, where it is done."""
 
 
-def ignore(key: str, done: int, due: int) -> None:
+def ignore(key: str, done: int, due: int, records: int) -> None:
     """For a caller that does not follow the progress."""
 
 
@@ -49,11 +50,16 @@ def none_join() -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one."""
+    """Where pieces run: so many at once (None: as many as fit), each on so much. `in_process`: in this one.
+
+    A pool with a name has processes of its own, which hold what they have read: Ray gives a task to any process that
+    is idle and has the same environment.
+    """
 
     size: int | None = None
     cpus: float = 1
     gpus: float = 0
+    name: str = ""
     in_process: bool = False
 
 
@@ -107,7 +113,7 @@ def results(
         gathered.facts.update(answer.facts)
         gathered.counts.update(answer.counts)
         waiting[key] -= 1
-        on_piece_done(key, due[key] - waiting[key], due[key])
+        on_piece_done(key, due[key] - waiting[key], due[key], len(gathered.records))
         if not waiting[key]:
             del waiting[key]
             yield key, found.pop(key)
@@ -123,10 +129,8 @@ def _answers(
     if pool.in_process:
         for piece in pieces:
             yield from guarded(body, piece)
-    elif pool.size is None:
-        yield from _pipeline(body, pieces, pool=pool)
     else:
-        yield from _in_turn(body, pieces, pool=pool, size=pool.size, joining=joining)
+        yield from _in_turn(body, pieces, pool=pool, joining=joining)
 
 
 def _in_turn(
@@ -134,16 +138,18 @@ def _in_turn(
     pieces: Sequence[_AnyPiece],
     *,
     pool: Pool,
-    size: int,
     joining: Callable[[], Sequence[_AnyPiece]],
 ) -> Iterator[Answer]:
-    """A pipeline for each piece, so many at once; what joins meanwhile takes its turn, and nothing waits for a wave."""
-    waiting, running = deque(pieces), 0
+    """What joins meanwhile takes its turn, and nothing waits for a wave.
+
+    In a pool of a size there is a pipeline for each piece, so many at once; in another, one for whatever waits.
+    """
+    waiting, running, most = deque(pieces), 0, pool.size or _PIPELINES
     answers: SimpleQueue[Answer | BaseException | None] = SimpleQueue()
 
-    def run(piece: _AnyPiece) -> None:
+    def run(together: Sequence[_AnyPiece]) -> None:
         try:
-            for answer in _pipeline(body, [piece], pool=pool):
+            for answer in _pipeline(body, together, pool=pool):
                 answers.put(answer)
             answers.put(None)
         except BaseException as error:
@@ -151,8 +157,9 @@ def _in_turn(
 
     while waiting or running:
         waiting.extend(joining())
-        while waiting and running < size:
-            threading.Thread(target=run, args=(waiting.popleft(),), name="piece", daemon=True).start()
+        while waiting and running < most:
+            together = [waiting.popleft() for _ in range(1 if pool.size else len(waiting))]
+            threading.Thread(target=run, args=(together,), name="piece", daemon=True).start()
             running += 1
         try:
             came = answers.get(timeout=_LOOK_S)
@@ -174,7 +181,9 @@ def _pipeline(body: Body[_AnyPiece], pieces: Sequence[_AnyPiece], *, pool: Pool)
     _quiet()
     rows = [{_COLUMN: piece.model_dump_json()} for piece in pieces]
     # Ray ends a process that has used a GPU after each task, unless it is told that any number is right.
-    kept: Mapping[str, Any] = {"max_calls": 0} if pool.gpus else {}
+    kept: dict[str, Any] = {"max_calls": 0} if pool.gpus else {}
+    if pool.name:
+        kept["runtime_env"] = {"env_vars": {"POLYTUNE_POOL": pool.name}}
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
         _Guarded(body, type(pieces[0])),
         compute=ray.data.TaskPoolStrategy(size=pool.size and min(pool.size, len(pieces))),
@@ -197,6 +206,22 @@ class _Guarded:
         credentials.take()
         answers = guarded(self.body, self.kind.model_validate_json(row[_COLUMN]))
         return [{_COLUMN: answer.model_dump_json()} for answer in answers]
+
+
+def free_cores() -> int:
+    """Cores of the cluster that nothing holds, as far as its head has been told."""
+    import ray
+
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return int(free.get("CPU", 0.0))
+
+
+def all_cores() -> int:
+    """Cores of the cluster."""
+    import ray
+
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(have.get("CPU", 0.0)))
 
 
 def guarded(body: Body[_AnyPiece], piece: _AnyPiece) -> list[Answer]:
@@ -232,4 +257,17 @@ def _quiet() -> None:
     context.print_on_execution_start = False
 
 
-__all__ = ["Body", "Gathered", "OnPieceDone", "Pool", "answered", "failed", "guarded", "ignore", "none_join", "results"]
+__all__ = [
+    "Body",
+    "Gathered",
+    "OnPieceDone",
+    "Pool",
+    "all_cores",
+    "answered",
+    "failed",
+    "free_cores",
+    "guarded",
+    "ignore",
+    "none_join",
+    "results",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.extraction import extract_program
+from evaluators.extraction import answer_end, extract_program
 from evaluators.languages.reading import parses
 from tasks.readers import Source, read_problems
 from tasks.records import Language, Problem, Track
@@ -75,7 +75,7 @@ def _without_class_end(body: str) -> str:
 
 
 def _problems(folder: str, track: str) -> tuple[Problem, ...]:
-    reader = "humaneval" if folder == "humaneval" else "humanevalpack"
+    reader = folder if folder in ("humaneval", "mbpp") else "humanevalpack"
     return read_problems(Source(reader=reader, path=folder, split="test"), track=Track.parse(track), root=DATA)  # type: ignore[arg-type]
 
 
@@ -86,6 +86,7 @@ def test_all_164_python_references_survive_their_wrapping(wrap: str) -> None:
     for problem in problems:
         text = PYTHON_WRAPS[wrap](problem, problem.reference.removeprefix(problem.preamble))
         found = extract_program(text, problem=problem)
+        assert _lines(found) == _lines(extract_program(text[: answer_end(text, problem=problem)], problem=problem))
         if not parses(found, language=Language.PYTHON) or not _same_code(found, problem.reference):
             damaged.append(problem.id)
     assert (len(problems), damaged) == (164, [])
@@ -110,9 +111,46 @@ def test_all_164_java_references_survive_their_wrapping(wrap: str) -> None:
     for problem in problems:
         text = JAVA_WRAPS[wrap](problem, problem.reference.removeprefix(problem.preamble))
         found = extract_program(text, problem=problem)
+        assert _lines(found) == _lines(extract_program(text[: answer_end(text, problem=problem)], problem=problem))
         if _tokens(found) != _tokens(problem.reference):
             damaged.append(problem.id)
     assert (len(problems), damaged) == (164, [])
+
+
+RUN_ONS = {
+    Language.PYTHON: (
+        "\n\nprint('it works')\n",
+        "\n\ndef check(candidate):\n    assert candidate\n",
+        "\nclass Test:\n    pass\n",
+    ),
+    Language.JAVA: ("\n\npublic class Main {\n    public static void main(String[] args) {\n    }\n}\n",),
+}
+
+
+@pytest.mark.parametrize(
+    ("folder", "track", "least"),
+    [
+        ("humaneval", "generation/python", 490),
+        ("humanevalpack", "generation/java", 130),
+        ("mbpp", "generation/python", 800),
+    ],
+)
+def test_references_that_a_model_runs_on_behind_end_where_they_are_whole(folder: str, track: str, least: int) -> None:
+    """Fewer of them end early than are run on: what uses a name that nothing declares may still get it."""
+    problems = _problems(folder, track)
+    ended = 0
+    for problem in problems:
+        for run_on in RUN_ONS[problem.parsed_track.target or Language.PYTHON]:
+            text = problem.reference.removeprefix(problem.preamble) + run_on
+            end = answer_end(text, problem=problem)
+            ended += end is not None
+            whole, cut = (extract_program(part, problem=problem) for part in (text, text[:end]))
+            assert _lines(cut) == _lines(whole), problem.id
+    assert ended >= least, ended
+
+
+def _lines(code: str) -> list[str]:
+    return [line.rstrip() for line in code.splitlines() if line.strip()]
 
 
 def _tokens(code: str) -> str:

@@ -43,7 +43,15 @@ ROOTS: Mapping[StageName, Roots] = {
         modules=("orchestrator.work.train", "trainers.loop.train"),
         apart=(*AROUND, "evaluators", "orchestrator.work.score"),
     ),
-    StageName.GENERATE: Roots(modules=("evaluators.generation.transformers_engine", "trainers.methods.table")),
+    # vLLM imports `vllm_worker` by name, where it runs.
+    StageName.GENERATE: Roots(
+        modules=(
+            "evaluators.generation.transformers_engine",
+            "evaluators.generation.vllm_engine",
+            "evaluators.generation.vllm_worker",
+            "trainers.methods.table",
+        )
+    ),
     # The warm processes around and in candidates are started by name.
     StageName.EXECUTE: Roots(
         modules=("orchestrator.work.judge", "evaluators.isolation.keeper", "evaluators.isolation.zygote"),

@@ -25,6 +25,11 @@ _HEADS = (
 """How methods, properties and types begin."""
 _LABEL = re.compile(r"\s*\w+:[ \t]*\n")
 """A heading that reads as a label of the statement below."""
+_ANOTHER = re.compile(
+    r"[ \t]*(?:(?:public|private|protected|internal|static|final|abstract|sealed|partial)\s+)+"
+    r"(?:(?:class|interface|enum|record|struct)\s+(?P<type>\w+)|[\w<>\[\],.?]+(?:\s+[\w<>\[\],.?]+)*\s+(?P<method>\w+)\s*\()"
+)
+"""How another member begins, which has a modifier: a statement has none."""
 _TRIALS = 20
 """Parses that are spent on finding where code begins, and as many on where it ends."""
 # Imports of frameworks that an answer names for the tests that it shows; they are not there where it runs.
@@ -40,12 +45,15 @@ class BracedDialect:
     """What the extraction of a program asks of Java and C#; see `Dialect`.
 
     `first_line` is where code begins in an answer that opens with prose, `imports` are whole import lines.
+    `usual` are the words that programs use without declaring them: keywords, and names of the standard library that
+    nobody gives to something of their own.
     """
 
     grammar: GrammarSource
     literals: re.Pattern[str]
     first_line: re.Pattern[str]
     imports: re.Pattern[str]
+    usual: frozenset[str]
 
     def last_defined(self, code: str) -> str | None:
         """The last method that a brace opens."""
@@ -125,6 +133,20 @@ class BracedDialect:
         if name is None:
             return program
         return _OF_TESTS.sub("", members.only_needed(program, name, grammar=self.grammar))
+
+    def begins_another(self, line: str) -> str | None:
+        """Another method or type."""
+        found = _ANOTHER.match(line)
+        return None if found is None else found["type"] or found["method"]
+
+    def goes_on_alone(self, preamble: str, code: str) -> bool:
+        """Whether it has closed every brace that the preamble opened: a class is taken whole, whatever is in it."""
+        return _open_braces(preamble) > 0 and _open_braces(preamble + code) == 0
+
+    def needs_no_more(self, program: str, name: str, *, begun: str) -> bool:
+        """Whether every word is declared or usual, and none is `begun`; all that follows a namespace is kept."""
+        missing = members.undeclared(program, grammar=self.grammar) - self.usual
+        return not missing and not {begun, "namespace"} & {name, *re.findall(r"\w+", _mask(program))}
 
     def supply(self, program: str, others: Sequence[str]) -> str:
         """What other programs declare and import of the names that this one lacks, behind its own imports."""

@@ -30,6 +30,11 @@ _HEADS = frozenset({
     "import_declaration", "package_declaration", "using_directive", "file_scoped_namespace_declaration",
     "extern_alias_directive", "global_attribute", "module_declaration", "{", "}",
 })  # fmt: skip
+_IMPORTS = frozenset({"import_declaration", "using_directive"})
+_DECLARING = re.compile(
+    r"(?:declaration|declarator|parameter|enum_constant|local_function_statement|enhanced_for_statement)$"
+)
+"""Kinds of nodes whose name is new; a call's name is not."""
 _NAMESPACES = frozenset({"namespace_declaration"})
 _NOT_WORDS = re.compile(r'"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*[\s\S]*?\*/')
 _MAIN = re.compile(r"\bstatic\b[^;{}=]*\b[Mm]ain\s*\(")
@@ -238,19 +243,29 @@ def supplies(program: str, others: Sequence[str], *, grammar: GrammarSource) -> 
     return [*heads, *(pool[at].text for at in sorted(taken) if pool[at].kind != "head")]
 
 
-def _declared(node: tree_sitter.Node) -> Iterator[str]:
-    """The names that a member declares, at any depth."""
+def undeclared(program: str, *, grammar: GrammarSource) -> set[str]:
+    """The words of a program that it neither declares nor imports, but for those behind a dot; all if it is broken."""
+    parts = _parts(program, grammar)
+    texts = {part.text: _NOT_WORDS.sub(" ", part.text) for part in parts}
+    imported = {part.words()[-1] for part in parts if part.node.type in _IMPORTS and part.words()}
+    code = "\n".join(texts[part.text] for part in parts if part.node.type not in _IMPORTS)
+    declared = {name for part in parts for name in _declared(part.node, only=_DECLARING)}
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", code)) - declared - imported
+
+
+def _declared(node: tree_sitter.Node, *, only: re.Pattern[str] | None = None) -> Iterator[str]:
+    """The names that a member declares, at any depth; or that nodes of `only` some kinds have."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        named = node.child_by_field_name("name")
+        named = node.child_by_field_name("name") if only is None or only.search(node.type) else None
         if named is not None and named.text is not None:
             yield named.text.decode("utf-8", errors="replace")
         waiting += node.named_children
 
 
 def _brings(part: _Member, missing: set[str]) -> bool:
-    if part.node.type in {"import_declaration", "using_directive"}:
+    if part.node.type in _IMPORTS:
         return part.words()[-1] in missing
     return part.kind in {"type", "method", "field"} and bool(part.names & missing)
 
@@ -261,4 +276,4 @@ def _parts(code: str, grammar: GrammarSource) -> list[_Member]:
     return [] if root is None else list(_members(root, source, offset, grammar))
 
 
-__all__ = ["defines", "only_needed", "supplies"]
+__all__ = ["defines", "only_needed", "supplies", "undeclared"]

@@ -30,6 +30,11 @@ ushort using virtual void volatile while
 add alias ascending async await by descending dynamic equals from get global group into join let nameof notnull on
 orderby partial remove select set unmanaged value var when where yield
 """
+# What besides is never a program's own.
+_USUAL = """
+true false null nameof String Math Console Convert Array Char List Dictionary HashSet IEnumerable Enumerable
+StringBuilder Tuple
+"""
 
 
 def _flows() -> "Mapping[str, Rule]":
@@ -61,6 +66,7 @@ SUPPORT = LanguageSupport(
             r"^[ \t]*(?:using|namespace|public|private|protected|internal|static|class|\[)", re.MULTILINE
         ),
         imports=re.compile(r"^\s*using\s[^;(]*;", re.MULTILINE),
+        usual=frozenset([*_KEYWORDS.split(), *_USUAL.split()]),
     ),
     int_bits=32,
     analyzers=("mcs", "lizard"),

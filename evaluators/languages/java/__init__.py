@@ -25,6 +25,11 @@ abstract assert boolean break byte case catch char class const continue default 
 finally float for goto if implements import instanceof int interface long native new package private protected
 public return short static strictfp super switch synchronized this throw throws transient try void volatile while
 """
+# What besides is never a program's own.
+_USUAL = """
+boolean byte char double float int long short void var String Integer Long Double Boolean Character Math System Object
+StringBuilder Override List ArrayList Map HashMap Set HashSet Arrays Collections true false null record
+"""
 _GRAMMAR = GrammarSource(
     package="tree-sitter-java",
     comments=frozenset({"line_comment", "block_comment"}),
@@ -61,6 +66,7 @@ SUPPORT = LanguageSupport(
             r"^[ \t]*(?:import|package|public|private|protected|static|final|abstract|class|@)\b", re.MULTILINE
         ),
         imports=re.compile(r"^\s*import\s[^;]*;", re.MULTILINE),
+        usual=frozenset([*_KEYWORDS.split(), *_USUAL.split()]),
     ),
     int_bits=32,
     analyzers=("pmd", "lizard"),

@@ -21,6 +21,7 @@ _CODE_LINE = re.compile(
 _LABELS = re.compile(r"(?:\s*[A-Z]\w*(?::[ \t]*\w+)?[ \t]*\n)+")
 """Headings that Python reads as a name or an annotation: `Solution`, `Language: Python`."""
 _TAG_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*\n(?=\s*\S)", re.IGNORECASE)
+_ANOTHER = re.compile(r"(?:(?:async\s+)?def|class)\s+(?P<name>\w+)|if\s+__name__\b|assert\b|print\s*\(")
 _TRIALS = 20
 """Parses that are spent on finding where code begins or ends; endless prose has endless lines."""
 
@@ -150,6 +151,20 @@ class PythonDialect:
         if name is None:
             return program
         return needs.without_test_tools(needs.only_needed(_without_tag(program), name, is_body=given > 0))
+
+    def begins_another(self, line: str) -> str | None:
+        """A definition at the margin, a main guard, an assert or a print."""
+        found = _ANOTHER.match(line)
+        return None if found is None else found["name"] or ""
+
+    def goes_on_alone(self, preamble: str, code: str) -> bool:
+        """Whether its first line of code is indented."""
+        first = re.search(r"^(?=[ \t]*[^\s#])", code, re.MULTILINE)
+        return first is not None and code[first.end()] in " \t"
+
+    def needs_no_more(self, program: str, name: str, *, begun: str) -> bool:
+        """Whether every name is there, and nothing that is there can be changed by a statement below."""
+        return begun != name and needs.is_settled(program, name, begun=begun)
 
     def supply(self, program: str, others: Sequence[str]) -> str:
         """What other programs define and import of the names that this one lacks, in front of it."""

@@ -217,6 +217,18 @@ def _parted(gap: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return gap[:at], gap[at:]
 
 
+def is_settled(program: str, name: str, *, begun: str) -> bool:
+    """Whether a program has all names that it uses, and a definition of `begun` or any statement changes none of them.
+
+    Values at the margin may be filled or set again by what follows, and so may attributes of the answer itself.
+    """
+    tree, used = read(program), _used(program)
+    if isinstance(tree, Broken) or not used <= {n for part in tree.body for n in _bound(part)} | _BUILTINS:
+        return False
+    own = any(isinstance(node, ast.Attribute) and _root(node) == {name} for node in ast.walk(tree))
+    return not own and begun not in used and not used & _values(tree)
+
+
 def supplies(program: str, others: Sequence[str]) -> list[str]:
     """The statements of other programs that bind names which this one uses and does not have."""
     tree = read(program)
@@ -239,4 +251,4 @@ def supplies(program: str, others: Sequence[str]) -> list[str]:
     return [pool[at][1] for at in sorted(taken)]
 
 
-__all__ = ["definitions", "ends_after", "only_needed", "supplies"]
+__all__ = ["definitions", "ends_after", "is_settled", "only_needed", "supplies"]

@@ -306,6 +306,8 @@ def _tabular(grid: Grid) -> Iterator[str]:
     above = ""
     for (group, title, letter), cells in zip(grid.rows, grid.cells, strict=True):
         if group and group != above:
+            if above:
+                yield r"\addlinespace[2pt]"
             yield join_row([f"\\multicolumn{{{1 + 2 * len(cells)}}}{{@{{}}l}}{{\\emph{{{escape(group)}}}}}"])
             above = group
         indent = r"\quad " if group else ""

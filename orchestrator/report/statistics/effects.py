@@ -4,11 +4,18 @@ One decision: Cliff's delta is computed over all pairs of values, as the literat
 that belong together; they answer different questions, and only the second knows of the pairing.
 """
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from orchestrator.report.statistics.intervals import Interval
-from orchestrator.report.statistics.resamples import resample_counts
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_Z = NormalDist().inv_cdf(0.975)
 _MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"))
 """Bounds of Cliff's delta after Romano et al. 2006, as the founding study uses them."""
 
@@ -34,26 +41,35 @@ def name_magnitude(delta: float) -> str:
     return next((word for bound, word in _MAGNITUDES if abs(delta) < bound), "large")
 
 
-def delta_interval(left: Sequence[float], right: Sequence[float], *, seed: int) -> Interval | None:
-    """Percentile interval of Cliff's delta, resampling pairs.
+def delta_interval(left: Sequence[float], right: Sequence[float]) -> Interval | None:
+    """The 95 % interval of Cliff's delta over problems that both columns have.
 
-    Sorting once and weighting by how often a pair was drawn is linear in the pairs; ranking each
-    resample afresh is several times slower.
+    A problem sways delta by where its two values stand in the other column; the spread of that gives the variance of
+    delta, and Feng and Cliff's (2004) asymmetric form keeps the interval within -1 and 1.
     """
     if len(left) < 2:
         return None
     import numpy as np
 
-    a, b = np.asarray(left), np.asarray(right)
-    order = np.argsort(b, kind="stable")
-    below = np.searchsorted(b[order], a, side="left")
-    up_to = np.searchsorted(b[order], a, side="right")
-    deltas: list[float] = []
-    for drawn in resample_counts(len(a), seed=seed):
-        passed = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, order].cumsum(axis=1)], axis=1)
-        deltas.extend((drawn * (passed[:, below] + passed[:, up_to] - len(a))).sum(axis=1) / len(a) ** 2)
-    low, high = np.quantile(deltas, (0.025, 0.975))
-    return Interval(float(low), float(high))
+    a, b = np.asarray(left, dtype=float), np.asarray(right, dtype=float)
+    sway = _standing(a, b) - _standing(b, a)
+    variance = float(sway.var(ddof=1)) / len(a)
+    delta = cliffs_delta(left, right)
+    reach = _Z * math.sqrt(variance * ((1 - delta**2) ** 2 + _Z**2 * variance))
+    middle, whole = delta - delta**3, 1 - delta**2 + _Z**2 * variance
+    if not whole:
+        return Interval(delta, delta)
+    return Interval((middle - reach) / whole, (middle + reach) / whole)
+
+
+def _standing(values: "NDArray[np.float64]", among: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The share of a column that is below each value, less the share above."""
+    import numpy as np
+
+    ordered = np.sort(among)
+    below, up_to = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+    standing: NDArray[np.float64] = (below + up_to - len(among)) / len(among)
+    return standing
 
 
 def paired_delta(a: Sequence[float], b: Sequence[float]) -> float:

@@ -90,7 +90,7 @@ def compare(
     if test == "mcnemar" and not binary:
         return NotComparable(reason="McNemar's test is for columns of 0 and 1 alone", dropped=dropped)
     normal = test == "wilcoxon-normal"
-    parts = _mcnemar(left, right) if test == "mcnemar" else _wilcoxon(left, right, normal=normal, seed=seed)
+    parts = _mcnemar(left, right) if test == "mcnemar" else _wilcoxon(left, right, normal=normal)
     # The mean of the differences, not the difference of the means: exactly 0 for equal columns.
     differences = [x - y for x, y in zip(left, right, strict=True)]
     return Comparison(
@@ -163,7 +163,7 @@ def _chi_square(only_a: int, only_b: int) -> tuple[float, float]:
     return float(statistic), float(chi2.sf(statistic, 1))
 
 
-def _wilcoxon(left: Sequence[float], right: Sequence[float], *, normal: bool, seed: int) -> dict[str, Any]:
+def _wilcoxon(left: Sequence[float], right: Sequence[float], *, normal: bool) -> dict[str, Any]:
     # Nine decimals: differences that are equal on paper must tie, whatever float subtraction left.
     differences = [round(x - y, 9) for x, y in zip(left, right, strict=True)]
     unchanged = not any(differences)
@@ -178,7 +178,7 @@ def _wilcoxon(left: Sequence[float], right: Sequence[float], *, normal: bool, se
         "p_value": p_value,
         "effect": "cliffs_delta",
         "effect_size": delta,
-        "ci": None if unchanged else delta_interval(left, right, seed=seed),
+        "ci": None if unchanged else delta_interval(left, right),
         "magnitude": name_magnitude(delta),
         "note": f"all {len(left)} differences are zero" if unchanged else "",
     }

@@ -18,7 +18,7 @@ from orchestrator.commands.doctor import (
     install_command,
 )
 
-OPTIONAL = {"wordnet", "pmd", "chromium", "boto3"}
+OPTIONAL = {"wordnet", "pmd", "chromium", "boto3", "vllm"}
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_page_and_files_are_those_of_a_study(tmp_path: Path) -> None:
         write_csv(tmp_path / "in" / f"{name}.csv", rows)
     results, _ = read(tmp_path / "in")
     paths = {path.name: path for path in write_exports(results, folder=tmp_path / "out")}
-    assert "<script>" not in paths["report.html"].read_text(encoding="utf-8").split("<main>")[1].split("</main>")[0]
+    assert "a <script>" not in paths["report.html"].read_text(encoding="utf-8")
     with paths["instances.csv"].open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert rows[0]["output"] == "a <script>" and rows[0]["prompt"] == "Say 1."
@@ -150,10 +150,13 @@ def test_known_metrics_come_to_one_scale_and_unknown_ones_stay(tmp_path: Path) -
 
 
 def test_unknown_metric_alone_is_compared_and_that_is_said(tmp_path: Path) -> None:
-    for name in "ab":
-        write_csv(tmp_path / f"{name}.csv", [{"id": n, "language": "Java", "taste": n % 7} for n in range(50)])
+    for name, more in (("a", 0), ("b", 10)):
+        rows = [{"id": n, "language": "Java", "taste": n % 7 + more * (n % 3)} for n in range(50)]
+        write_csv(tmp_path / f"{name}.csv", rows)
     results, notes = read(tmp_path)
-    assert [measure.metric for measure in find(results).measures] == ["taste"]
+    findings = find(results)
+    assert [measure.metric for measure in findings.measures] == ["taste"]
+    assert [(verdict.metric, verdict.wording) for verdict in findings.verdicts] == [("taste", "worse")]
     assert {row.track for row in results.rows} == {"generation/java"}
     assert notes == ["taste: not known here; taken as scores of 0 to 100, the higher the better"]
 

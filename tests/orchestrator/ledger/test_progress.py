@@ -112,7 +112,7 @@ def test_run_is_shown_as_rows_on_a_terminal_and_as_lines_elsewhere(
     study: Study, ledger: Ledger, trial: TrialSpec, terminal: bool
 ) -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
-    with Watcher(expand(study).trials, ledger, quiet=False, console=console) as watcher:
+    with Watcher(expand(study), ledger, quiet=False, console=console) as watcher:
         watcher.listener.stage("train", 1)
         leave_progress(begin(ledger, trial, seconds=5), {"step": 3, "total_steps": 4, "loss": 1.5})
         while terminal and "3/4" not in console.file.getvalue():  # type: ignore[attr-defined]

@@ -35,11 +35,13 @@ def test_rate_that_adapters_share_with_full_fine_tuning_is_named(tmp_path: Path)
 def test_answers_over_4_bits_beside_whole_weights_are_named_unless_lora_tells_them_apart(tmp_path: Path) -> None:
     qlora = LORA | {"kind": "qlora"}
     assert notes(tmp_path, {"frozen": {"kind": "frozen"}, "qlora": qlora, "full": FULL}) == (
-        "qlora answers over weights in 4 bits and full over whole ones, so a difference may be one of precision; a "
-        "method of kind lora would tell the two apart",
+        "qlora answers over weights in 4 bits and frozen and full over whole ones, so a difference may be one of "
+        "precision; a method of kind lora would tell the two apart",
     )
     assert notes(tmp_path, {"qlora": qlora, "lora": LORA, "full": FULL}) == ()
-    assert notes(tmp_path, {"frozen": {"kind": "frozen"}, "qlora": qlora}) == ()
+    (beside,) = notes(tmp_path, {"frozen": {"kind": "frozen"}, "qlora": qlora})
+    assert beside.startswith("qlora answers over weights in 4 bits and frozen over whole ones")
+    assert notes(tmp_path, {"one": qlora, "two": qlora}) == ()
 
 
 def test_large_batches_of_an_adapter_are_named_and_those_of_full_fine_tuning_are_not(tmp_path: Path) -> None:

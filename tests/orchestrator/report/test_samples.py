@@ -105,6 +105,20 @@ def test_parts_of_codebleu_are_left_to_the_tables() -> None:
     assert found[0]["c"][0][2] == [40]
 
 
+def test_messages_that_every_snippet_has_are_left_out() -> None:
+    rules = {"pylint.missing-module-docstring": 1.0, "pylint.unused-variable": 2.0}
+    results = make_results({"together": [("a", "passed")]}, rules=rules)
+    index, _, found = opened(pack(gather_samples(gather(results))))
+    assert (index["rules"], found[0]["c"][0][3]) == (["pylint.unused-variable"], [0, 2])
+    assert items_of(results)[0].outputs["together"].rules == rules
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_score_that_is_no_number_is_left_out(value: float) -> None:
+    results = make_results({"together": [("a", "passed")]}, scores={"bleu": value, "chrf": 20.0})
+    assert opened(pack(gather_samples(gather(results))))[2][0]["c"][0][2] == [None, 20]
+
+
 def test_chunks_hold_whole_items_in_their_order() -> None:
     many = [(f"{number} " + "text " * 5000, "passed") for number in range(40)]
     packed = pack(gather_samples(gather(make_results({"together": many}))))  # type: ignore[dict-item]
