@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from evaluators.generation.answers import (
     Question,
+    Stopper,
     completed,
     context_tokens,
     end_tokens,
@@ -91,12 +92,11 @@ class VllmGenerator:
             except ModelError as error:
                 yield from ((prompt, error) for prompt in own)
         folders = (None, *(folder for folder in ranks if folder is not None))
-        open_: _Open = {}
+        stopper, open_ = Stopper(self._tokenizer, settings), _Open()
         for number, folder in enumerate(folders):
             for prompt, question in self._questions(by_adapter.get(folder, ()), settings):
                 if fits(question, self._context):
-                    asked = Asked(ids=question.ids, limit=question.limit, adapter=number)
-                    open_[replace(asked, seed=question.seed(settings))] = prompt, question
+                    open_[self._asked(question, number, settings, stopper)] = prompt, question
                 else:
                     yield prompt, skipped(question)
         if self._probes:
@@ -187,6 +187,15 @@ class VllmGenerator:
             for question in questions(self._tokenizer, [prompt], settings):
                 yield prompt, question
 
+    def _asked(self, question: Question, adapter: int, settings: GenerationSettings, stopper: Stopper) -> Asked:
+        return Asked(
+            ids=question.ids,
+            limit=question.limit,
+            adapter=adapter,
+            ends=stopper.of(question),
+            seed=question.seed(settings),
+        )
+
     def _completion(self, question: Question, written: Written, settings: GenerationSettings) -> Completion:
         stopped = written.finish == "stop"
         return completed(question, written.ids, stopped=stopped, tokenizer=self._tokenizer, settings=settings)
@@ -271,6 +280,7 @@ class VllmWriter:
 
     def _count(self, unfinished: int, *, seconds: float) -> None:
         self._work.steps += 1
+        self._work.seconds += seconds
         self._work.slot_steps += self._seats
         self._work.used += min(unfinished, self._seats)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import StageFailed
-from orchestrator.ledger.completions import Item, Said, arrivals, completions_in
+from orchestrator.ledger.completions import Item, Said, Wanted, arrivals, completions_in, item_key
 from orchestrator.ledger.storage import Store
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # A piece is of so many programs, or of fewer that have waited so long: a compiler takes seconds to start.
 _MOST, _PATIENCE_S = 16, 6.0
+# So many pieces at once at most, whatever the cores: the driver follows each by a thread.
+_AT_ONCE = 16
 # How often it is looked for free cores, and for what has been written: writers keep it every five seconds.
 _LOOK_S, _READ_S = 1.0, 3.0
 # For so long the cluster's head may not know of a core that was just given away.
@@ -40,15 +42,53 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class _Written:
-    """A trial that writes: its job, what is there of it, and which completions were given out to be judged."""
+    """A trial that writes: its job, the chunks that were read, and the completions that wait to be judged.
+
+    `problems` are those of each item, by its key, once somebody has looked.
+    """
 
     trial: TrialSpec
     job: "GenerationJob"
+    problems: dict[str, list[Problem]] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
-    said: dict[Item, Said] = field(default_factory=dict)
-    given: set[tuple[str, int]] = field(default_factory=set)
+    come: set[Item] = field(default_factory=set)
+    waiting: list[Completion] = field(default_factory=list)
     waiting_since: float | None = None
     read_at: float = -math.inf
+
+    def look(self, store: Store) -> None:
+        """Let what has come since wait, if it is time to look and there is anything to do for it."""
+        job, now = self.job, time.monotonic()
+        if now - self.read_at < _READ_S:
+            return
+        said: dict[Item, Said] = dict(job.known) if not self.problems else {}
+        for wanted in job.wanted if not self.problems else ():
+            self.problems.setdefault(item_key(wanted.problem, job.settings), []).append(wanted.problem)
+        said |= arrivals(store, job.owner, read=self.read)
+        new = [item for item in said if item not in self.come]
+        asked = [
+            Wanted(problem=problem, samples=(sample,))
+            for key, sample in new
+            for problem in self.problems.get(key, ())
+            if sample < job.settings.samples and _is_code(problem, quality=self.trial.quality)
+        ]
+        self.come.update(new)
+        self.waiting += completions_in(said, asked, job.settings)
+        self.read_at = now
+
+    def chunks(self) -> Iterator[tuple[tuple[Problem, ...], tuple[Completion, ...]]]:
+        """What waits, in pieces that are full or have waited long enough."""
+        from orchestrator.work.pieces import in_one_language
+
+        if not self.waiting:
+            self.waiting_since = None
+            return
+        now = time.monotonic()
+        self.waiting_since = self.waiting_since or now
+        problems = [wanted.problem for wanted in self.job.wanted]
+        for of, completions in in_one_language(problems, self.waiting, most=_MOST):
+            if len(completions) == _MOST or now - self.waiting_since >= _PATIENCE_S:
+                yield of, completions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +125,7 @@ class Ahead:
     def begin(self, trial: TrialSpec, job: "GenerationJob") -> None:
         """A trial begins to write."""
         with self._lock:
-            self._written[job.key] = _Written(trial=trial, job=job, said=dict(job.known))
+            self._written[job.key] = _Written(trial=trial, job=job)
 
     def end(self, trial: TrialSpec) -> None:
         """A trial writes no more; what is left of it is its stages'."""
@@ -120,7 +160,7 @@ class Ahead:
                     early_piece,
                     more,
                     of=Verdict,
-                    pool=Pool(size=cores),
+                    pool=Pool(size=min(cores, _AT_ONCE)),
                     on_piece_done=ignore,
                     joining=lambda: self.pieces(room) if going_on() else [],
                 ):
@@ -150,10 +190,13 @@ class Ahead:
 
     def pieces(self, room: "Room") -> list["EarlyPiece"]:
         """What is to be judged now: no more pieces than there are cores that nothing holds."""
-        cores = room.cores() if self._written else 0
+        with self._lock:
+            writing, under_way = list(self._written.values()), len(self._given)
+        cores = min(room.cores(), _AT_ONCE - under_way) if writing else 0
         found: list[EarlyPiece] = []
-        for written in list(self._written.values()) if cores > 0 else ():
-            for problems, completions in _chunks(written, self._store):
+        for written in writing if cores > 0 else ():
+            written.look(self._store)
+            for problems, completions in written.chunks():
                 if len(found) == cores:
                     break
                 found += self._give(written, problems, completions)
@@ -170,34 +213,11 @@ class Ahead:
         with self._lock:
             if written.job.key not in self._written:
                 return []
-            written.given.update((c.problem_id, c.sample) for c in completions)
+            given = {(c.problem_id, c.sample) for c in completions}
+            written.waiting = [c for c in written.waiting if (c.problem_id, c.sample) not in given]
             self._given[key] = _Given(trial=trial, completions=completions)
         quality, limits = trial.quality, trial.limits
         return [EarlyPiece(key=key, limits=limits, problems=problems, completions=completions, quality=quality)]
-
-
-def _chunks(written: _Written, store: Store) -> Iterator[tuple[tuple[Problem, ...], tuple[Completion, ...]]]:
-    """What of a trial waits to be judged, in pieces that are full or have waited long enough."""
-    from orchestrator.work.pieces import in_one_language
-
-    job, now = written.job, time.monotonic()
-    if now - written.read_at >= _READ_S:
-        written.said |= arrivals(store, job.owner, read=written.read)
-        written.read_at = now
-    problems = {one.problem.id: one.problem for one in job.wanted}
-    waiting = [
-        completion
-        for completion in completions_in(written.said, job.wanted, job.settings)
-        if (completion.problem_id, completion.sample) not in written.given
-        and _is_code(problems[completion.problem_id], quality=written.trial.quality)
-    ]
-    if not waiting:
-        written.waiting_since = None
-        return
-    written.waiting_since = written.waiting_since or now
-    for of, completions in in_one_language(list(problems.values()), waiting, most=_MOST):
-        if len(completions) == _MOST or now - written.waiting_since >= _PATIENCE_S:
-            yield of, completions
 
 
 def _is_code(problem: Problem, *, quality: bool) -> bool:

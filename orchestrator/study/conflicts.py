@@ -6,15 +6,17 @@ presets; of a hub model that neither tells of, only its name is looked at, and w
 
 from collections.abc import Iterator
 
+from evaluators.similarity import study_metrics
 from models.folders import context_of, faults_of_files, settings_of
 from models.locations import quantised
 from models.shapes import Unknown, shape_of
 from models.spec import ModelSpec
 from orchestrator.errors import Fault
 from orchestrator.study.engines import engine_conflicts
-from orchestrator.study.question import Way, faults_of_pair
+from orchestrator.study.question import PASSED, Way, faults_of_pair
 from orchestrator.study.resources import Resources
 from orchestrator.study.schema import Method, Study
+from tasks.records import Track
 from trainers.methods.table import MethodKind, traits_of
 from trainers.spec import TrainingSettings
 
@@ -25,7 +27,6 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
     Raises:
         ModelError: if a built-in model has an unknown name.
     """
-    ways = [Way(method=name, kind=method.kind, grouping=method.grouping) for name, method in study.methods.items()]
     damaged = tuple(
         Fault(where=f"models.{number}", message=text)
         for number, model in enumerate(study.models)
@@ -44,13 +45,26 @@ def conflicts(study: Study) -> tuple[Fault, ...]:
             for name, method in study.methods.items()
             for fault in _of_several_tracks(method, tuple(study.tasks), where=f"methods.{name}.training")
         )
-        + tuple(
-            Fault(where=f"question.compare.{number}", message=message)
-            for number, pair in enumerate(study.question.compare)
-            for message in faults_of_pair(pair, ways)
-        )
+        + tuple(_of_the_question(study))
         + engine_conflicts(study)
     )
+
+
+def _of_the_question(study: Study) -> Iterator[Fault]:
+    """Names that the study has not, and a metric that it does not measure."""
+    ways = [Way(method=name, kind=method.kind, grouping=method.grouping) for name, method in study.methods.items()]
+    for number, pair in enumerate(study.question.compare):
+        for message in faults_of_pair(pair, ways):
+            yield Fault(where=f"question.compare.{number}", message=message)
+    tracks, chosen = [Track.parse(track) for track in study.tasks], study.evaluation.metrics
+    measured = {name for track in tracks for name in study_metrics(track, chosen)}
+    measured |= {PASSED} if any(track.writes_code for track in tracks) else set()
+    if (metric := study.question.metric) is not None and metric not in measured:
+        yield Fault(
+            where="question.metric",
+            message=f"{metric} is measured on none of the study's tracks; name one of {', '.join(sorted(measured))}, "
+            "or add it to evaluation.metrics",
+        )
 
 
 def _of_several_tracks(method: Method, tracks: tuple[str, ...], *, where: str) -> Iterator[Fault]:

@@ -214,7 +214,11 @@ def test_answer_ends_before_a_stop_string_and_at_its_tracks_limit(
     stopping = SETTINGS.model_copy(update={"stop": ("return", "never there"), "max_new_tokens": 40})
     found, _ = answers(VllmGenerator(VllmShelf(), base), asked, [None], settings=stopping)
     theirs, _ = answers(TransformersGenerator(ModelShelf(), base), asked, [None], settings=stopping)
-    assert {key: (c.text, c.finish) for key, c in found.items()} == {k: (c.text, c.finish) for k, c in theirs.items()}
+    assert found == theirs
+    answering = SETTINGS.model_copy(update={"stop_at_answer": True, "max_new_tokens": 60})
+    found, _ = answers(VllmGenerator(VllmShelf(), base), asked, [None], settings=answering)
+    theirs, _ = answers(TransformersGenerator(ModelShelf(), base), asked, [None], settings=answering)
+    assert found == theirs
     short = SETTINGS.model_copy(update={"max_tokens_by_track": {asked[0].track: 3}})
     few, _ = answers(VllmGenerator(VllmShelf(), base), asked, [None], settings=short)
     assert {completion.new_tokens for completion in few.values()} <= {0, 1, 2, 3}

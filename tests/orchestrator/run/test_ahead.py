@@ -1,8 +1,10 @@
 """Programs are judged while others are still being written, and no record tells other verdicts for it.
 
-Chunks are left as writers leave them, and pieces run in this process, so no Ray is started.
+Chunks are left as writers leave them, and pieces run in this process, but for the last test.
 """
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from orchestrator.study.cells import expand
 from orchestrator.study.stages import StageName
 from orchestrator.study.trial import TrialSpec
 from orchestrator.work.generation import GenerationJob
-from orchestrator.work.pieces import early_piece
+from orchestrator.work.pieces import JudgingJob, early_piece, run_execution
 from orchestrator.work.sending import Pool, ignore, results
+from orchestrator.work.session import local_ray
 from tasks.records import Completion, Verdict
 
 PROBLEMS = 40
@@ -129,3 +132,31 @@ def test_verdict_on_another_completion_counts_for_nothing(run: StudyRun) -> None
     verdicts, seconds = run.ahead.take(trial, [answer(0), other])
     assert [verdict.task_id for verdict in verdicts] == [problem(0).id] and seconds > 0
     assert run.ahead.take(trial, [answer(0)]) == ((), 0.0), "each is taken once"
+
+
+@pytest.mark.ray
+def test_free_cores_of_a_cluster_judge_ahead_and_a_trial_joins_an_execution_that_is_under_way(run: StudyRun) -> None:
+    trial, job = begun(run)
+    keep(run, job, range(16))
+    writing = threading.Event()
+    writing.set()
+    answers = tuple(answer(number) for number in range(PROBLEMS))
+    problems = tuple(problem(number) for number in range(PROBLEMS))
+    with local_ray(run.study.resources, num_cpus=2):
+        thread = threading.Thread(target=run.ahead.work, args=(writing.is_set,))
+        thread.start()
+        while not run.ahead._judged:
+            assert thread.is_alive()
+            time.sleep(0.1)
+        writing.clear()
+        thread.join()
+        known, _ = run.ahead.take(trial, answers)
+        assert len(known) == 16
+        first = JudgingJob(key="first", trial=trial, problems=problems, completions=answers, known=known)
+        second = JudgingJob(key="second", trial=trial, problems=problems, completions=answers)
+        joining = [[second]]
+        found = dict(run_execution([first], cores=2, joining=lambda: joining.pop() if joining else []))
+    one, two = found["first"], found["second"]
+    assert not isinstance(one, Exception) and not isinstance(two, Exception)
+    assert [(v.task_id, v.verdict) for v in one] == [(v.task_id, v.verdict) for v in two]
+    assert len(one) == PROBLEMS

@@ -80,6 +80,10 @@ def test_single_setting_is_changed_from_the_command_line(tmp_path: Path) -> None
         ({"margin": 0}, "question.margin: Input should be greater than 0, got 0"),
         ({"margin": 100}, "question.margin: Input should be less than 100"),
         ({"metric": "code_bleu"}, "'code_bleu' is no metric of a study; did you mean codebleu?"),
+        (
+            {"metric": "bleu4_smooth"},
+            "question.metric: bleu4_smooth is measured on none of the study's tracks; name one",
+        ),
         ({"correction": "bonferroni"}, "question.correction: "),
         ({"margins": 3}, "question.margins: unknown key; did you mean margin?"),
     ],
