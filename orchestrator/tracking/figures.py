@@ -5,7 +5,7 @@ to a track, stands in the table `tracks.json`, which MLflow shows for one run an
 charts are few and have many points, where each number as a metric made a page of 150 charts of one point each.
 
     pass_at_1, codebleu, bleu      means over the trial's tracks of which it is the headline, once a trial is done
-    hours                          all stages together, once a trial is done
+    hours, usd                     all stages together, once a trial is done
     TRACK/pass_at_1 (or other)     the track's headline, 0-100; the data set's name follows where there are several
     TRACK/completions, truncated, empty, passed
     counts/...                     problems, completions, verdicts and tokens, over all tracks
@@ -25,14 +25,15 @@ from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.report.quality import HEADLINES, read_three_ways
 from orchestrator.report.results import CellScores, InstanceRow, StudyResults, TrialOutcome
 from orchestrator.report.tally import count_verdicts
+from orchestrator.study.question import PASSED, Question
 from orchestrator.study.stages import StageName
 from tasks.records import Completion, Track, Verdict
 
 PASS = "pass_at_1"
-HOURS = "hours"
+HOURS, USD = "hours", "usd"
 TABLE = "tracks.json"
-SUMMARIES = (PASS, *(name for name, metric in METRICS.items() if metric.headline_of or metric.stands_in))
-"""What can stand for a track where there is room for one figure."""
+SUMMARIES = (PASS, *sorted(METRICS, key=lambda name: not (METRICS[name].headline_of or METRICS[name].stands_in)))
+"""What can stand for a track where there is room for one figure, the usual ones first."""
 _OF_A_TRACK = ("completions", "truncated", "empty", "passed")
 _COSTS = ("trainable_parameters", "peak_memory_bytes")
 _DECIMALS = 4
@@ -52,19 +53,29 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRow:
-    """All numbers of a trial on one track and test set: `counts` from its completions and verdicts, `scores`."""
+    """All numbers of a trial on one track and test set: `counts` from its completions and verdicts, `scores`.
+
+    `asked` is the metric that the study's question names, if it does.
+    """
 
     track: str
     dataset: str
     name: str
     counts: Mapping[str, int]
     scores: Mapping[str, float]
+    asked: str | None = None
 
     @property
     def headline(self) -> str | None:
-        """The score that stands for the track: pass@1, or the first similarity metric that is its task's."""
+        """The score that stands for the track: what is asked for, pass@1, or the first that is its task's."""
         task = Track.parse(self.track).task
-        return next((name for name in (PASS, *headlines_of(task), *stand_ins()) if name in self.scores), None)
+        names = (self.asked, PASS, *headlines_of(task), *stand_ins())
+        return next((name for name in names if name in self.scores), None)
+
+
+def metric_asked(question: Question) -> str | None:
+    """The metric that a question names, as MLflow has it."""
+    return PASS if question.metric == PASSED else question.metric
 
 
 def track_rows(
@@ -90,6 +101,7 @@ def track_rows(
             name=place[0] if tracks.count(place[0]) == 1 else f"{place[0]}/{_plain(place[1])}",
             counts=count(found, [v for c in found if (v := judged.get((c.problem_id, c.sample)))]),
             scores=scores_of(cells[place], rows[place]) if place in cells else {},
+            asked=metric_asked(results.asked),
         )
         for place, found in written.items()
     )
@@ -177,6 +189,8 @@ def figures_of(outcome: TrialOutcome, rows: Sequence[TrackRow], records: _Record
             yield Point(key=name, value=round(value, _DECIMALS), time_ms=end)
         hours = sum(record.seconds for record in records.values()) / 3600
         yield Point(key=HOURS, value=round(hours, _DECIMALS), time_ms=end)
+        if spent := [stage.usd for stage in outcome.stages if stage.usd is not None]:
+            yield Point(key=USD, value=round(sum(spent), _DECIMALS), time_ms=end)
     if StageName.SCORE in records and (StageName.EXECUTE in records or not _has_stage(outcome, StageName.EXECUTE)):
         for row in rows:
             if row.headline is not None:

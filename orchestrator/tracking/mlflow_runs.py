@@ -23,7 +23,7 @@ from orchestrator.ledger.progress import State
 from orchestrator.redaction import without_secrets
 from orchestrator.tracking.figures import Point
 from orchestrator.tracking.mlflow_registry import Registry
-from orchestrator.tracking.runview import RunView
+from orchestrator.tracking.runview import VIEW_VERSION, RunView
 from orchestrator.tracking.uploads import ADAPTER, Upload
 from orchestrator.tracking.winners import Winner
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY_RUN = "study"
+_VERSION = "polytune.view"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -185,7 +186,7 @@ class MlflowRuns:
         `mark` is what `shown` knows it by afterwards, and is set when all else is.
         """
         run = self._current(name)
-        if run is not None and _is_outdated(run, view):
+        if run is not None and (_is_outdated(run, view) or (name != STUDY_RUN and _is_of_other_version(run))):
             # MLflow keeps every value that it was ever given, so other numbers need another run.
             self._client.delete_run(run.info.run_id)
             run = None
@@ -218,7 +219,7 @@ class MlflowRuns:
         return self._client.create_run(
             self.experiment_id,
             start_time=view.start_ms,
-            tags={"polytune.ledger": self._ledger_id, **links, **user, **source},
+            tags={"polytune.ledger": self._ledger_id, _VERSION: str(VIEW_VERSION), **links, **user, **source},
             run_name=without_secrets(view.name),
         )
 
@@ -324,6 +325,11 @@ def _is_outdated(run: "Run", view: RunView) -> bool:
     """Whether a run shows an attempt at a stage that is no longer the stage's result."""
     shown: dict[str, str] = json.loads(run.data.tags.get("polytune.attempts", "{}"))
     return any(view.attempts.get(stage) != attempt for stage, attempt in shown.items())
+
+
+def _is_of_other_version(run: "Run") -> bool:
+    """Whether a run was written by a version to which the same names of metrics meant other numbers."""
+    return run.data.tags.get(_VERSION) != str(VIEW_VERSION)
 
 
 _Facts = tuple[dict[str, str], dict[str, str]]

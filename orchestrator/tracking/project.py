@@ -162,7 +162,7 @@ class Projector:
                 break
             rows += self._show(name, store)
         metrics = set().union(*self._figures.values())
-        offer = make_offer(trials, metrics=metrics, tracks=tuple(study.tasks))
+        offer = make_offer(study, trials, metrics=metrics)
         store.describe(study.question.text, views=saved_views(offer))
         if wanted():
             self._register(store)
@@ -172,7 +172,8 @@ class Projector:
         """Bring a trial's run up to what was seen of it, unless it is; returns how many rows of a curve were new."""
         trial, seen, rows = self._trials[name], self._seen[name], 0
         # A finished study of hundreds of trials is looked through in a second, not in half a minute.
-        mark = fingerprint([version(), VIEW_VERSION, seen.state, seen.mark, sorted(self._varying)])
+        ours = (version(), VIEW_VERSION, self._study.question.metric, self._study.resources.price_per_hour)
+        mark = fingerprint([*ours, seen.state, seen.mark, sorted(self._varying)])
         figures = store.shown(name, mark=mark)
         if figures is None:
             view = trial_view(self._study, trial, self._base(trial), self._ledger, seen=seen, varying=self._varying)

@@ -24,7 +24,7 @@ from orchestrator.tracking.settings import params_of
 from orchestrator.tracking.uploads import Upload, trial_uploads
 
 VIEW_VERSION = 1
-"""To be raised with a change of what a run shows, so that runs of finished trials are written again."""
+"""To be raised with a change of what a run shows or of what a metric means: runs of another version are replaced."""
 
 _LONGEST_CAUSE = 2000
 # What a row of a curve says of itself, not of the training: MLflow has a place of its own for each.

@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.study.schema import Study
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking.figures import HOURS, SUMMARIES, headlines
+from orchestrator.tracking.figures import HOURS, SUMMARIES, USD, headlines, metric_asked
 from orchestrator.tracking.settings import IDENTITY, swept, values_of, varying
 
 SCORES, CHARTS = "scores", "charts"
+_COSTS = (HOURS, USD)
 _CURVES = ("train/loss", "validation/loss")
 _ANSWER, _COST, _TRAINING = "Settings, cost and score", "Score against cost", "Training"
 # How many charts of each section stand side by side.
@@ -32,7 +34,7 @@ _LETTER_PX, _MARGIN_PX, _LEAST_PX = 6, 50, 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What there is to show: settings that differ, metrics that any run has, and the study's tracks in order.
+    """What there is to show: settings that differ, metrics that any run has, the study's tracks, the metric asked for.
 
     `params` have the length of their longest value. `axes` are the settings to plot over: MLflow leaves a run out of
     parallel coordinates where it has no number for one of them, so one by which two methods happen to differ would
@@ -43,11 +45,18 @@ class Offer:
     axes: tuple[str, ...]
     metrics: frozenset[str]
     tracks: tuple[str, ...]
+    asked: str | None
 
     @property
     def summaries(self) -> list[str]:
         """The figures that stand for a whole trial, with its cost behind them."""
-        return [name for name in (*SUMMARIES, HOURS) if name in self.metrics]
+        names = dict.fromkeys((self.asked, *SUMMARIES, *_COSTS))
+        return [name for name in names if name in self.metrics]
+
+    @property
+    def scores(self) -> list[str]:
+        """Those of them that are no cost."""
+        return [name for name in self.summaries if name not in _COSTS]
 
     @property
     def headlines(self) -> list[str]:
@@ -55,7 +64,7 @@ class Offer:
         return headlines(self.tracks, self.metrics)
 
 
-def make_offer(trials: Sequence[TrialSpec], *, metrics: Collection[str], tracks: Sequence[str]) -> Offer:
+def make_offer(study: Study, trials: Sequence[TrialSpec], *, metrics: Collection[str]) -> Offer:
     """What there is to show, the settings that identify a trial first."""
     values, differ, many = values_of(trials), varying(trials), swept(trials)
     identity = [name for name in IDENTITY if name in differ] or [*IDENTITY[:1]]
@@ -64,7 +73,8 @@ def make_offer(trials: Sequence[TrialSpec], *, metrics: Collection[str], tracks:
     axes = [name for name in identity if name != "seed"] + [name for name in rest if name in many]
     return Offer(
         params={name: max(map(len, values[name])) for name in (*identity, *rest)},
-        axes=tuple(axes[:_MOST_AXES]), metrics=frozenset(metrics), tracks=tuple(tracks),
+        axes=tuple(axes[:_MOST_AXES]), metrics=frozenset(metrics), tracks=tuple(study.tasks),
+        asked=metric_asked(study.question),
     )  # fmt: skip
 
 
@@ -138,7 +148,7 @@ def _card(kind: str, uuid: str, section: str, **settings: object) -> dict[str, o
 
 def _answer_cards(offer: Offer) -> Iterator[dict[str, object]]:
     """For each headline: settings, cost and score of all runs as parallel coordinates, and score against cost."""
-    for score in (name for name in offer.summaries if name != HOURS):
+    for score in offer.scores:
         metrics = [name for name in (HOURS, score) if name in offer.metrics]
         yield _card(
             "PARALLEL", f"parallel-{score}", _ANSWER,

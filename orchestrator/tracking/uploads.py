@@ -19,6 +19,8 @@ from pathlib import Path
 from orchestrator.ledger.artifacts import SUMMARY, completions_of, verdicts_of, weights_of
 from orchestrator.ledger.ledger import Ledger, StageRecord
 from orchestrator.ledger.manifest import stages_named_by
+from orchestrator.report.reading import read_texts
+from orchestrator.report.texts import Texts
 from orchestrator.study.fingerprint import fingerprint
 from orchestrator.study.schema import Study
 from orchestrator.study.stages import StageName
@@ -106,30 +108,43 @@ def answers(study: Study, trials: Sequence[TrialSpec], ledger: Ledger, *, live: 
         found = {trial.label: ledger.records_of(trial) for trial in trials}
         behind = [[label, *(record.attempt for record in records.values())] for label, records in found.items()]
         if any(StageName.GENERATE in records for records in found.values()):
-            yield Upload(name=SAMPLES, mark=fingerprint(behind), source=partial(write_samples, ledger, found))
+            yield Upload(name=SAMPLES, mark=fingerprint(behind), source=partial(write_samples, study, trials, ledger))
 
 
-def write_samples(ledger: Ledger, found: Mapping[str, _Records], path: Path) -> None:
-    """All that a study's trials wrote, with verdicts, a line of JSON each, compressed; the same bytes every time."""
+def write_samples(study: Study, trials: Sequence[TrialSpec], ledger: Ledger, path: Path) -> None:
+    """All that a study's trials wrote, with what was asked and the verdict, a line of JSON each, compressed.
+
+    The same results give the same bytes. Prompts and references are those of data that can be read now.
+    """
+    texts = read_texts(study, trials, ledger)
     with (
         path.open("wb") as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
         TextIOWrapper(packed, encoding="utf-8") as text,
     ):
-        for label, records in found.items():
-            for row in _samples(ledger, records):
-                text.write(json.dumps({"trial": label, **row}, ensure_ascii=False) + "\n")
+        for trial in trials:
+            for row in _samples(ledger, ledger.records_of(trial), texts):
+                text.write(json.dumps({"trial": trial.label, **row}, ensure_ascii=False) + "\n")
 
 
-def _samples(ledger: Ledger, records: _Records) -> Iterator[dict[str, object]]:
+def _samples(ledger: Ledger, records: _Records, texts: Texts) -> Iterator[dict[str, object]]:
     if StageName.GENERATE not in records:
         return
     executed = records.get(StageName.EXECUTE)
     verdicts = {(v.task_id, v.sample): v for v in (verdicts_of(ledger, executed) if executed else ())}
     for completion in completions_of(ledger, records[StageName.GENERATE]):
+        row = completion.model_dump(mode="json")
+        asked = texts.asked_of(completion.track, completion.problem_id)
         verdict = verdicts.get((completion.problem_id, completion.sample))
-        told = {"verdict": verdict.verdict, "detail": verdict.detail} if verdict else {"verdict": None, "detail": ""}
-        yield completion.model_dump(mode="json") | told
+        yield {
+            **{name: row[name] for name in ("track", "dataset", "problem_id", "sample")},
+            "prompt": asked.prompt if asked else None,
+            "reference": asked.reference if asked else None,
+            "output": row["text"],
+            **{name: row[name] for name in ("finish", "prompt_tokens", "new_tokens")},
+            "verdict": verdict.verdict if verdict else None,
+            "detail": verdict.detail if verdict else "",
+        }
 
 
 def text_upload(name: str, text: str) -> Upload:

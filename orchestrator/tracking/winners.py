@@ -1,8 +1,8 @@
 """Which adapters of a study are worth an entry in MLflow's registry: the best one of each model and set of tracks.
 
-One decision: what decides is the figure that the study's pages open on, the mean of a headline over a trial's tracks,
-and nothing is entered before all adapters it could lose to have ended. So an entry changes only when trials are added.
-The best of several was chosen on the very problems that its score is of, which its description says.
+One decision: what decides is the metric of the study's question, or what its pages open on, as a mean over a trial's
+tracks, and nothing is entered before all adapters it could lose to have ended. So an entry changes only when trials are
+added. The best of several was chosen on the very problems that its score is of, which its description says.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.ledger.progress import State
 from orchestrator.study.schema import Study, short_name
 from orchestrator.study.trial import TrialSpec
-from orchestrator.tracking.figures import HOURS, SUMMARIES
+from orchestrator.tracking.figures import HOURS, SUMMARIES, metric_asked
 
 ALIAS = "best"
 _ENDED = (State.DONE, State.FAILED, State.NOT_RUN)
@@ -52,7 +52,8 @@ def _choose(study: Study, rivals: Mapping[str, Standing]) -> Winner | None:
     done = {name: standing for name, standing in rivals.items() if standing.state == State.DONE}
     if not done or any(standing.state not in _ENDED for standing in rivals.values()):
         return None
-    metric = next((m for m in SUMMARIES if all(m in standing.figures for standing in done.values())), None)
+    names = (metric_asked(study.question), *SUMMARIES)
+    metric = next((m for m in names if m and all(m in standing.figures for standing in done.values())), None)
     if metric is None:
         return None
 

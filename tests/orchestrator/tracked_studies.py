@@ -69,10 +69,16 @@ METHODS: dict[str, Any] = {"frozen": {"kind": "frozen"}, "lora": {"kind": "lora"
 
 
 def make_room(
-    storage: Path, uri: str, *, name: str, methods: dict[str, Any] | None = None, seeds: Sequence[int] = (0,)
+    storage: Path,
+    uri: str,
+    *,
+    name: str,
+    methods: dict[str, Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    **more: Any,
 ) -> Room:
-    """A study of two tracks, of which nothing is done."""
-    raw = {
+    """A study of two tracks, of which nothing is done; `more` are settings of the study file."""
+    raw: dict[str, Any] = {
         "study": name,
         "storage": str(storage),
         "models": ["builtin:micro"],
@@ -82,6 +88,7 @@ def make_room(
         "seeds": list(seeds),
         "methods": methods or METHODS,
         "evaluation": {"quality": False},
+        **more,
     }
     study = validate(plain_form(raw))
     return Room(study=study, trials=expand(study).trials, ledger=Ledger(storage), uri=uri)

@@ -111,7 +111,8 @@ def test_samples_are_one_compressed_file_sent_again_only_when_they_changed(room:
     rows = [json.loads(line) for line in gzip.decompress(kept.read_bytes()).decode().splitlines()]
     assert len(rows) == sum(3 * len(trial.tracks) for trial in room.trials)
     written = next(row for row in rows if row["trial"] == "micro/apart/generation/seed0")
-    assert written.keys() >= {"track", "problem_id", "text", "finish", "verdict", "detail"}
+    assert written.keys() >= {"track", "problem_id", "finish", "verdict", "detail"}
+    assert written["prompt"] and written["output"] == written["reference"]
     stored = Path(parent.info.artifact_uri.removeprefix("file://")) / "samples.jsonl.gz"
     stored.unlink()
     room.project()

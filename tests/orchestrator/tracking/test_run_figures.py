@@ -71,6 +71,17 @@ def test_scores_stand_under_their_track_and_for_the_whole_trial(finished: Room) 
     assert adapted["health/adapter_changes_outputs"] == 1.0
 
 
+def test_the_metric_that_the_question_names_stands_for_its_tracks_and_money_is_told(uri: str, tmp_path: Path) -> None:
+    asked = {"question": {"text": "?", "metric": "chrf"}, "resources": {"price_per_hour": 3600.0}}
+    room = make_room(tmp_path, uri, name=tmp_path.name, **asked)
+    finish(room, room.trial("frozen"))
+    room.project()
+    metrics = room.run("micro/frozen/seed0").data.metrics
+    assert {"chrf", "generation/python/chrf", "summarization/java/chrf"} <= metrics.keys()
+    assert not {"pass_at_1", "bleu"} & metrics.keys()
+    assert metrics["usd"] > 0
+
+
 def test_counts_are_told_by_track_and_over_all_tracks(finished: Room) -> None:
     frozen, adapted = (finished.run(f"micro/{method}/seed0").data.metrics for method in ("frozen", "lora"))
     assert (frozen["generation/python/completions"], frozen["generation/python/empty"]) == (3, 3)

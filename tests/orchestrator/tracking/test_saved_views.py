@@ -25,7 +25,7 @@ def unpacked(tag: str) -> dict[str, Any]:
 
 def views(tmp_path: Path, methods: dict[str, Any]) -> dict[str, dict[str, Any]]:
     room = make_room(tmp_path, "unused", name="viewed", methods=methods)
-    offer = make_offer(room.trials, metrics=METRICS, tracks=tuple(room.study.tasks))
+    offer = make_offer(room.study, room.trials, metrics=METRICS)
     return {name.rpartition(".")[2]: unpacked(tag) for name, tag in saved_views(offer).items()}
 
 

@@ -149,6 +149,18 @@ def test_trial_trained_anew_gets_a_new_run(fresh: Room) -> None:
     assert fresh.client.get_run(old).info.lifecycle_stage == "deleted"
 
 
+def test_run_that_an_older_version_wrote_is_replaced_since_its_numbers_meant_other_things(fresh: Room) -> None:
+    trial = fresh.trial("frozen")
+    finish(fresh, trial)
+    fresh.project()
+    old = fresh.run(trial.label).info.run_id
+    for name in ("polytune.view", "polytune.shown"):
+        fresh.client.delete_tag(old, name)
+    fresh.project()
+    assert fresh.run(trial.label).info.run_id != old
+    assert fresh.client.get_run(old).info.lifecycle_stage == "deleted"
+
+
 def test_run_of_a_trial_that_the_study_dropped_is_marked_and_closed(fresh: Room) -> None:
     frozen, adapted = fresh.trial("frozen"), fresh.trial("lora")
     finish(fresh, frozen)
