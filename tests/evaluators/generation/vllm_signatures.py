@@ -150,11 +150,12 @@ def _takes_adapters(read: Read, module: str, name: str) -> bool:
 
 
 def main(places: Sequence[str]) -> None:
-    """Record the versions that are given, beside those that were."""
+    """Record the versions that are given, beside those that were, and print which of them had changed."""
     found = recorded() if STORED.is_file() else {}
     for place in places:
         version, read = read_from(Path(place))
-        found[version] = signatures_in(read)
+        before, found[version] = found.get(version), json.loads(json.dumps(signatures_in(read)))
+        print(version, "is as recorded" if found[version] == before else "is recorded anew")
     STORED.write_text(json.dumps(found, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
 
 
