@@ -52,7 +52,7 @@ DRAWINGS: tuple[Drawing, ...] = (
         draw=draw_forest,
         title="Differences, problem by problem",
         caption="Right of zero favours the first. Lines are 95 % intervals of each difference by itself; a dot is "
-        "filled where the difference holds after Holm's correction. Each panel has its own scale.",
+        "filled where the difference holds after the correction of p-values. Each panel has its own scale.",
     ),
     Drawing(
         name="interference",

@@ -158,15 +158,23 @@ def build_comparison_table(findings: Findings) -> Table:
         title="Comparisons",
         columns=(
             *labels("question", "first", "against", "track", "metric"),
-            *(Column(title=title) for title in ("first is", "difference", "effect", "p", "p (Holm)", "pairs")),
+            *(Column(title=title) for title in ("first is", "difference", "effect", "p", "p corrected", "pairs")),
         ),
         rows=tuple(_show_contrast(contrast) for contrast in findings.contrasts),
         caption=(
             "Paired by problem. Differences are in points, with 95 % bootstrap intervals. 0/1 outcomes: McNemar and "
             "odds ratio (above 1 favours the first); else Wilcoxon signed rank and Cliff's delta (above 0 favours the "
-            "first). Holm's correction within each question; 'no difference shown' is not 'no difference'."
+            f"first). {_say_correction(findings)}; 'no difference shown' is not 'no difference'."
         ),
     )
+
+
+def _say_correction(findings: Findings) -> str:
+    asked = findings.results.asked
+    if asked.correction == "none":
+        return "p-values are not corrected, as question.correction says"
+    name = {"holm": "Holm", "bh": "Benjamini and Hochberg"}[asked.correction]
+    return f"Corrected after {name} over {'each pair' if asked.family == 'part' else 'the whole question'}"
 
 
 def _show_contrast(contrast: Contrast) -> tuple[Cell, ...]:

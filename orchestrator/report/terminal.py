@@ -28,7 +28,7 @@ _LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "methods": (),
     "main": (),
     "seeds": (),
-    "comparisons": ("question", "pairs", "effect", "p", "p (Holm)"),
+    "comparisons": ("question", "pairs", "effect", "p", "p corrected"),
     "interference": (),
     "quality": (),
     "cost": (),
