@@ -7,11 +7,12 @@ decided by the tests, and these words only pass it on, with the seeds and proble
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from orchestrator.report.doubts import list_doubts, main_verdicts
 from orchestrator.report.findings import Findings
 from orchestrator.report.layout import count_nouns, format_number, format_range, format_seconds, format_usd
-from orchestrator.report.methodcosts import MethodCost, list_costs
+from orchestrator.report.methodcosts import MethodCost, average_scores, list_costs
 from orchestrator.report.scores import title_metric
 from orchestrator.report.verdicts import Verdict
 
@@ -201,6 +202,10 @@ def say_margins(verdicts: Sequence[Verdict]) -> str:
 
 def _say_effects(verdicts: Sequence[Verdict]) -> str:
     """By what, and by how many points."""
+    if 1 < len(verdicts) <= _LONGEST and all(verdict.points is not None for verdict in verdicts):
+        # Each by itself: two figures with "to" between them would be read as an interval.
+        each = [f"{_measured(verdict)} ({format_number(verdict.points or 0.0, signed=True)})" for verdict in verdicts]
+        return f"by {_join(each)}"
     said = f"by {_join(list(dict.fromkeys(_measured(verdict) for verdict in verdicts)))}"
     points = [verdict.points for verdict in verdicts if verdict.points is not None]
     if len(verdicts) == 1 and verdicts[0].interval:
@@ -209,7 +214,7 @@ def _say_effects(verdicts: Sequence[Verdict]) -> str:
     if not points:
         return said
     ends = [format_number(value, signed=True) for value in (min(points), max(points))]
-    return f"{said} ({ends[0]} points)" if ends[0] == ends[1] else f"{said} ({ends[0]} to {ends[1]} points)"
+    return f"{said} ({ends[0]} points)" if ends[0] == ends[1] else f"{said} (from {ends[0]} to {ends[1]} points)"
 
 
 def _measured(verdict: Verdict) -> str:
@@ -225,16 +230,32 @@ def _say_costs(findings: Findings) -> str:
     """What training takes, the cheapest first; of several models, with the largest."""
     costs = [cost for cost in list_costs(findings) if cost.training_s is not None and cost.complete]
     if not costs:
-        return ""
+        return _say_highest(findings)
     largest = max(costs, key=lambda cost: cost.total_parameters or 0.0).model
     shown = sorted((cost for cost in costs if cost.model == largest), key=lambda cost: cost.training_s or 0.0)
     several = len({arm.model for arm in findings.evidence.arms}) > 1
     where = f" with {largest}" if several else ""
     parts = [_say_cost(cost) for cost in shown]
-    if len(parts) > _LONGEST + 1:
-        parts = [parts[0], parts[-1]]
-        return f"Training takes least and most{where} for {_join(parts)}."
-    return f"Training takes{where} {_join(parts)}."
+    least = len(parts) > _LONGEST + 1
+    took = f"least and most{where} for {_join([parts[0], parts[-1]])}" if least else f"{where.lstrip()} {_join(parts)}"
+    return f"{_say_highest(findings)} Training takes {took.lstrip()}.".lstrip()
+
+
+def _say_highest(findings: Findings) -> str:
+    """Whose means are the highest, by each metric that decides; of one model alone, since a size is no method."""
+    if len({arm.model for arm in findings.evidence.arms}) > 1:
+        return ""
+    by_way: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(verdict.metric for verdict in main_verdicts(findings) if verdict.metric):
+        means = {way: fmean(values) for (_, way), values in average_scores(findings, metric).items()}
+        if means:
+            way = max(means, key=means.__getitem__)
+            by_way.setdefault(way, []).append(
+                f"{format_number(means[way])} by {title_metric(metric).removesuffix(' %')}"
+            )
+    if not by_way:
+        return ""
+    return f"The highest means are those of {_join([f'{way} ({_join(said)})' for way, said in by_way.items()])}."
 
 
 def _say_cost(cost: MethodCost) -> str:

@@ -165,12 +165,13 @@ def _show_average(means: Sequence[float] | None) -> Cell:
 
 def _say_caption(costs: Sequence[MethodCost], *, priced: bool) -> str:
     sentences = [
-        "Scores are means over tracks. Costs are of all trainings of a method together; memory is of the largest."
+        "Scores are means over tracks. Costs are of all trainings of a method together; memory is of the largest. "
+        "Time in all: training, writing, executing and scoring."
     ]
     if any(cost.seeds > 1 for cost in costs):
         sentences.append("Of several seeds, the mean of one.")
     if not priced:
-        sentences.append("No USD: the study names no price (resources.price_per_hour).")
+        sentences.append("No USD, since the study sets no price; resources.price_per_hour does.")
     return " ".join(sentences)
 
 

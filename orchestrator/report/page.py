@@ -107,7 +107,8 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
     heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
     caption = (
         "Points of 0 to 100, the first less the second. Where the interval lies in the grey band "
-        f"(±{say_margins(verdicts)}), the two count as equally good. Ticks: single tracks."
+        f"(±{say_margins(verdicts)}), the two count as equally good; where it leaves out zero and reaches beyond the "
+        "band, the first is better or worse. Ticks: single tracks."
     )
     return Panel(
         title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks

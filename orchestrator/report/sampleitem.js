@@ -101,11 +101,13 @@ class ItemView {
       "differences from the reference");
     const tools = make("p", { class: "tools" }, ...steps,
       ...(content.r === null ? [] : [toggle]));
+    const key = content.r === null || !this.asDifference ? [] : [make("p", { class: "about" },
+      "In outputs below, lines with \u2212 stand in the reference alone, lines with + in the output alone.")];
     const about = make("p", { class: "about" }, place.title, sample ? `, sample ${sample}` : "");
     const asked = content.p === null
       ? [make("p", { class: "gap" }, "Prompt and reference cannot be read any more; the data that held them is gone or was edited.")]
       : [make("div", { class: "asked" }, this.pane("Prompt", content.p, place.role), this.pane("Reference", content.r))];
-    return [make("div", { class: "top" }, heading, tools), about, ...asked, ...this.outputs(item, content, named)];
+    return [make("div", { class: "top" }, heading, tools), about, ...asked, ...key, ...this.outputs(item, content, named)];
   }
 
   pane(title, text, note = "") {

@@ -12,6 +12,7 @@ from typing import Literal
 
 from orchestrator.report.contrasts import ALPHA, pair_arms
 from orchestrator.report.evidence import Arm, Evidence
+from orchestrator.report.layout import format_number
 from orchestrator.report.pairing import Paired, Readings, pair_up
 from orchestrator.report.sampling import Sample, choose_sample
 from orchestrator.report.scores import PASS, title_metric
@@ -248,8 +249,23 @@ def _decide(drafts: Sequence[_Draft], question: Question) -> Iterator[Verdict]:
             seed_share=draft.estimate.seed_share,
             detectable=draft.estimate.detectable(alpha=alpha),
         )
-        found = replace(found, wording=_word(found), cautions=(*found.cautions, *_say_margin(found)))
+        found = replace(
+            found, wording=_word(found), cautions=(*found.cautions, *_say_margin(found), *_say_tracks(found))
+        )
         yield found if found.is_decided else _with_need(found, draft.estimate, alpha=alpha)
+
+
+def _say_tracks(verdict: Verdict) -> Iterator[str]:
+    """Where a mean over tracks hides that they disagree: on one the first leads, on another it trails."""
+    shown = [effect for effect in verdict.by_track if effect.interval]
+    ahead = [effect for effect in shown if effect.interval and effect.interval.low > 0]
+    behind = [effect for effect in shown if effect.interval and effect.interval.high < 0]
+    if not ahead or not behind:
+        return
+    most, least = max(ahead, key=lambda effect: effect.points), min(behind, key=lambda effect: effect.points)
+    name = title_metric(verdict.metric).removesuffix(" %")
+    high, low = (f"{format_number(effect.points, signed=True)} on {effect.place}" for effect in (most, least))
+    yield f"The mean hides that tracks disagree: {verdict.first} less {verdict.second} is {high} and {low}, by {name}."
 
 
 def _say_margin(verdict: Verdict) -> Iterator[str]:

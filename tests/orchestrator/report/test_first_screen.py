@@ -1,6 +1,7 @@
 """The first screen: verdicts, costs by method, three sentences, and the warnings that touch the verdicts."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 from planted_study import ASTRAY, BROKEN, EQUAL, FAILED, LEAKED, LOSER, MISSING, NO_MEMORY, WINNER, find_planted
@@ -8,11 +9,11 @@ from report_samples import make_study
 
 from evaluators.health import LIMITS
 from orchestrator.report import find
-from orchestrator.report.answer import NO_ANSWER, SIGNS, list_groups, list_sentences
+from orchestrator.report.answer import NO_ANSWER, SIGNS, compose_answer, list_groups, list_sentences
 from orchestrator.report.doubts import Doubt, list_doubts, main_verdicts
 from orchestrator.report.findings import Findings
 from orchestrator.report.links import link_verdict
-from orchestrator.report.methodcosts import build_method_costs, list_costs
+from orchestrator.report.methodcosts import average_scores, build_method_costs, list_costs
 from orchestrator.report.results import StudyResults
 from orchestrator.report.strips import draw_axis, draw_strip, find_reach
 from orchestrator.report.verdicts import Verdict
@@ -136,13 +137,26 @@ def test_cost_of_what_has_not_run_to_the_end_says_so(study: StudyResults) -> Non
     row = next(row for row in table.rows if row[0].text == "qlora apart")
     heads = [column.title for column in table.columns]
     assert row[heads.index("training time")].note == "at least: not all of it has run"
-    assert "USD" not in heads and "names no price" in table.caption
+    assert "USD" not in heads and "sets no price" in table.caption
 
 
 def test_methods_table_has_costs_and_scores_by_method_and_model(planted: Findings) -> None:
     table = build_method_costs(planted)
     assert [column.title for column in table.columns][:4] == ["model", "method", "pass@1 %", "BLEU (mean)"]
     assert len(table.rows) == 12
+
+
+def test_answer_names_whose_means_are_the_highest_where_there_is_one_model(
+    study: StudyResults, planted: Findings
+) -> None:
+    one = replace(study, trials=tuple(trial for trial in study.trials if trial.model == study.trials[0].model))
+    found = find(one)
+    metrics = {verdict.metric for verdict in main_verdicts(found)}
+    scored = {metric: average_scores(found, metric) for metric in metrics}
+    highest = [max((fmean(values), way) for (_, way), values in means.items()) for means in scored.values() if means]
+    told = compose_answer(found).partition("The highest means are those of ")[2]
+    assert highest and all(way in told and f"{value:.1f} by" in told for value, way in highest)
+    assert "highest means" not in compose_answer(planted)
 
 
 def test_undecided_verdict_says_how_many_problems_would_decide(study: StudyResults) -> None:

@@ -107,6 +107,20 @@ def test_methods_that_agree_on_few_problems_are_not_called_equal() -> None:
     assert verdict_on(two(alike, alike, problems=400)).wording == "as good as"
 
 
+def test_mean_of_tracks_that_disagree_says_so() -> None:
+    trials = (trial("one", tracks=(CODE, OTHER)), trial("each", grouping="apart", tracks=(CODE, OTHER)))
+    shares = ((0.7, 0.3), (0.4, 0.6))
+    found = [
+        rows(of, track, passing(share))
+        for of, own in zip(trials, shares, strict=True)
+        for track, share in zip((CODE, OTHER), own, strict=True)
+    ]
+    told = [text for text in verdict_on(results(trials, found)).cautions if "disagree" in text]
+    assert len(told) == 1 and f"on {CODE} and" in told[0] and told[0].endswith(f"on {OTHER}, by pass@1.")
+    agreeing = verdict_on(two(passing(0.6), passing(0.4)))
+    assert not any("disagree" in text for text in agreeing.cautions)
+
+
 def test_margin_decides_what_is_as_good() -> None:
     study = two(passing(0.5, noise=0.05), passing(0.5, noise=0.05), problems=600)
     assert verdict_on(study, margin=6).wording == "as good as"
