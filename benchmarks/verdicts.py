@@ -164,7 +164,7 @@ def check_margin(world: World, count: int, rng: np.random.Generator) -> str:
         sum(found.p_equivalence(MARGIN) < ALPHA for found in estimates(world, count, rng, side * MARGIN)) / count
         for side in (1, -1)
     ]
-    worst, limit = 100 * max(shares), 100 * (ALPHA + _error(count))
+    worst, limit = 100 * max(shares), 100 * (ALPHA + _error(count, spread=2.24))
     apart = f"{MARGIN:g} points apart ({world})"
     return f"{_mark(worst <= limit)} {apart}: called equal in {worst:.1f} % (at most {limit:.1f})"
 
@@ -258,9 +258,9 @@ def hierarchical_bootstrap(differences: NDArray[np.float64], rng: np.random.Gene
     return float(low), float(high)
 
 
-def _error(count: int) -> float:
-    """Three standard errors of a share of 5 % in so many cases: there are some forty checks."""
-    return 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
+def _error(count: int, *, spread: float = 1.96) -> float:
+    """How far a share of 5 % may be off in so many cases; `spread` is 2.24 for the worse of two shares."""
+    return spread * math.sqrt(ALPHA * (1 - ALPHA) / count)
 
 
 def _mark(fine: bool) -> str:
