@@ -116,6 +116,28 @@ def test_nothing_is_cut_off_or_runs_out_of_the_window(browser: Tab, page: Path, 
     assert errors_of(tab) == []
 
 
+@pytest.mark.parametrize("width", [390, 768])
+def test_narrow_windows_begin_with_the_answer_and_what_makes_it_doubtful(browser: Tab, page: Path, width: int) -> None:
+    tab = open_at(browser, page, width=width)
+    tops = "['.answer', '.warnings', 'table.claims', 'table.methods'].map(name => Math.round("
+    found = tab.evaluate(tops + "document.querySelector(name).getBoundingClientRect().top))")
+    assert found == sorted(found) and found[1] < 500
+
+
+def test_printed_page_splits_no_picture_and_begins_with_all_verdicts_and_warnings(browser: Tab, page: Path) -> None:
+    width, height = 703, 1032  # A4 within margins of 12 mm, in CSS pixels
+    tab = open_at(browser, page, width=width)
+    tab.ask("Emulation.setEmulatedMedia", media="print")
+    try:
+        bottom = "document.querySelector('table.claims').getBoundingClientRect().bottom"
+        assert tab.evaluate(bottom) < height
+        heights = "[...document.querySelectorAll('figure')].map(e => Math.round(e.getBoundingClientRect().height))"
+        assert max(tab.evaluate(heights)) < height
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+    finally:
+        tab.ask("Emulation.setEmulatedMedia", media="")
+
+
 def test_on_a_telephone_each_figure_stands_beside_its_heading(browser: Tab, page: Path) -> None:
     tab = open_at(browser, page, width=390)
     found = tab.evaluate("getComputedStyle(document.querySelector('table.methods td'), '::before').content")
