@@ -43,6 +43,22 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 
 def main() -> None:
     """Entry point: turns errors that are a user's to mend into one message and exit status 2."""
+    try:
+        _run_command()
+    except SystemExit as end:
+        _leave_ray(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
+    _leave_ray(0)
+
+
+def _leave_ray(status: int) -> None:
+    """End at once where a run that was stopped has left threads that use Ray."""
+    session = sys.modules.get("orchestrator.work.session")
+    if session is not None:
+        session.end_if_left(status)
+
+
+def _run_command() -> None:
     from models.locations import ModelError
     from orchestrator.errors import FULL, PolytuneError
     from tasks.readers.source import DataError

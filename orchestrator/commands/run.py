@@ -131,16 +131,13 @@ def _take_signals() -> None:
 
 def _end_at_once(*_: object) -> NoReturn:
     """Leave without waiting for anything; all that this process started, Ray's processes too, goes with it."""
-    from orchestrator.provenance import descendants
+    from orchestrator.provenance import end_with_children
 
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
     # Not by `sys.stderr`, which this signal may have come in the middle of.
     os.write(
         2, b"\npolytune: ended at once; run again to go on, or `polytune track STUDY` to close its runs in MLflow\n"
     )
-    os._exit(INTERRUPTED)
+    end_with_children(INTERRUPTED)
 
 
 def _run_local(cells: "Cells", ledger: "Ledger", label: str | None) -> None:

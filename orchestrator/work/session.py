@@ -4,13 +4,14 @@ One decision: all that Ray, Tune and Train read from the environment is set in t
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from orchestrator.errors import PolytuneError
-from orchestrator.provenance import usable_cores
+from orchestrator.provenance import end_with_children, usable_cores
 from orchestrator.study.resources import Resources, cluster_address
 from orchestrator.work import credentials
 from orchestrator.work.delivery import packages_for_workers
@@ -23,13 +24,17 @@ _KEEP_IDLE_MS = 10 * 60 * 1000
 # How Ray's core acknowledges RAY_BACKEND_LOG_LEVEL, whatever the level is.
 _LEVEL_IS_SET = b"Set ray log level from environment variable"
 _LAST_WORDS_S = 0.5
+# Threads that ask Ray for things: Tune's, our pieces', what is judged ahead, and those of Ray Data.
+_USERS = ("train", "search", "piece", "ahead", "StreamingExecutor")
+_left: list[bool] = []
 
 
 @contextmanager
 def local_ray(resources: Resources, *, num_cpus: int | None = None) -> Iterator[None]:
     """A Ray cluster for the length of a study: at `resources.address` or `RAY_ADDRESS`, or one of our own.
 
-    `num_cpus` is how many cores our own offers; all that this process may use, unless it is given.
+    `num_cpus` is how many cores our own offers; all that this process may use, unless it is given. Where a run that
+    was stopped has left threads that use Ray, it is not shut down, see `end_if_left`.
     """
     import ray
 
@@ -74,7 +79,24 @@ def local_ray(resources: Resources, *, num_cpus: int | None = None) -> Iterator[
     try:
         yield
     finally:
-        ray.shutdown()
+        if any(thread.name.startswith(_USERS) for thread in threading.enumerate()):
+            _left.append(True)
+        else:
+            ray.shutdown()
+
+
+def end_if_left(status: int) -> None:
+    """End this process at once, with its children, if Ray was left running.
+
+    A thread that asks Ray for something while it is shut down, at the interpreter's end too, ends the process with
+    status 1 and not a word.
+    """
+    if not _left:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    end_with_children(status)
 
 
 @contextmanager
@@ -131,4 +153,4 @@ def _job() -> Any:
     return Job(runtime_env=packages_for_workers())
 
 
-__all__ = ["TRIAL_RESOURCE", "local_ray"]
+__all__ = ["TRIAL_RESOURCE", "end_if_left", "local_ray"]
