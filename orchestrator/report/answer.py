@@ -7,6 +7,7 @@ decided by the tests, and these words only pass it on, with the seeds and proble
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from orchestrator.report.doubts import list_doubts, main_verdicts
@@ -255,7 +256,11 @@ def _say_highest(findings: Findings) -> str:
             )
     if not by_way:
         return ""
-    return f"The highest means are those of {_join([f'{way} ({_join(said)})' for way, said in by_way.items()])}."
+    compared = {frozenset((verdict.first, verdict.second)) for verdict in findings.verdicts}
+    apart = [pair for pair in combinations(by_way, 2) if frozenset(pair) not in compared]
+    untested = f"; the question does not compare {_join([f'{one} with {two}' for one, two in apart])}" if apart else ""
+    named = _join([f"{way} ({_join(said)})" for way, said in by_way.items()])
+    return f"The highest means are those of {named}{untested}."
 
 
 def _say_cost(cost: MethodCost) -> str:

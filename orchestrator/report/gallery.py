@@ -60,21 +60,21 @@ DRAWINGS: tuple[Drawing, ...] = (
         title="What training together does to each task",
         caption="Points that training all tasks together adds to each of them, paired by problem, with the 95 % "
         "interval over problems and seeds. Blue: the tasks help each other there; orange: they harm. Bold: the "
-        "interval leaves out zero.",
+        "interval leaves out zero, before any correction for looking at several.",
     ),
     Drawing(
         name="frontier",
         draw=draw_frontier,
         title="Cost against score",
-        caption="Each dot is a method, all its trainings together; a vertical line is the range of its seeds. The grey "
-        "line joins the methods that no other beats in both time and score; dashed: frozen models, which cost no "
-        "training.",
+        caption="Each dot is a method, all its trainings together, with the range of its seeds where it has several. "
+        "The grey line joins the methods that no other beats in both time and score. Scores do not begin at 0; "
+        "frozen models cost no training.",
     ),
     Drawing(
         name="scaling",
         draw=draw_scaling,
         title="Model size",
-        caption="Mean over tracks by parameters of the model; a vertical line is the range of the seeds.",
+        caption="Mean over tracks by parameters of the model, with the range of the seeds where there are several.",
     ),
     Drawing(
         name="correctness",

@@ -104,7 +104,7 @@ def build_interference_table(findings: Findings) -> Table:
     rows = _by_row(effects)
     return Table(
         name="interference",
-        title="Together less alone, task by task",
+        title="Together minus alone, task by task",
         columns=(
             *labels("model", "together", "alone"),
             *(Column(title=measure.title, group=measure.place.title) for measure in measures),
@@ -149,7 +149,7 @@ def draw_interference(findings: Findings, frame: Frame) -> "Figure | None":
     measures = list(dict.fromkeys(effect.measure for effect in effects))
     reach = max(abs(effect.points) for effect in effects) or 1.0
     several = len({model for model, _, _ in rows}) > 1
-    pairs = [f"{model}\n{one}" if several else f"{one}\nless {two}" for model, one, two in rows]
+    pairs = [f"{model}\n{one}" if several else f"{one}\nminus {two}" for model, one, two in rows]
     places = [measure.place.title.replace("/", "/\n", 1) + f"\n{measure.title}" for measure in measures]
     cells = [[found.get(measure) for measure in measures] for found in rows.values()]
     if frame.across == 1:

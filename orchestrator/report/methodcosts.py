@@ -171,7 +171,7 @@ def _say_caption(costs: Sequence[MethodCost], *, priced: bool) -> str:
     if any(cost.seeds > 1 for cost in costs):
         sentences.append("Of several seeds, the mean of one.")
     if not priced:
-        sentences.append("No USD, since the study sets no price; resources.price_per_hour does.")
+        sentences.append("No USD: the study sets no resources.price_per_hour.")
     return " ".join(sentences)
 
 

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from orchestrator.report.answer import Group, list_groups, list_sentences, say_margins, sum_up
 from orchestrator.report.citing import cite_block
 from orchestrator.report.doubts import list_doubts, main_verdicts
-from orchestrator.report.exports.methods import describe_methods
+from orchestrator.report.exports.methods import describe_methods, name_machine
 from orchestrator.report.findings import Findings
 from orchestrator.report.gallery import DRAWINGS
-from orchestrator.report.layout import fit, is_text, list_headings, merge_alike, number_notes, starts_as
+from orchestrator.report.layout import fit, format_count, is_text, list_headings, merge_alike, number_notes, starts_as
 from orchestrator.report.links import link_verdict
+from orchestrator.report.methodcosts import list_costs
 from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_overview
 from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
@@ -61,6 +62,7 @@ def render_page(findings: Findings, *, browser: Browser) -> str:
     script = _read("page.js")
     return _load_template().render(
         results=findings.results,
+        subject=" · ".join(_name_subject(findings)),
         style=_read("page.css"),
         script=script,
         policy=_write_policy(script, browser),
@@ -75,6 +77,17 @@ def render_page(findings: Findings, *, browser: Browser) -> str:
         cite=cite_block(findings),
         methods=describe_methods(findings),
     )
+
+
+def _name_subject(findings: Findings) -> Iterator[str]:
+    """What the page is of: the study, its one model with its size, and the machine that it ran on."""
+    yield findings.results.study
+    models = list(dict.fromkeys(arm.model for arm in findings.evidence.arms))
+    if len(models) == 1:
+        sizes = [cost.total_parameters for cost in list_costs(findings) if cost.total_parameters]
+        yield models[0] + (f", {format_count(min(sizes))} parameters" if sizes else "")
+    if machine := name_machine(findings.results):
+        yield machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +119,9 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
     looks = {group.title: _list_looks(findings, group) for group in groups}
     heading = "model" if len({arm.model for arm in findings.evidence.arms}) > 1 else "measured by"
     caption = (
-        "Points of 0 to 100, the first less the second. Where the interval lies in the grey band "
+        "Points of 0 to 100, first minus second. Where the interval lies in the grey band "
         f"(±{say_margins(verdicts)}), the two count as equally good; where it leaves out zero and reaches beyond the "
-        "band, the first is better or worse. Ticks: single tracks."
+        "band, the first is better or worse; else nothing is decided. Ticks: single tracks."
     )
     return Panel(
         title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks

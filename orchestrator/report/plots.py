@@ -121,7 +121,7 @@ def draw_forest(findings: Findings, frame: Frame) -> "Figure | None":
         _draw_differences(panel, mine, measures=measures)
         panel.set_title(f"{model} · {family}" if len(models) > 1 else family, fontweight="bold")
         panel.set_xlim(*reach[family])
-        panel.set_xlabel("points, first less second")
+        panel.set_xlabel("points, first minus second")
     ways = dict.fromkeys((item.first.way, item.first.kind, item.first.grouping) for item in tested)
     add_legend(figure, ways, hollow="hollow: no difference shown", columns=6 if frame.across > 1 else 2)
     return figure

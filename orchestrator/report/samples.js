@@ -233,7 +233,7 @@ class Browser {
   /** A button for each arm; a press asks that it passes, the next that it fails, the next neither. */
   drawLegend() {
     const asked = this.askedByButtons();
-    this.legend.replaceChildren(make("span", {}, "passes or fails:"), ...this.index.arms.map((arm) => {
+    this.legend.replaceChildren(make("span", {}, "marks, from the left:"), ...this.index.arms.map((arm) => {
       const state = asked.get(arm.title);
       return make("button", {
         type: "button", class: `arm ${state || ""}`, "aria-label": `${arm.title}: ${state || "passes or fails"}`,

@@ -197,7 +197,7 @@ def draw_correctness(findings: Findings, frame: Frame) -> "Figure | None":
         panel.axhline(0, color=PALETTE["soft"], linewidth=0.9, zorder=0.9)
         _draw_correctness(panel, points)
         panel.set_title(place.title, fontweight="bold")
-        panel.set(xlabel="pass@1 %", ylabel=f"{_MESSAGES} per file,\nless the reference's")
+        panel.set(xlabel="pass@1 %", ylabel=f"{_MESSAGES} per file,\nminus the reference's")
     shown = {arms[0].way: arms[0] for points in found.values() for arms, _, _ in points}
     ways = [(way, arm.kind, arm.grouping) for way, arm in shown.items()]
     add_legend(figure, ways, columns=6 if frame.across > 1 else 2)

@@ -249,23 +249,35 @@ def _decide(drafts: Sequence[_Draft], question: Question) -> Iterator[Verdict]:
             seed_share=draft.estimate.seed_share,
             detectable=draft.estimate.detectable(alpha=alpha),
         )
-        found = replace(
-            found, wording=_word(found), cautions=(*found.cautions, *_say_margin(found), *_say_tracks(found))
-        )
+        found = replace(found, wording=_word(found))
+        found = replace(found, cautions=(*found.cautions, *_say_margin(found), *_say_tracks(found)))
         yield found if found.is_decided else _with_need(found, draft.estimate, alpha=alpha)
 
 
 def _say_tracks(verdict: Verdict) -> Iterator[str]:
-    """Where a mean over tracks hides that they disagree: on one the first leads, on another it trails."""
+    """What a mean over tracks hides: that they disagree, or that one of several makes most of it."""
     shown = [effect for effect in verdict.by_track if effect.interval]
     ahead = [effect for effect in shown if effect.interval and effect.interval.low > 0]
     behind = [effect for effect in shown if effect.interval and effect.interval.high < 0]
+    name = title_metric(verdict.metric).removesuffix(" %")
     if not ahead or not behind:
+        if _is_of_one_track(verdict):
+            effect = max(verdict.by_track, key=lambda effect: abs(effect.points))
+            yield (
+                f"Most of the difference by {name} is of one track: {verdict.first} minus {verdict.second} is "
+                f"{format_number(effect.points, signed=True)} on {effect.place}."
+            )
         return
     most, least = max(ahead, key=lambda effect: effect.points), min(behind, key=lambda effect: effect.points)
-    name = title_metric(verdict.metric).removesuffix(" %")
     high, low = (f"{format_number(effect.points, signed=True)} on {effect.place}" for effect in (most, least))
-    yield f"The mean hides that tracks disagree: {verdict.first} less {verdict.second} is {high} and {low}, by {name}."
+    yield f"The mean hides that tracks disagree: {verdict.first} minus {verdict.second} is {high} and {low}, by {name}."
+
+
+def _is_of_one_track(verdict: Verdict) -> bool:
+    """Whether one track of at least three makes more than half of a shown difference."""
+    effects = [effect.points for effect in verdict.by_track]
+    shown = verdict.wording in ("better", "worse")
+    return shown and len(effects) > 2 and max(map(abs, effects)) > 0.5 * abs(sum(effects))
 
 
 def _say_margin(verdict: Verdict) -> Iterator[str]:

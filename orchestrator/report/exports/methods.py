@@ -250,10 +250,16 @@ def _say_software(results: StudyResults) -> Iterator[str]:
         commit = f" (commit {known['git']})" if known.get("git") not in (None, "", "unknown") else ""
         yield f"Software: {', '.join(versions)}{commit}; Python {known.get('python', 'unknown')}."
     hours = sum(stage.seconds or 0.0 for trial in results.trials for stage in trial.stages) / 3600
-    gpus = known.get("gpus", "none")
-    machine = f"{gpus}" if gpus != "none" else f"{known.get('cores', '?')} cores of {known.get('processor', 'a CPU')}"
     if hours and known:
-        yield f"All stages together took {hours:.1f} hours on {machine}."
+        yield f"All stages together took {hours:.1f} hours on {name_machine(results)}."
+
+
+def name_machine(results: StudyResults) -> str:
+    """The machine that a study ran on, in a few words: its GPUs, or its cores; empty where nobody wrote it down."""
+    known = results.provenance
+    if known.get("gpus", "none") != "none":
+        return known["gpus"]
+    return f"{known.get('cores', '?')} cores of {known.get('processor', 'a CPU')}" if known else ""
 
 
 def _join(parts: Sequence[str]) -> str:
@@ -261,4 +267,4 @@ def _join(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-__all__ = ["describe_methods"]
+__all__ = ["describe_methods", "name_machine"]

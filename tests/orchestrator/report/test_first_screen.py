@@ -137,7 +137,7 @@ def test_cost_of_what_has_not_run_to_the_end_says_so(study: StudyResults) -> Non
     row = next(row for row in table.rows if row[0].text == "qlora apart")
     heads = [column.title for column in table.columns]
     assert row[heads.index("training time")].note == "at least: not all of it has run"
-    assert "USD" not in heads and "sets no price" in table.caption
+    assert "USD" not in heads and "No USD: the study sets no resources.price_per_hour." in table.caption
 
 
 def test_methods_table_has_costs_and_scores_by_method_and_model(planted: Findings) -> None:
@@ -157,6 +157,9 @@ def test_answer_names_whose_means_are_the_highest_where_there_is_one_model(
     told = compose_answer(found).partition("The highest means are those of ")[2]
     assert highest and all(way in told and f"{value:.1f} by" in told for value, way in highest)
     assert "highest means" not in compose_answer(planted)
+    leaders = sorted({way for _, way in highest})
+    compared = {frozenset((verdict.first, verdict.second)) for verdict in found.verdicts}
+    assert ("the question does not compare" in told) is (len(leaders) == 2 and frozenset(leaders) not in compared)
 
 
 def test_undecided_verdict_says_how_many_problems_would_decide(study: StudyResults) -> None:

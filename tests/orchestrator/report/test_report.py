@@ -67,7 +67,7 @@ def test_page_shows_answer_failures_and_provenance(page: str, study: StudyResult
                  "no C# compiler on PATH", "landlock", "sacrebleu|nrefs:1|tok:13a"):  # fmt: skip
         assert part in text, part
     order = [
-        text.index(part) for part in ('class="claims"', 'class="methods"', 'class="answer"', 'class="warnings"', "<nav")
+        text.index(part) for part in ('class="answer"', 'class="warnings"', 'class="claims"', 'class="methods"', "<nav")
     ]
     assert order == sorted(order)
 

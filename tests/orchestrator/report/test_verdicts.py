@@ -121,6 +121,23 @@ def test_mean_of_tracks_that_disagree_says_so() -> None:
     assert not any("disagree" in text for text in agreeing.cautions)
 
 
+def test_mean_of_which_one_track_makes_most_says_so() -> None:
+    tracks = ("generation/python", "generation/java", "generation/csharp")
+    trials = (trial("one", tracks=tracks), trial("each", grouping="apart", tracks=tracks))
+    alike: Values = lambda number, rng: 100.0 * (number % 2)  # noqa: E731
+    found = [rows(of, track, alike) for of in trials for track in tracks[:2]]
+    found += [rows(of, tracks[2], passing(share)) for of, share in zip(trials, (0.2, 0.8), strict=True)]
+    verdict = verdict_on(results(trials, found))
+    assert verdict.wording == "worse"
+    (told,) = [text for text in verdict.cautions if "one track" in text]
+    assert told.startswith(
+        "Most of the difference by pass@1 is of one track: one together minus each apart is \N{MINUS SIGN}"
+    )
+    assert told.endswith("on generation/csharp.")
+    evenly = [rows(of, track, passing(share)) for of, share in zip(trials, (0.4, 0.8), strict=True) for track in tracks]
+    assert not any("one track" in text for text in verdict_on(results(trials, evenly)).cautions)
+
+
 def test_margin_decides_what_is_as_good() -> None:
     study = two(passing(0.5, noise=0.05), passing(0.5, noise=0.05), problems=600)
     assert verdict_on(study, margin=6).wording == "as good as"
