@@ -145,7 +145,10 @@ def shots(address: str, done: Projection, folder: Path) -> list[Shot]:
     """The pages to look at, each with what says that it is there."""
     runs = "/[1-9]\\d* matching runs/.test(document.body.innerText)"
     drawn = "document.querySelectorAll('.parcoords canvas, svg.main-svg, .js-plotly-plot').length"
-    named = {"runs": (runs, 700), "charts": (f"{runs} && {drawn} > 1", 1300), "compare": (f"{drawn} > 0", 1150)}
+    # Both charts of settings come before those of cost, and each is many canvases.
+    settings = "new Set([...document.querySelectorAll('.parcoords canvas')].map(e => e.parentElement)).size"
+    charts = f"{runs} && {settings} > 1 && document.querySelectorAll('.js-plotly-plot').length > 1"
+    named = {"runs": (runs, 700), "charts": (charts, 1300), "compare": (f"{drawn} > 0", 1150)}
     found = [
         Shot(address=address + done.pages[page.capitalize()], ready=ready, file=folder / f"mlflow-{page}.png", height=h)
         for page, (ready, h) in named.items()

@@ -27,6 +27,7 @@ from orchestrator.report.links import link_verdict
 from orchestrator.report.methodcosts import list_costs
 from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_overview
+from orchestrator.report.scores import title_metric
 from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
 from orchestrator.report.sections import list_sections
 from orchestrator.report.strips import draw_axis, draw_strip, find_reach
@@ -123,6 +124,10 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
         f"(±{say_margins(verdicts)}), the two count as equally good; where it leaves out zero and reaches beyond the "
         "band, the first is better or worse; else nothing is decided. Ticks: single tracks."
     )
+    deciding = {verdict.metric for verdict in verdicts}
+    silent = dict.fromkeys(title_metric(m.metric) for m in findings.measures if m.metric not in deciding)
+    if silent:
+        caption += f" {', '.join(silent)}: decides nothing here, see Scores."
     return Panel(
         title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks
     )
