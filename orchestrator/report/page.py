@@ -27,8 +27,8 @@ from orchestrator.report.links import link_verdict
 from orchestrator.report.methodcosts import list_costs
 from orchestrator.report.pictures import NARROW, WIDE, Picture, drawing_style, render_png, render_svg
 from orchestrator.report.plots import draw_overview
-from orchestrator.report.scores import title_metric
 from orchestrator.report.samplepage import SIDE_FILES, Browser, build_browser
+from orchestrator.report.scores import title_metric
 from orchestrator.report.sections import list_sections
 from orchestrator.report.strips import draw_axis, draw_strip, find_reach
 from orchestrator.report.tables import build_tables
