@@ -33,7 +33,7 @@ class Contrast:
 
     @property
     def points(self) -> float | None:
-        """Mean difference, first less second, on the 0-100 scale."""
+        """Mean difference, first minus second, on the 0-100 scale."""
         return self._scale * self.outcome.difference if isinstance(self.outcome, Comparison) else None
 
     @property

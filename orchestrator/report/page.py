@@ -127,7 +127,7 @@ def _make_panel(findings: Findings, title: str, verdicts: Sequence[Verdict]) -> 
     deciding = {verdict.metric for verdict in verdicts}
     silent = dict.fromkeys(title_metric(m.metric) for m in findings.measures if m.metric not in deciding)
     if silent:
-        caption += f" {', '.join(silent)}: decides nothing here, see Scores."
+        caption += f" Not used here, but under Scores: {', '.join(silent)}."
     return Panel(
         title=title, heading=heading, caption=caption, groups=groups, axis=draw_axis(reach), strips=strips, looks=looks
     )

@@ -31,7 +31,7 @@ class Part:
 
     @property
     def differences(self) -> "NDArray[np.float64]":
-        """First less second. Nine decimals: what is equal on paper is equal here."""
+        """First minus second. Nine decimals: what is equal on paper is equal here."""
         difference: NDArray[np.float64] = (self.first - self.second).round(9)
         return difference
 

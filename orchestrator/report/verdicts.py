@@ -46,7 +46,7 @@ class Verdict:
         margin: Points within which two count as equally good.
         one_sided: Whether it is enough to be not worse by more than the margin.
         wording: What holds, after correction. A shown difference within the margin is "as good as".
-        points: First less second, 0-100: the mean over tracks of their means over problems.
+        points: First minus second, 0-100: the mean over tracks of their means over problems.
         interval: Its 95 % interval, not corrected for the family.
         scores: The scores behind `points`, first and second, on the problems that both have.
         p_difference: Of no difference, corrected within the family.

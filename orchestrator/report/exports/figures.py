@@ -124,7 +124,7 @@ def verdict_sheet(findings: Findings) -> Sheet:
                 verdict="`as good as`, `better`, `worse` or `not decided`, after correction",
             ),
             *numbers(
-                points="first less second, in points of 0-100, the mean over tracks",
+                points="first minus second, in points of 0-100, the mean over tracks",
                 low="lower end of its 95 % interval",
                 high="upper end",
                 first_score="the first's score on the problems that both have",
@@ -182,7 +182,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
             *PLACE,
             *texts(metric="the metric", verdict="what the test says of the first, in words"),
             *numbers(
-                difference="mean difference in points, first less second",
+                difference="mean difference in points, first minus second",
                 difference_low="lower end of its 95 % interval",
                 difference_high="upper end",
                 statistic="the test's statistic",

@@ -41,7 +41,7 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanDifference:
-    """The mean over strata of their mean differences, first less second, in points of 0-100.
+    """The mean over strata of their mean differences, first minus second, in points of 0-100.
 
     `between_problems` and `between_seeds` are the parts of the variance of `mean`; the second is 0 for one seed, where
     it cannot be known. `freedom` are the degrees of freedom of the first. `problems` and `changed` count all problems,
